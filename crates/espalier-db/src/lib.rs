@@ -1,0 +1,1 @@
+//! One concrete Db over SQLite or PostgreSQL: transactions, migrations, backup.

@@ -1,0 +1,1 @@
+//! The device core: a deterministic state machine without I/O; no_std.

@@ -1,0 +1,1 @@
+//! Simulated boards that run the device core over real sockets.

@@ -1,0 +1,1 @@
+//! TestApp, builders, clocks and fake devices for tests; never a normal dependency.

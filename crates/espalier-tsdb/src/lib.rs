@@ -1,0 +1,1 @@
+//! The telemetry engine: journal, head, sealed chunks, range reads, roll-ups, retention.

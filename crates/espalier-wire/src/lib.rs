@@ -1,0 +1,1 @@
+//! Every device and app message, defined once; no_std.
