@@ -1,0 +1,85 @@
+//! What the machine must have for a full test run, and how it gets there.
+//!
+//! On a Debian-like machine missing packages are installed through apt when that needs no password; no service is ever started by
+//! that. Anywhere else the error is one sentence that says what to install.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{postgres, process};
+
+/// Runs apt with every service start forbidden: the package's own server must not come up beside the private one.
+const INSTALL: &str = r#"
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -q -y --no-install-recommends "$@"
+"#;
+
+/// Makes sure that PostgreSQL's server programs are there.
+///
+/// # Errors
+/// When they are missing and cannot be installed.
+pub fn ensure_postgres() -> Result<()> {
+    if postgres::programs().is_some() {
+        return Ok(());
+    }
+    install(&["postgresql"])?;
+    postgres::programs()
+        .context("apt installed PostgreSQL, but its programs are not in /usr/lib/postgresql")?;
+    Ok(())
+}
+
+/// Makes sure that rustfmt and clippy belong to the toolchain.
+///
+/// # Errors
+/// When they are missing and rustup is not there to add them.
+pub fn ensure_rust_components() -> Result<()> {
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if process::read(process::cargo().args([subcommand, "--version"])).is_err() {
+            println!("adding {component} to the Rust toolchain");
+            process::run(
+                Command::new("rustup")
+                    .args(["component", "add", component])
+                    .current_dir(process::root()),
+            )
+            .with_context(|| {
+                format!(
+                    "{component} is missing; install it with `rustup component add {component}`"
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs Debian packages.
+///
+/// # Errors
+/// When there is no apt, no right to use it, or it fails; the message says what to install by hand.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if process::find("apt-get").is_none() {
+        bail!("install these packages (their Debian names) and run this again: {list}");
+    }
+    let mut command = if postgres::is_root()? {
+        Command::new("sh")
+    } else if process::read(Command::new("sudo").args(["-n", "true"])).is_ok() {
+        let mut command = Command::new("sudo");
+        command.args(["-n", "sh"]);
+        command
+    } else {
+        bail!("run `sudo apt-get install --no-install-recommends {list}` and then this again");
+    };
+    println!("installing {list}");
+    process::run(command.args(["-c", INSTALL, "install"]).args(packages))
+        .with_context(|| format!("apt could not install {list}"))
+}
