@@ -1,0 +1,102 @@
+//! What a running server holds, and how it starts and stops.
+
+use crate::{Clock, Config, control, devices, identity, live, ops, telemetry};
+use espalier_db::{Db, Location};
+use espalier_tsdb::Tsdb;
+use std::ops::Deref;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Everything that requests and background tasks share. There are no global statics.
+pub struct App {
+    /// The settings; they do not change while the server runs.
+    pub config: Config,
+    /// The current time.
+    pub clock: Clock,
+    /// The control plane.
+    pub db: Db,
+    /// The telemetry engine.
+    pub tsdb: Tsdb,
+    /// Sessions, API keys and access rules in memory.
+    pub identity: identity::State,
+    /// Every device in memory.
+    pub devices: devices::State,
+    /// Counters and settings of ingest.
+    pub telemetry: telemetry::State,
+    /// Desired and reported state in memory.
+    pub control: control::State,
+    /// Who watches what.
+    pub live: live::State,
+    /// Metrics.
+    pub ops: ops::State,
+    /// Cancelled when the server must finish.
+    pub shutdown: CancellationToken,
+    /// Background tasks; stopping waits for them.
+    pub tasks: TaskTracker,
+}
+
+/// The app as handlers hold it.
+#[derive(Clone)]
+pub struct AppState(Arc<App>);
+
+impl Deref for AppState {
+    type Target = App;
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+impl AppState {
+    /// Opens the stores, loads what lives in memory and starts the background tasks.
+    ///
+    /// # Errors
+    /// Fails when a store cannot be opened; the error says which and why.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data)
+            .map_err(|e| anyhow::anyhow!("cannot create the data folder {}: {e}", config.data.display()))?;
+        let (location, tsdb) = match &config.database_url {
+            Some(url) => (
+                Location::Postgres(url.clone()),
+                Tsdb::open_postgres(url, espalier_tsdb::Options::default()).await?,
+            ),
+            None => (
+                Location::Sqlite(config.data.join("espalier.db")),
+                Tsdb::open_embedded(&config.data.join("telemetry.db"), espalier_tsdb::Options::default()).await?,
+            ),
+        };
+        let db = Db::open(&location).await?;
+        let app = Self(Arc::new(App {
+            identity: identity::State::load(&db).await?,
+            devices: devices::State::load(&db).await?,
+            telemetry: telemetry::State::load(&db).await?,
+            control: control::State::load(&db).await?,
+            live: live::State::new(),
+            ops: ops::State::new(),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            config,
+            clock,
+            db,
+            tsdb,
+        }));
+        identity::start(&app);
+        devices::start(&app);
+        telemetry::start(&app);
+        control::start(&app);
+        live::start(&app);
+        ops::start(&app);
+        Ok(app)
+    }
+
+    /// Finishes what was accepted: stops the tasks, flushes and closes the stores.
+    pub async fn stop(&self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Err(error) = self.tsdb.close().await {
+            tracing::error!(%error, "the telemetry store did not close cleanly; the journal is replayed at the next start");
+        }
+        self.db.close().await;
+    }
+}

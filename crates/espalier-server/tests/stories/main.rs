@@ -1,0 +1,5 @@
+//! Stories: what people and boards do with the product, over HTTP and sockets, on both engines.
+//!
+//! One file per feature, one binary for all, so that the dependencies are linked once.
+
+mod basics;
