@@ -152,9 +152,19 @@ impl Db {
         }
     }
 
+    /// The pool of connections to PostgreSQL, for the telemetry engine that lives beside; `None` on SQLite.
+    pub fn postgres_pool(&self) -> Option<deadpool_postgres::Pool> {
+        match &*self.0 {
+            Inner::Sqlite(_) => None,
+            Inner::Postgres(db) => Some(db.pool()),
+        }
+    }
+
     /// Answers whether the database can be asked right now.
     pub async fn ping(&self) -> bool {
-        self.read(|c| c.query_one("select 1 as one", params![]).map(|_| ())).await.is_ok()
+        self.read(|c| c.query_one("select 1 as one", params![]).map(|_| ()))
+            .await
+            .is_ok()
     }
 
     /// Finishes what is queued and closes every connection.
@@ -242,5 +252,8 @@ pub fn tables(conn: &Conn<'_>) -> Result<Vec<String>> {
              where n.nspname = current_schema() and c.relkind = 'r' and c.relname not like 'refinery_%' order by c.oid"
         }
     };
-    conn.query(sql, params![])?.iter().map(|row| row.get("name")).collect()
+    conn.query(sql, params![])?
+        .iter()
+        .map(|row| row.get("name"))
+        .collect()
 }

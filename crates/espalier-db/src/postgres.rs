@@ -32,13 +32,19 @@ pub(crate) struct Session {
 
 impl Postgres {
     pub(crate) async fn open(url: &str) -> Result<Self> {
-        let failed = |problem: String| Error::Open { location: "postgres://…".to_owned(), problem };
-        let config: tokio_postgres::Config =
-            url.parse().map_err(|_| failed("the URL is not of the form postgres://user@host/database".to_owned()))?;
+        let failed = |problem: String| Error::Open {
+            location: "postgres://…".to_owned(),
+            problem,
+        };
+        let config: tokio_postgres::Config = url.parse().map_err(|_| {
+            failed("the URL is not of the form postgres://user@host/database".to_owned())
+        })?;
         let manager = Manager::from_config(
             config,
             tokio_postgres::NoTls,
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
         );
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS)
@@ -49,7 +55,10 @@ impl Postgres {
             .map_err(|e| failed(e.to_string()))?;
         let mut client = pool.get().await.map_err(|e| failed(e.to_string()))?;
         let client: &mut tokio_postgres::Client = &mut client;
-        crate::embedded::migrations::runner().run_async(client).await.map_err(|e| failed(e.to_string()))?;
+        crate::embedded::migrations::runner()
+            .run_async(client)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
         Ok(Self { pool })
     }
 
@@ -59,10 +68,18 @@ impl Postgres {
         E: From<Error> + Send + 'static,
         F: FnMut(&Conn<'_>) -> Result<T, E> + Send + 'static,
     {
-        let client = self.pool.get().await.map_err(|e| Error::Driver(e.to_string()))?;
+        let client = self
+            .pool
+            .get()
+            .await
+            .map_err(|e| Error::Driver(e.to_string()))?;
         let handle = Handle::current();
         let run = move || {
-            let session = Session { client, handle, conflict: std::cell::Cell::new(false) };
+            let session = Session {
+                client,
+                handle,
+                conflict: std::cell::Cell::new(false),
+            };
             let mut tries = 0;
             loop {
                 tries += 1;
@@ -73,7 +90,13 @@ impl Postgres {
                 }
             }
         };
-        tokio::task::spawn_blocking(run).await.map_err(|e| Error::Driver(e.to_string()))?
+        tokio::task::spawn_blocking(run)
+            .await
+            .map_err(|e| Error::Driver(e.to_string()))?
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        self.pool.clone()
     }
 
     pub(crate) fn close(&self) {
@@ -101,8 +124,10 @@ impl Session {
             return Attempt::Done(Err(error.into()));
         }
         // A panic of the work must not return the connection to the pool inside a transaction.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&Conn(ConnInner::Postgres(self)))))
-            .unwrap_or_else(|_| Err(Error::Driver("the transaction panicked".to_owned()).into()));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            work(&Conn(ConnInner::Postgres(self)))
+        }))
+        .unwrap_or_else(|_| Err(Error::Driver("the transaction panicked".to_owned()).into()));
         let result = match result {
             Ok(value) => self.batch("commit").map(|()| value).map_err(E::from),
             Err(error) => {
@@ -117,14 +142,19 @@ impl Session {
     }
 
     fn note(&self, error: tokio_postgres::Error) -> Error {
-        if matches!(error.code(), Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED))) {
+        if matches!(
+            error.code(),
+            Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED))
+        ) {
             self.conflict.set(true);
         }
         error.into()
     }
 
     fn batch(&self, sql: &str) -> Result<()> {
-        self.handle.block_on(self.client.batch_execute(sql)).map_err(|e| self.note(e))
+        self.handle
+            .block_on(self.client.batch_execute(sql))
+            .map_err(|e| self.note(e))
     }
 
     pub(crate) fn execute(&self, sql: &str, params: &[Value]) -> Result<u64> {
@@ -142,9 +172,22 @@ impl Session {
             self.client.query(&statement, &params).await
         };
         let rows = self.handle.block_on(run).map_err(|e| self.note(e))?;
-        let Some(first) = rows.first() else { return Ok(Vec::new()) };
-        let columns: Arc<[String]> = first.columns().iter().map(|c| c.name().to_owned()).collect();
-        rows.iter().map(|row| Ok(Row { columns: columns.clone(), values: convert(row)? })).collect()
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
+        let columns: Arc<[String]> = first
+            .columns()
+            .iter()
+            .map(|c| c.name().to_owned())
+            .collect();
+        rows.iter()
+            .map(|row| {
+                Ok(Row {
+                    columns: columns.clone(),
+                    values: convert(row)?,
+                })
+            })
+            .collect()
     }
 }
 
@@ -157,7 +200,9 @@ fn convert(row: &tokio_postgres::Row) -> Result<Vec<Value>> {
         Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(i).map(Value::from),
         _ => row.try_get::<_, Option<String>>(i).map(Value::from),
     };
-    (0..row.len()).map(|i| column(i).map_err(Error::from)).collect()
+    (0..row.len())
+        .map(|i| column(i).map_err(Error::from))
+        .collect()
 }
 
 impl ToSql for Value {
@@ -168,7 +213,10 @@ impl ToSql for Value {
     ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         match (self, kind) {
             (Self::Null, _) => Ok(IsNull::Yes),
-            #[expect(clippy::cast_precision_loss, reason = "a whole number bound to a real column")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a whole number bound to a real column"
+            )]
             (Self::Int(v), &Type::FLOAT8) => (*v as f64).to_sql(kind, out),
             (Self::Int(v), &Type::INT4) => i32::try_from(*v)?.to_sql(kind, out),
             (Self::Int(v), _) => v.to_sql(kind, out),
@@ -179,7 +227,17 @@ impl ToSql for Value {
     }
 
     fn accepts(kind: &Type) -> bool {
-        matches!(*kind, Type::INT8 | Type::INT4 | Type::FLOAT8 | Type::TEXT | Type::VARCHAR | Type::BYTEA | Type::UNKNOWN | Type::NAME)
+        matches!(
+            *kind,
+            Type::INT8
+                | Type::INT4
+                | Type::FLOAT8
+                | Type::TEXT
+                | Type::VARCHAR
+                | Type::BYTEA
+                | Type::UNKNOWN
+                | Type::NAME
+        )
     }
 
     to_sql_checked!();

@@ -33,14 +33,21 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) async fn open(path: &Path) -> Result<Self> {
         let path = path.to_owned();
-        tokio::task::spawn_blocking(move || Self::open_blocking(path)).await.map_err(|_| Error::Closed)?
+        tokio::task::spawn_blocking(move || Self::open_blocking(path))
+            .await
+            .map_err(|_| Error::Closed)?
     }
 
     fn open_blocking(path: PathBuf) -> Result<Self> {
-        let failed = |problem: String| Error::Open { location: path.display().to_string(), problem };
+        let failed = |problem: String| Error::Open {
+            location: path.display().to_string(),
+            problem,
+        };
         let mut writer = Connection::open(&path).map_err(|e| failed(e.to_string()))?;
         configure(&writer).map_err(|e| failed(e.to_string()))?;
-        crate::embedded::migrations::runner().run(&mut writer).map_err(|e| failed(e.to_string()))?;
+        crate::embedded::migrations::runner()
+            .run(&mut writer)
+            .map_err(|e| failed(e.to_string()))?;
         let mut idle = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -92,30 +99,44 @@ impl Sqlite {
         E: From<Error> + Send + 'static,
         F: FnMut(&Conn<'_>) -> Result<T, E> + Send + 'static,
     {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Closed)?;
         let idle = self.idle.clone();
         let run = move || {
             let _permit = permit;
             let connection = idle.lock().pop().ok_or(Error::Closed)?;
-            let lent = Lent { connection: Some(connection), idle };
+            let lent = Lent {
+                connection: Some(connection),
+                idle,
+            };
             let connection = lent.connection.as_ref().ok_or(Error::Closed)?;
             let snapshot = connection.unchecked_transaction().map_err(Error::from)?;
             let result = work(&Conn(ConnInner::Sqlite(connection)));
             drop(snapshot);
             result
         };
-        tokio::task::spawn_blocking(run).await.map_err(|e| Error::Driver(e.to_string()))?
+        tokio::task::spawn_blocking(run)
+            .await
+            .map_err(|e| Error::Driver(e.to_string()))?
     }
 
     pub(crate) async fn snapshot(&self, to: PathBuf) -> Result<()> {
         let from = self.path.clone();
         let copy = move || {
-            let target = to.to_str().ok_or_else(|| Error::Driver("the path is not UTF-8".to_owned()))?;
+            let target = to
+                .to_str()
+                .ok_or_else(|| Error::Driver("the path is not UTF-8".to_owned()))?;
             let connection = Connection::open(from)?;
             connection.execute("vacuum into ?1", [target])?;
             Ok(())
         };
-        tokio::task::spawn_blocking(copy).await.map_err(|e| Error::Driver(e.to_string()))?
+        tokio::task::spawn_blocking(copy)
+            .await
+            .map_err(|e| Error::Driver(e.to_string()))?
     }
 
     pub(crate) async fn close(&self) {
@@ -160,11 +181,18 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 /// Runs `work` so that its failure or panic undoes only its own statements.
-fn in_savepoint<T, E: From<Error>>(c: &Connection, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+fn in_savepoint<T, E: From<Error>>(
+    c: &Connection,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
     c.execute_batch("savepoint job").map_err(Error::from)?;
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::Driver("the transaction panicked".to_owned()).into()));
-    let end = if result.is_ok() { "release job" } else { "rollback to job; release job" };
+    let end = if result.is_ok() {
+        "release job"
+    } else {
+        "rollback to job; release job"
+    };
     c.execute_batch(end).map_err(Error::from)?;
     result
 }
@@ -218,12 +246,21 @@ pub(crate) fn execute(connection: &Connection, sql: &str, params: &[Value]) -> R
 
 pub(crate) fn query(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(sql)?;
-    let columns: Arc<[String]> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Arc<[String]> = statement
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let mut rows = statement.query(rusqlite::params_from_iter(params))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let values = (0..columns.len()).map(|i| row.get_ref(i).map(Value::from)).collect::<Result<_, _>>()?;
-        found.push(Row { columns: columns.clone(), values });
+        let values = (0..columns.len())
+            .map(|i| row.get_ref(i).map(Value::from))
+            .collect::<Result<_, _>>()?;
+        found.push(Row {
+            columns: columns.clone(),
+            values,
+        });
     }
     Ok(found)
 }

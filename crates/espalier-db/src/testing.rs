@@ -16,9 +16,14 @@ pub fn engines() -> Vec<Engine> {
     engines
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests take the address of their database from the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests take the address of their database from the environment"
+)]
 fn url() -> Option<String> {
-    std::env::var("TEST_DATABASE_URL").ok().filter(|url| !url.is_empty())
+    std::env::var("TEST_DATABASE_URL")
+        .ok()
+        .filter(|url| !url.is_empty())
 }
 
 /// A new and empty place for a database: a file in `dir`, or a schema of its own.
@@ -41,10 +46,21 @@ pub async fn schema() -> String {
     let url = url().expect("set TEST_DATABASE_URL, or run `cargo xtask test`");
     // Several test processes share the database: the process and a counter make the name unique; an old
     // schema of the same name is from a run that is over.
-    let name = format!("t_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("PostgreSQL answers");
+    let name = format!(
+        "t_{}_{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .expect("PostgreSQL answers");
     let driver = tokio::spawn(connection);
-    client.batch_execute(&format!("drop schema if exists {name} cascade; create schema {name}")).await.expect("schema");
+    client
+        .batch_execute(&format!(
+            "drop schema if exists {name} cascade; create schema {name}"
+        ))
+        .await
+        .expect("schema");
     drop(client);
     let _ = driver.await;
     let separator = if url.contains('?') { '&' } else { '?' };

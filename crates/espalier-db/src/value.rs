@@ -82,7 +82,9 @@ impl FromValue for i64 {
 
 impl FromValue for u32 {
     fn from_value(value: &Value) -> Result<Self, String> {
-        i64::from_value(value)?.try_into().map_err(|_| "integer out of range".to_owned())
+        i64::from_value(value)?
+            .try_into()
+            .map_err(|_| "integer out of range".to_owned())
     }
 }
 
@@ -96,7 +98,10 @@ impl FromValue for f64 {
     fn from_value(value: &Value) -> Result<Self, String> {
         match value {
             Value::Real(v) => Ok(*v),
-            #[expect(clippy::cast_precision_loss, reason = "a whole number in a real column")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a whole number in a real column"
+            )]
             Value::Int(v) => Ok(*v as Self),
             other => mismatch("a real", other),
         }
@@ -149,11 +154,18 @@ impl Row {
     /// # Errors
     /// Fails with [`Error::Column`] when there is no such column or it has another type.
     pub fn get<T: FromValue>(&self, name: &str) -> Result<T> {
-        let index = self.columns.iter().position(|column| column == name).ok_or_else(|| Error::Column {
+        let index = self
+            .columns
+            .iter()
+            .position(|column| column == name)
+            .ok_or_else(|| Error::Column {
+                column: name.to_owned(),
+                problem: "no such column".to_owned(),
+            })?;
+        T::from_value(&self.values[index]).map_err(|problem| Error::Column {
             column: name.to_owned(),
-            problem: "no such column".to_owned(),
-        })?;
-        T::from_value(&self.values[index]).map_err(|problem| Error::Column { column: name.to_owned(), problem })
+            problem,
+        })
     }
 
     /// The columns' names, in order.

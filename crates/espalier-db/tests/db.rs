@@ -10,13 +10,21 @@ async fn open(engine: Engine) -> (tempfile::TempDir, Db) {
 
 async fn put(db: &Db, key: &str, value: &str) -> Result<u64, Error> {
     let (key, value) = (key.to_owned(), value.to_owned());
-    db.write(move |c| c.execute("insert into meta (key, value) values ($1, $2)", params![&key, &value])).await
+    db.write(move |c| {
+        c.execute(
+            "insert into meta (key, value) values ($1, $2)",
+            params![&key, &value],
+        )
+    })
+    .await
 }
 
 async fn get(db: &Db, key: &str) -> Option<String> {
     let key = key.to_owned();
     db.read(move |c| {
-        c.query_opt("select value from meta where key = $1", params![&key])?.map(|row| row.get("value")).transpose()
+        c.query_opt("select value from meta where key = $1", params![&key])?
+            .map(|row| row.get("value"))
+            .transpose()
     })
     .await
     .unwrap_or_else(|e: Error| panic!("{e}"))
@@ -28,7 +36,10 @@ async fn a_failed_write_leaves_nothing() {
         let (_dir, db) = open(engine).await;
         let result: Result<(), Error> = db
             .write(|c| {
-                c.execute("insert into meta (key, value) values ($1, $2)", params!["half", "x"])?;
+                c.execute(
+                    "insert into meta (key, value) values ($1, $2)",
+                    params!["half", "x"],
+                )?;
                 Err(Error::NoRow)
             })
             .await;
@@ -43,7 +54,10 @@ async fn a_panicking_write_leaves_nothing_and_the_database_goes_on() {
         let (_dir, db) = open(engine).await;
         let result: Result<(), Error> = db
             .write(|c| {
-                c.execute("insert into meta (key, value) values ($1, $2)", params!["half", "x"])?;
+                c.execute(
+                    "insert into meta (key, value) values ($1, $2)",
+                    params!["half", "x"],
+                )?;
                 panic!("on purpose")
             })
             .await;
@@ -59,7 +73,9 @@ async fn a_duplicate_names_the_key() {
     for engine in testing::engines() {
         let (_dir, db) = open(engine).await;
         put(&db, "once", "1").await.unwrap();
-        let Err(Error::Unique(name)) = put(&db, "once", "2").await else { panic!("{engine}: no conflict") };
+        let Err(Error::Unique(name)) = put(&db, "once", "2").await else {
+            panic!("{engine}: no conflict")
+        };
         assert!(name.contains("key"), "{engine}: {name}");
     }
 }
@@ -72,8 +88,14 @@ async fn concurrent_read_modify_write_loses_no_update() {
         let add = |db: Db| async move {
             db.write(|c| {
                 let row = c.query_one("select value from meta where key = $1", params!["n"])?;
-                let n: i64 = row.get::<String>("value")?.parse().map_err(|_| Error::NoRow)?;
-                c.execute("update meta set value = $1 where key = $2", params![(n + 1).to_string(), "n"])
+                let n: i64 = row
+                    .get::<String>("value")?
+                    .parse()
+                    .map_err(|_| Error::NoRow)?;
+                c.execute(
+                    "update meta set value = $1 where key = $2",
+                    params![(n + 1).to_string(), "n"],
+                )
             })
             .await
         };
@@ -105,6 +127,8 @@ async fn what_was_written_is_there_after_reopening() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_address_says_where_and_hides_the_password() {
     let url = "postgres://me:secret@127.0.0.1:1/none".to_owned();
-    let Err(error) = Db::open(&espalier_db::Location::Postgres(url)).await else { panic!("opened") };
+    let Err(error) = Db::open(&espalier_db::Location::Postgres(url)).await else {
+        panic!("opened")
+    };
     assert!(!error.to_string().contains("secret"), "{error}");
 }

@@ -16,7 +16,10 @@ pub struct InvalidId {
 }
 
 fn invalid(found: &str, wanted: &'static str) -> InvalidId {
-    InvalidId { found: found.chars().take(80).collect(), wanted }
+    InvalidId {
+        found: found.chars().take(80).collect(),
+        wanted,
+    }
 }
 
 macro_rules! uuid_id {
@@ -96,7 +99,11 @@ impl FromStr for Oid {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let wanted = "an id of 24 lower-case hexadecimal digits";
         let digits = text.as_bytes();
-        if digits.len() != 24 || !digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f')) {
+        if digits.len() != 24
+            || !digits
+                .iter()
+                .all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
+        {
             return Err(invalid(text, wanted));
         }
         let mut bytes = [0; 12];
@@ -116,7 +123,9 @@ impl Serialize for Oid {
 
 impl<'de> Deserialize<'de> for Oid {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -136,7 +145,10 @@ impl FromStr for Alias {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
-            return Err(invalid(text, "an alias of 1 to 64 letters, digits, `_` or `-`"));
+            return Err(invalid(
+                text,
+                "an alias of 1 to 64 letters, digits, `_` or `-`",
+            ));
         }
         // An alias must never be mistaken for an id of another device.
         if text.parse::<Oid>().is_ok() || Uuid::try_parse(text).is_ok() {

@@ -1,7 +1,7 @@
 //! What a running server holds, and how it starts and stops.
 
 use crate::{Clock, Config, control, devices, identity, live, ops, telemetry};
-use espalier_db::{Db, Location};
+use espalier_db::{Db, Location, params};
 use espalier_tsdb::Tsdb;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -53,19 +53,18 @@ impl AppState {
     /// # Errors
     /// Fails when a store cannot be opened; the error says which and why.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data)
-            .map_err(|e| anyhow::anyhow!("cannot create the data folder {}: {e}", config.data.display()))?;
-        let (location, tsdb) = match &config.database_url {
-            Some(url) => (
-                Location::Postgres(url.clone()),
-                Tsdb::open_postgres(url, espalier_tsdb::Options::default()).await?,
-            ),
-            None => (
-                Location::Sqlite(config.data.join("espalier.db")),
-                Tsdb::open_embedded(&config.data.join("telemetry.db"), espalier_tsdb::Options::default()).await?,
-            ),
+        std::fs::create_dir_all(&config.data).map_err(|e| {
+            anyhow::anyhow!(
+                "cannot create the data folder {}: {e}",
+                config.data.display()
+            )
+        })?;
+        let location = match &config.database_url {
+            Some(url) => Location::Postgres(url.clone()),
+            None => Location::Sqlite(config.data.join("espalier.db")),
         };
         let db = Db::open(&location).await?;
+        let tsdb = open_telemetry(&config, &db).await?;
         let app = Self(Arc::new(App {
             identity: identity::State::load(&db).await?,
             devices: devices::State::load(&db).await?,
@@ -99,4 +98,23 @@ impl AppState {
         }
         self.db.close().await;
     }
+}
+
+/// Opens the telemetry engine beside the control plane: a second file, or a second schema.
+async fn open_telemetry(config: &Config, db: &Db) -> anyhow::Result<Tsdb> {
+    let mut options = espalier_tsdb::Options::default();
+    let Some(pool) = db.postgres_pool() else {
+        return Ok(Tsdb::open_embedded(&config.data.join("telemetry.db"), options).await?);
+    };
+    let schema = db
+        .read(|c| {
+            c.query_one("select current_schema()::text as name", params![])?
+                .get::<String>("name")
+        })
+        .await
+        .map_err(|e: espalier_db::Error| e)?;
+    if schema != "public" {
+        options.postgres_schema = format!("{schema}_telemetry");
+    }
+    Ok(Tsdb::open_postgres(pool, options).await?)
 }

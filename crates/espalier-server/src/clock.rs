@@ -14,7 +14,10 @@ impl Clock {
     }
 
     /// The current time, milliseconds since 1970 UTC.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else asks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everything else asks"
+    )]
     pub fn now_ms(&self) -> i64 {
         match &self.0 {
             Some(fixed) => fixed.load(Ordering::SeqCst),
@@ -34,6 +37,8 @@ impl Clock {
 
 /// Writes a moment as RFC 3339 with milliseconds and `Z`, e.g. `2026-11-20T08:15:30.123Z`.
 pub fn iso(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms)
-        .map_or_else(|_| String::from("invalid"), |t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| String::from("invalid"),
+        |t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+    )
 }

@@ -74,7 +74,14 @@ pub enum Detail {
 impl ApiError {
     /// A failure with any status.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), fields: Vec::new(), retry_after: None, source: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// 400: the request cannot be carried out as it stands.
@@ -94,7 +101,11 @@ impl ApiError {
 
     /// 404: `what` (with a capital) does not exist, or not for the one who asks.
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} not found"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("{what} not found"),
+        )
     }
 
     /// 409: the thing's state does not allow it.
@@ -110,7 +121,11 @@ impl ApiError {
     /// 422: the field at `loc` (`["body", "name"]`) is wrong.
     pub fn invalid(loc: &[&str], msg: impl Into<String>) -> Self {
         let msg = msg.into();
-        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("{}: {msg}", loc.join(".")));
+        let mut error = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            format!("{}: {msg}", loc.join(".")),
+        );
         error.fields.push(FieldProblem {
             kind: "value_error".to_owned(),
             loc: loc.iter().map(|&part| part.to_owned()).collect(),
@@ -122,18 +137,27 @@ impl ApiError {
 
     /// 429: too many requests; try again after that many seconds.
     pub fn too_many(message: impl Into<String>, retry_after: u32) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message) }
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+        }
     }
 
     /// 503: the server cannot take it now; try again after that many seconds.
     pub fn busy(message: impl Into<String>, retry_after: u32) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message) }
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+        }
     }
 
     /// 500: our fault. The cause is logged, the client gets the request id.
     pub fn internal(source: impl Into<anyhow::Error>) -> Self {
         let message = "Something went wrong on our side. Try again; if it stays, tell the operator the request id.";
-        Self { source: Some(source.into()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message) }
+        Self {
+            source: Some(source.into()),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        }
     }
 
     /// The HTTP status.
@@ -175,7 +199,9 @@ impl std::error::Error for ApiError {}
 impl From<espalier_db::Error> for ApiError {
     fn from(error: espalier_db::Error) -> Self {
         match error {
-            espalier_db::Error::Closed => Self::busy("The server is stopping; try again in a moment.", 2),
+            espalier_db::Error::Closed => {
+                Self::busy("The server is stopping; try again in a moment.", 2)
+            }
             other => Self::internal(other),
         }
     }
@@ -209,7 +235,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

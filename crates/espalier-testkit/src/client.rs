@@ -25,7 +25,10 @@ pub struct Answer {
 
 impl Client {
     pub(crate) fn new(router: axum::Router) -> Self {
-        Self { router, headers: HeaderMap::new() }
+        Self {
+            router,
+            headers: HeaderMap::new(),
+        }
     }
 
     /// The same client with `Authorization: Bearer token`.
@@ -39,21 +42,48 @@ impl Client {
     pub fn header(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
         let name: HeaderName = name.parse().expect("a header name");
-        client.headers.insert(name, HeaderValue::from_str(value).expect("a header value"));
+        client
+            .headers
+            .insert(name, HeaderValue::from_str(value).expect("a header value"));
         client
     }
 
     /// Sends a request with a body of any kind.
-    pub async fn send(&self, method: Method, path: &str, content_type: Option<&str>, body: impl Into<Body>) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).body(body.into()).expect("a request");
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(body.into())
+            .expect("a request");
         *request.headers_mut() = self.headers.clone();
         if let Some(kind) = content_type {
-            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_str(kind).expect("a content type"));
+            request.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_str(kind).expect("a content type"),
+            );
         }
-        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the router answers");
         let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.expect("a whole body").to_vec();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, bytes }
+        let bytes = to_bytes(body, usize::MAX)
+            .await
+            .expect("a whole body")
+            .to_vec();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            bytes,
+        }
     }
 
     /// Sends a GET.
@@ -68,22 +98,46 @@ impl Client {
 
     /// Sends a POST with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::POST, path, Some("application/json"), body.to_string()).await
+        self.send(
+            Method::POST,
+            path,
+            Some("application/json"),
+            body.to_string(),
+        )
+        .await
     }
 
     /// Sends a PUT with a JSON body.
     pub async fn put(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::PUT, path, Some("application/json"), body.to_string()).await
+        self.send(
+            Method::PUT,
+            path,
+            Some("application/json"),
+            body.to_string(),
+        )
+        .await
     }
 
     /// Sends a PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::PATCH, path, Some("application/json"), body.to_string()).await
+        self.send(
+            Method::PATCH,
+            path,
+            Some("application/json"),
+            body.to_string(),
+        )
+        .await
     }
 
     /// Sends a POST with a form body.
     pub async fn form(&self, path: &str, form: &str) -> Answer {
-        self.send(Method::POST, path, Some("application/x-www-form-urlencoded"), form.to_owned()).await
+        self.send(
+            Method::POST,
+            path,
+            Some("application/x-www-form-urlencoded"),
+            form.to_owned(),
+        )
+        .await
     }
 }
 
@@ -93,7 +147,8 @@ impl Answer {
     /// # Panics
     /// Panics with the body when it is not JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
     }
 
     /// The body as text.
@@ -108,6 +163,10 @@ impl Answer {
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
-        if self.bytes.is_empty() { Value::Null } else { self.json() }
+        if self.bytes.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 }

@@ -74,8 +74,16 @@ impl TestApp {
         };
         change(&mut config);
         let clock = Clock::fixed(START_MS);
-        let app = AppState::start(config.clone(), clock.clone()).await.expect("the app starts");
-        Self { app, clock, engine, config, dir }
+        let app = AppState::start(config.clone(), clock.clone())
+            .await
+            .expect("the app starts");
+        Self {
+            app,
+            clock,
+            engine,
+            config,
+            dir,
+        }
     }
 
     /// Which engine this app runs on.
@@ -91,7 +99,9 @@ impl TestApp {
     /// Stops the app cleanly and starts it again on the same data.
     pub async fn restart(&mut self) {
         self.app.stop().await;
-        self.app = AppState::start(self.config.clone(), self.clock.clone()).await.expect("the app starts again");
+        self.app = AppState::start(self.config.clone(), self.clock.clone())
+            .await
+            .expect("the app starts again");
     }
 
     /// A client without any credential.
@@ -113,10 +123,19 @@ impl TestApp {
             full_name: None,
             role,
         };
-        let account = identity::create_account(&self.app, new).await.expect("the account is created");
-        let token = identity::open_session(&self.app, account).await.expect("a session opens");
+        let account = identity::create_account(&self.app, new)
+            .await
+            .expect("the account is created");
+        let token = identity::open_session(&self.app, account)
+            .await
+            .expect("a session opens");
         let client = self.anonymous().bearer(&token);
-        Person { account, client, token, app: self.app.clone() }
+        Person {
+            account,
+            client,
+            token,
+            app: self.app.clone(),
+        }
     }
 
     /// Serves this app on a loopback port, for tests that need real sockets.
@@ -128,8 +147,9 @@ impl TestApp {
 impl Person {
     /// A new device of this person: its 24-digit id and its token.
     pub async fn device(&self, name: &str) -> (String, String) {
-        let (device, token) =
-            espalier_server::devices::create(&self.app, self.account, name).await.expect("the device is created");
+        let (device, token) = espalier_server::devices::create(&self.app, self.account, name)
+            .await
+            .expect("the device is created");
         (device.oid.to_string(), token)
     }
 }

@@ -24,7 +24,8 @@ impl Server {
     pub(crate) async fn start(app: AppState) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let service = espalier_server::router(app).into_make_service_with_connect_info::<SocketAddr>();
+        let service =
+            espalier_server::router(app).into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, service).await;
         });
@@ -40,7 +41,11 @@ impl Server {
     ///
     /// # Errors
     /// Returns the handshake's failure.
-    pub async fn socket(&self, path: &str, bearer: Option<&str>) -> Result<Socket, Box<tokio_tungstenite::tungstenite::Error>> {
+    pub async fn socket(
+        &self,
+        path: &str,
+        bearer: Option<&str>,
+    ) -> Result<Socket, Box<tokio_tungstenite::tungstenite::Error>> {
         let mut request = format!("ws://{}{path}", self.address).into_client_request()?;
         if let Some(token) = bearer {
             let value = format!("Bearer {token}").parse().expect("a header value");
@@ -65,7 +70,10 @@ pub struct Socket {
 impl Socket {
     /// Sends one frame.
     pub async fn send(&mut self, frame: Value) {
-        self.stream.send(Message::text(frame.to_string())).await.expect("the frame is sent");
+        self.stream
+            .send(Message::text(frame.to_string()))
+            .await
+            .expect("the frame is sent");
     }
 
     /// The next JSON frame.
@@ -73,7 +81,9 @@ impl Socket {
     /// # Panics
     /// Panics when none comes or the socket closes.
     pub async fn next(&mut self) -> Value {
-        self.next_or_close().await.unwrap_or_else(|code| panic!("the socket closed with {code:?}"))
+        self.next_or_close()
+            .await
+            .unwrap_or_else(|code| panic!("the socket closed with {code:?}"))
     }
 
     /// The next JSON frame, or the code with which the server closed.
@@ -82,9 +92,13 @@ impl Socket {
     /// The close code, if one was given.
     pub async fn next_or_close(&mut self) -> Result<Value, Option<u16>> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("a frame in time");
+            let message = tokio::time::timeout(PATIENCE, self.stream.next())
+                .await
+                .expect("a frame in time");
             match message {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("a JSON frame")),
+                Some(Ok(Message::Text(text))) => {
+                    return Ok(serde_json::from_str(&text).expect("a JSON frame"));
+                }
                 Some(Ok(Message::Close(frame))) => return Err(frame.map(|f| f.code.into())),
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Err(None),

@@ -84,7 +84,10 @@ pub fn pending(_app: &AppState, _device: DeviceId) -> BTreeMap<String, Desired> 
 ///
 /// # Errors
 /// Fails when the database does.
-pub async fn pending_commands(_app: &AppState, _device: DeviceId) -> Result<Vec<PendingCommand>, ApiError> {
+pub async fn pending_commands(
+    _app: &AppState,
+    _device: DeviceId,
+) -> Result<Vec<PendingCommand>, ApiError> {
     Ok(Vec::new())
 }
 

@@ -26,13 +26,23 @@ pub(crate) fn start(_app: &AppState) {}
 ///
 /// # Errors
 /// 404 when there is none that the principal may see, 403 when it may be seen but not acted upon.
-pub fn require(app: &AppState, principal: &Principal, id: &str, action: Action) -> Result<Arc<Device>, ApiError> {
-    let device = app.devices.resolve(id).ok_or_else(|| ApiError::not_found("Device"))?;
+pub fn require(
+    app: &AppState,
+    principal: &Principal,
+    id: &str,
+    action: Action,
+) -> Result<Arc<Device>, ApiError> {
+    let device = app
+        .devices
+        .resolve(id)
+        .ok_or_else(|| ApiError::not_found("Device"))?;
     if permits(app, principal, &device, action) {
         return Ok(device);
     }
     if permits(app, principal, &device, Action::Read) {
-        return Err(ApiError::forbidden("You may see this device, but not do this with it; ask its owner."));
+        return Err(ApiError::forbidden(
+            "You may see this device, but not do this with it; ask its owner.",
+        ));
     }
     Err(ApiError::not_found("Device"))
 }
@@ -44,7 +54,10 @@ pub fn permits(_app: &AppState, principal: &Principal, device: &Device, action: 
         Principal::Account(caller) => {
             caller.role.is_admin()
                 || device.owner == caller.account
-                || device.shares.iter().any(|(account, role)| *account == caller.account && role.permits(action))
+                || device
+                    .shares
+                    .iter()
+                    .any(|(account, role)| *account == caller.account && role.permits(action))
         }
     }
 }
@@ -53,7 +66,11 @@ pub fn permits(_app: &AppState, principal: &Principal, device: &Device, action: 
 ///
 /// # Errors
 /// Fails when the database does.
-pub async fn create(app: &AppState, owner: AccountId, name: &str) -> Result<(Arc<Device>, String), ApiError> {
+pub async fn create(
+    app: &AppState,
+    owner: AccountId,
+    name: &str,
+) -> Result<(Arc<Device>, String), ApiError> {
     let token = hex::encode(random::bytes::<16>());
     let device = Arc::new(Device {
         id: random::device_id(&app.clock),

@@ -28,7 +28,10 @@ pub struct Device {
 
 impl std::fmt::Debug for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Device").field("oid", &self.oid).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Device")
+            .field("oid", &self.oid)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,7 +54,9 @@ impl State {
     /// # Errors
     /// Returns the database's error.
     pub async fn load(db: &Db) -> Result<Self, espalier_db::Error> {
-        let state = Self { index: RwLock::default() };
+        let state = Self {
+            index: RwLock::default(),
+        };
         for device in db.read(|c| store::all(c)).await? {
             state.put(Arc::new(device));
         }
@@ -71,7 +76,11 @@ impl State {
     /// The device whose token has this digest.
     pub fn by_token(&self, digest: &[u8; 32]) -> Option<Arc<Device>> {
         let index = self.index.read();
-        index.by_token.get(digest).and_then(|id| index.by_id.get(id)).cloned()
+        index
+            .by_token
+            .get(digest)
+            .and_then(|id| index.by_id.get(id))
+            .cloned()
     }
 
     /// The device with this id.

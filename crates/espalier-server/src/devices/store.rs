@@ -19,7 +19,10 @@ pub fn insert(c: &Conn<'_>, device: &Device) -> Result<()> {
 }
 
 pub fn all(c: &Conn<'_>) -> Result<Vec<Device>> {
-    let rows = c.query("select id, oid, owner_id, name, token_digest, created_at from device", params![])?;
+    let rows = c.query(
+        "select id, oid, owner_id, name, token_digest, created_at from device",
+        params![],
+    )?;
     rows.iter().map(device).collect()
 }
 
@@ -40,5 +43,8 @@ fn device(row: &Row) -> Result<Device> {
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(column: &str, text: &str) -> Result<T> {
-    text.parse().map_err(|e: T::Err| Error::Column { column: column.to_owned(), problem: e.to_string() })
+    text.parse().map_err(|e: T::Err| Error::Column {
+        column: column.to_owned(),
+        problem: e.to_string(),
+    })
 }

@@ -20,7 +20,9 @@ pub struct Json<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|e| body_error(&e))?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|e| body_error(&e))?;
         parse(&bytes).map(Self)
     }
 }
@@ -34,9 +36,15 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// Turns a failure to read the body into the error for the client.
 pub fn body_error(error: &BytesRejection) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return ApiError::too_large(format!("The body is larger than {} bytes; send less at once.", super::MAX_BODY));
+        return ApiError::too_large(format!(
+            "The body is larger than {} bytes; send less at once.",
+            super::MAX_BODY
+        ));
     }
-    ApiError::bad_request("unreadable_body", "The body could not be read to its end; send it again.")
+    ApiError::bad_request(
+        "unreadable_body",
+        "The body could not be read to its end; send it again.",
+    )
 }
 
 /// Parses a JSON body.
@@ -53,7 +61,9 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         }
         ApiError::invalid(&loc, error.inner().to_string())
     })?;
-    deserializer.end().map_err(|error| ApiError::invalid(&["body"], error.to_string()))?;
+    deserializer
+        .end()
+        .map_err(|error| ApiError::invalid(&["body"], error.to_string()))?;
     Ok(value)
 }
 

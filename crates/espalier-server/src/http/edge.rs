@@ -17,10 +17,18 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 fn next_request_id() -> String {
     static PREFIX: LazyLock<u32> = LazyLock::new(|| u32::from_be_bytes(crate::random::bytes()));
     static COUNT: AtomicU64 = AtomicU64::new(1);
-    format!("{:08x}{:08x}", *PREFIX, COUNT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{:08x}{:08x}",
+        *PREFIX,
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
-pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+pub(super) async fn edge(
+    State(app): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = next_request_id();
     let header = HeaderValue::from_str(&id);
     let serve = async move {
@@ -35,7 +43,9 @@ pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next
     let serve = AssertUnwindSafe(serve).catch_unwind();
     let mut response = REQUEST_ID
         .scope(id, async {
-            serve.await.unwrap_or_else(|_| ApiError::internal(anyhow::anyhow!("the handler panicked")).into_response())
+            serve.await.unwrap_or_else(|_| {
+                ApiError::internal(anyhow::anyhow!("the handler panicked")).into_response()
+            })
         })
         .await;
     if let Ok(header) = header {

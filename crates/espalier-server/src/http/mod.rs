@@ -30,9 +30,19 @@ pub fn request_id() -> String {
 /// Puts the common layers around the routes.
 pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
     router
-        .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "no_such_path", "There is nothing at this path; see /docs for what is.") })
+        .fallback(|| async {
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                "no_such_path",
+                "There is nothing at this path; see /docs for what is.",
+            )
+        })
         .method_not_allowed_fallback(|| async {
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not take this method; see /docs.")
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This path does not take this method; see /docs.",
+            )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), edge::edge))

@@ -30,7 +30,9 @@ impl State {
     /// # Errors
     /// Returns the database's error.
     pub async fn load(_db: &Db) -> Result<Self, espalier_db::Error> {
-        Ok(Self { sessions: sessions::Cache::default() })
+        Ok(Self {
+            sessions: sessions::Cache::default(),
+        })
     }
 }
 
@@ -46,8 +48,14 @@ pub(crate) fn start(_app: &AppState) {}
 ///
 /// # Errors
 /// Fails only when the database does; a wrong credential is an [`Identified`] that says so.
-pub async fn identify(app: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Identified, ApiError> {
-    let Some(secret) = carrier::secret(headers, uri) else { return Ok(Identified::Nobody) };
+pub async fn identify(
+    app: &AppState,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<Identified, ApiError> {
+    let Some(secret) = carrier::secret(headers, uri) else {
+        return Ok(Identified::Nobody);
+    };
     principal_of(app, &secret).await
 }
 
@@ -126,6 +134,8 @@ pub async fn audit(
 ) -> Result<(), ApiError> {
     let (id, now) = (random::oid(&app.clock).to_string(), app.clock.now_ms());
     let (account, action, target) = (caller.account, action.to_owned(), target.to_owned());
-    app.db.write(move |c| store::insert_audit(c, &id, account, &action, &target, &detail, now)).await?;
+    app.db
+        .write(move |c| store::insert_audit(c, &id, account, &action, &target, &detail, now))
+        .await?;
     Ok(())
 }

@@ -70,10 +70,12 @@ impl FromRequestParts<AppState> for Principal {
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, ApiError> {
         match parts.extensions.get::<Identified>() {
             Some(Identified::Known(principal)) => Ok(principal.clone()),
-            Some(Identified::Unknown) => {
-                Err(ApiError::unauthorized("The credential is wrong, expired or revoked; sign in again."))
-            }
-            _ => Err(ApiError::unauthorized("Not authenticated; send `Authorization: Bearer <token>`.")),
+            Some(Identified::Unknown) => Err(ApiError::unauthorized(
+                "The credential is wrong, expired or revoked; sign in again.",
+            )),
+            _ => Err(ApiError::unauthorized(
+                "Not authenticated; send `Authorization: Bearer <token>`.",
+            )),
         }
     }
 }
@@ -83,7 +85,9 @@ impl FromRequestParts<AppState> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
         match Principal::from_request_parts(parts, app).await? {
             Principal::Account(caller) => Ok(caller),
-            Principal::Device(_) => Err(ApiError::forbidden("A device token cannot be used here; sign in as a person.")),
+            Principal::Device(_) => Err(ApiError::forbidden(
+                "A device token cannot be used here; sign in as a person.",
+            )),
         }
     }
 }

@@ -18,7 +18,9 @@ pub struct Cache(RwLock<HashMap<[u8; 32], (Caller, i64)>>);
 impl Cache {
     /// Forgets every credential of an account; the next use asks the database.
     pub fn forget(&self, account: AccountId) {
-        self.0.write().retain(|_, (caller, _)| caller.account != account);
+        self.0
+            .write()
+            .retain(|_, (caller, _)| caller.account != account);
     }
 }
 
@@ -29,7 +31,11 @@ pub async fn caller(app: &AppState, secret: &str) -> Result<Option<Caller>, ApiE
     if let Some((caller, expires)) = app.identity.sessions.0.read().get(&digest) {
         return Ok((*expires > now).then(|| caller.clone()));
     }
-    let Some(found) = app.db.read(move |c| store::session_by_digest(c, digest, now)).await? else {
+    let Some(found) = app
+        .db
+        .read(move |c| store::session_by_digest(c, digest, now))
+        .await?
+    else {
         return Ok(None);
     };
     let caller = Caller(Arc::new(CallerInfo {
@@ -38,7 +44,11 @@ pub async fn caller(app: &AppState, secret: &str) -> Result<Option<Caller>, ApiE
         role: found.role,
         credential: Credential::Session(found.id),
     }));
-    app.identity.sessions.0.write().insert(digest, (caller.clone(), found.expires_at));
+    app.identity
+        .sessions
+        .0
+        .write()
+        .insert(digest, (caller.clone(), found.expires_at));
     Ok(Some(caller))
 }
 
@@ -48,7 +58,9 @@ pub async fn open(app: &AppState, account: AccountId) -> Result<String, ApiError
     let digest = random::digest(&token);
     let id = random::oid(&app.clock).to_string();
     let now = app.clock.now_ms();
-    app.db.write(move |c| store::insert_session(c, &id, account, digest, now, now + ACCESS_MS)).await?;
+    app.db
+        .write(move |c| store::insert_session(c, &id, account, digest, now, now + ACCESS_MS))
+        .await?;
     Ok(token)
 }
 

@@ -4,7 +4,13 @@ use super::NewAccount;
 use espalier_db::{Conn, Error, Result, params};
 use espalier_model::{AccountId, Role};
 
-pub fn insert_account(c: &Conn<'_>, id: AccountId, new: &NewAccount, hash: &str, now: i64) -> Result<()> {
+pub fn insert_account(
+    c: &Conn<'_>,
+    id: AccountId,
+    new: &NewAccount,
+    hash: &str,
+    now: i64,
+) -> Result<()> {
     c.execute(
         "insert into account (id, email, username, password_hash, full_name, role, created_at) \
          values ($1, $2, $3, $4, $5, $6, $7)",
@@ -49,7 +55,14 @@ pub fn session_by_digest(c: &Conn<'_>, digest: [u8; 32], now: i64) -> Result<Opt
     .transpose()
 }
 
-pub fn insert_session(c: &Conn<'_>, id: &str, account: AccountId, digest: [u8; 32], now: i64, expires: i64) -> Result<()> {
+pub fn insert_session(
+    c: &Conn<'_>,
+    id: &str,
+    account: AccountId,
+    digest: [u8; 32],
+    now: i64,
+    expires: i64,
+) -> Result<()> {
     c.execute(
         "insert into session (id, account_id, access_digest, access_expires_at, created_at) values ($1, $2, $3, $4, $5)",
         params![id, account.to_string(), digest, expires, now],
@@ -59,7 +72,10 @@ pub fn insert_session(c: &Conn<'_>, id: &str, account: AccountId, digest: [u8; 3
 
 /// Parses a column that the product wrote itself.
 pub fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(column: &str, text: &str) -> Result<T> {
-    text.parse().map_err(|e: T::Err| Error::Column { column: column.to_owned(), problem: e.to_string() })
+    text.parse().map_err(|e: T::Err| Error::Column {
+        column: column.to_owned(),
+        problem: e.to_string(),
+    })
 }
 
 pub fn insert_audit(

@@ -33,19 +33,42 @@ pub(crate) fn start(_app: &AppState) {}
 #[derive(Debug, Clone)]
 pub enum Event {
     /// New values; `data` holds the keys that came.
-    Telemetry { device: Arc<Device>, ts: i64, data: Arc<Map<String, Value>> },
+    Telemetry {
+        device: Arc<Device>,
+        ts: i64,
+        data: Arc<Map<String, Value>>,
+    },
     /// The device came online or went offline.
-    Status { device: Arc<Device>, online: bool, at: i64 },
+    Status {
+        device: Arc<Device>,
+        online: bool,
+        at: i64,
+    },
     /// A device was created.
     DeviceAdded { device: Arc<Device> },
     /// A device was deleted.
     DeviceRemoved { device: Arc<Device> },
     /// A widget was created or changed; `widget` is its JSON on the wire.
-    Widget { account: AccountId, dashboard: String, widget: Value },
+    Widget {
+        account: AccountId,
+        dashboard: String,
+        widget: Value,
+    },
     /// A widget was deleted.
-    WidgetDeleted { account: AccountId, dashboard: String, widget: String },
+    WidgetDeleted {
+        account: AccountId,
+        dashboard: String,
+        widget: String,
+    },
     /// A desired value was set, reported or expired; `state` is `pending`, `done` or `expired`.
-    Desired { device: Arc<Device>, key: String, value: Value, version: u64, reported_version: u64, state: &'static str },
+    Desired {
+        device: Arc<Device>,
+        key: String,
+        value: Value,
+        version: u64,
+        reported_version: u64,
+        state: &'static str,
+    },
     /// A command was sent, delivered, answered or expired; `command` is its JSON on the wire.
     Command { device: Arc<Device>, command: Value },
 }
@@ -54,7 +77,11 @@ pub enum Event {
 pub fn publish(_app: &AppState, _event: Event) {}
 
 /// Pushes desired values to the device's socket, when it has one. Returns whether it was handed over.
-pub fn push_desired(_app: &AppState, _device: DeviceId, _desired: &BTreeMap<String, Desired>) -> bool {
+pub fn push_desired(
+    _app: &AppState,
+    _device: DeviceId,
+    _desired: &BTreeMap<String, Desired>,
+) -> bool {
     false
 }
 
@@ -84,6 +111,10 @@ pub struct NewNotification {
 ///
 /// # Errors
 /// Fails when the database does.
-pub async fn notify(_app: &AppState, _account: AccountId, _new: NewNotification) -> Result<(), ApiError> {
+pub async fn notify(
+    _app: &AppState,
+    _account: AccountId,
+    _new: NewNotification,
+) -> Result<(), ApiError> {
     Ok(())
 }

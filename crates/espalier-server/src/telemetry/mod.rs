@@ -54,7 +54,10 @@ pub async fn ingest(
     _device: &Arc<Device>,
     _samples: Vec<Sample>,
 ) -> Result<Ingested, ApiError> {
-    Ok(Ingested { at: app.clock.now_ms(), points: 0 })
+    Ok(Ingested {
+        at: app.clock.now_ms(),
+        points: 0,
+    })
 }
 
 /// The newest value of every key of a device, as reported.
