@@ -6,12 +6,16 @@
 //! and looks at it from outside, as a user would.
 
 mod cargo_test;
+mod r#gen;
+mod http_checks;
 mod packages;
 mod postgres;
 mod process;
+mod program;
 mod steps;
 mod supervised;
 mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -25,16 +29,26 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 Commands:
   test     install what tests need, then run every check and every test, on SQLite and on a private PostgreSQL
   ci       what .ci/run does: the same as `test` without options
+  gen      write docs/generated again from the code
+  tidy     check the rules of the house: crate arrows, headers, sizes, places of SQL, licences
+  bench    run the benchmarks (release build); what follows goes to them
 
 Options of test:
-  --fast           only formatting, tidy, clippy and the tests on SQLite: nothing is installed or downloaded
-  --filter NAME    only the tests whose path contains NAME (no other check); with --fast on SQLite alone
+  --fast                 only formatting, tidy, clippy and the tests on SQLite: nothing is installed or downloaded
+  --filter NAME          only the tests whose path contains NAME (no other check); with --fast on SQLite alone
+
+Options of gen:
+  --check                write nothing; fail when a file no longer matches the code
+  --freeze-migrations    also list the present migrations as published: they can never change again
 
 Examples:
   cargo xtask test
   cargo xtask test --fast
   cargo xtask test --filter telemetry::
+  cargo xtask gen && git diff docs/generated
+  cargo xtask bench --help
 
+TEST_DATABASE_URL, when set, names the PostgreSQL to test with; then no private one is started.
 The exit code is 0 when everything passed, 1 when something failed, 2 when the command line was not understood.
 ";
 
@@ -43,20 +57,37 @@ The exit code is 0 when everything passed, 1 when something failed, 2 when the c
 enum Request {
     Help,
     Test(test::Options),
+    Gen(r#gen::Options),
+    Tidy,
+    Bench(Vec<String>),
 }
 
 fn parse(arguments: &[String]) -> Result<Request> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if words.iter().any(|word| matches!(*word, "--help" | "-h")) {
-        return Ok(Request::Help);
-    }
     match words.split_first() {
+        Some((&"bench", rest)) => Ok(Request::Bench(
+            rest.iter().map(|&word| word.to_owned()).collect(),
+        )),
+        _ if words.iter().any(|word| matches!(*word, "--help" | "-h")) => Ok(Request::Help),
         None | Some((&"help", [])) => Ok(Request::Help),
         Some((&"test", rest)) => Ok(Request::Test(test::Options::parse(rest)?)),
         Some((&"ci", [])) => Ok(Request::Test(test::Options::default())),
-        Some((&"ci", [extra, ..])) => bail!("`ci` takes no arguments, but got `{extra}`"),
+        Some((&"gen", rest)) => Ok(Request::Gen(r#gen::Options::parse(rest)?)),
+        Some((&"tidy", [])) => Ok(Request::Tidy),
+        Some((command @ (&"ci" | &"tidy"), [extra, ..])) => {
+            bail!("`{command}` takes no arguments, but got `{extra}`")
+        }
         Some((other, _)) => bail!("there is no command `{other}`"),
     }
+}
+
+/// Delegates to the program in `bench/`, which has a help of its own.
+fn bench(arguments: &[String]) -> Result<()> {
+    process::run(
+        process::cargo()
+            .args(["run", "--release", "--package", "espalier-bench", "--"])
+            .args(arguments),
+    )
 }
 
 fn main() -> ExitCode {
@@ -74,6 +105,9 @@ fn main() -> ExitCode {
             Ok(true)
         }
         Request::Test(options) => test::run(&options),
+        Request::Gen(options) => r#gen::run(&options).map(|()| true),
+        Request::Tidy => tidy::run().map(|()| true),
+        Request::Bench(arguments) => bench(&arguments).map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -82,5 +116,40 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Request, parse, test};
+
+    fn request(line: &str) -> anyhow::Result<Request> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words)
+    }
+
+    #[test]
+    fn reads_the_command_line() {
+        assert_eq!(request("").unwrap(), Request::Help);
+        assert_eq!(request("test --help").unwrap(), Request::Help);
+        assert_eq!(
+            request("ci").unwrap(),
+            Request::Test(test::Options::default())
+        );
+        assert_eq!(
+            request("bench --help").unwrap(),
+            Request::Bench(vec!["--help".to_owned()])
+        );
+        assert_eq!(request("tidy").unwrap(), Request::Tidy);
+    }
+
+    #[test]
+    fn says_what_it_does_not_know() {
+        assert_eq!(
+            request("tests").unwrap_err().to_string(),
+            "there is no command `tests`"
+        );
+        assert!(request("ci --fast").is_err());
+        assert!(request("tidy now").is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! On a Debian-like machine missing packages are installed through apt when that needs no password; no service is ever started by
 //! that. Anywhere else the error is one sentence that says what to install.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -36,6 +37,40 @@ pub fn ensure_postgres() -> Result<()> {
     postgres::programs()
         .context("apt installed PostgreSQL, but its programs are not in /usr/lib/postgresql")?;
     Ok(())
+}
+
+/// Makes sure that Prometheus' promtool is there and returns where.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn ensure_promtool() -> Result<PathBuf> {
+    if let Some(found) = process::find("promtool") {
+        return Ok(found);
+    }
+    install(&["prometheus"])?;
+    process::find("promtool").context("apt installed `prometheus`, but promtool is not on the PATH")
+}
+
+/// Makes sure that Node and npm are there.
+///
+/// # Errors
+/// When they are missing and cannot be installed.
+pub fn ensure_npm() -> Result<()> {
+    if process::find("npm").is_some() {
+        return Ok(());
+    }
+    install(&["nodejs", "npm"])
+}
+
+/// Makes sure that Python can make virtual environments.
+///
+/// # Errors
+/// When it cannot and nothing can be installed.
+pub fn ensure_python() -> Result<()> {
+    if process::read(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok() {
+        return Ok(());
+    }
+    install(&["python3", "python3-venv"])
 }
 
 /// Makes sure that rustfmt and clippy belong to the toolchain.

@@ -17,7 +17,7 @@ pub struct Supervised {
     child: Child,
     input: Option<ChildStdin>,
     // Held open so that the script can never fail on a closed pipe while it cleans up.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Supervised {
@@ -62,10 +62,21 @@ impl Supervised {
             Self {
                 child,
                 input: Some(input),
-                _output: output,
+                output,
             },
             ready,
         ))
+    }
+
+    /// Ends the script and returns what it wrote since it was ready.
+    ///
+    /// # Errors
+    /// When it wrote something that is not UTF-8.
+    pub fn finish(mut self) -> Result<String> {
+        self.input.take();
+        let mut said = String::new();
+        self.output.read_to_string(&mut said)?;
+        Ok(said)
     }
 }
 
@@ -78,11 +89,60 @@ impl Drop for Supervised {
     }
 }
 
+/// A folder for temporary files that is removed at the end, also when this program is killed.
+#[derive(Debug)]
+pub struct ScratchFolder {
+    path: std::path::PathBuf,
+    _script: Supervised,
+}
+
+impl ScratchFolder {
+    /// Makes an empty folder that only this user can read.
+    ///
+    /// # Errors
+    /// When the folder for temporary files is not writable.
+    pub fn new() -> Result<Self> {
+        const SCRIPT: &str = r#"
+            trap '[ -z "${dir-}" ] || rm -rf "$dir"' EXIT
+            trap 'exit 1' HUP INT TERM
+            read -r _
+            dir=$(mktemp -d "${TMPDIR:-/tmp}/espalier-xtask.XXXXXX") || exit 1
+            echo "ready $dir"
+            cat >/dev/null
+        "#;
+        let (script, path) = Supervised::start(Command::new("sh").args(["-c", SCRIPT]), "")
+            .context("no temporary folder could be made")?;
+        Ok(Self {
+            path: path.into(),
+            _script: script,
+        })
+    }
+
+    /// Returns where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
-    use super::Supervised;
+    use super::{ScratchFolder, Supervised};
+
+    #[test]
+    fn a_scratch_folder_is_private_and_vanishes_with_what_is_in_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = ScratchFolder::new().unwrap();
+        let path = scratch.path().to_path_buf();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o077,
+            0
+        );
+        std::fs::write(path.join("file"), "x").unwrap();
+        drop(scratch);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn what_a_failing_script_printed_is_the_error() {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::steps::Steps;
-use crate::{packages, process};
+use crate::{r#gen, http_checks, packages, process, tidy};
 
 /// What of the full run is asked for.
 #[derive(Debug, Default, PartialEq)]
@@ -50,6 +50,15 @@ pub fn run(options: &Options) -> Result<bool> {
         static_checks(&mut steps);
     }
     tests(&mut steps, options, &mut count);
+    if options.filter.is_none() && !options.fast {
+        steps.step("gen --check", || {
+            r#gen::run(&r#gen::Options {
+                check: true,
+                ..r#gen::Options::default()
+            })
+        });
+        http_checks::run(&mut steps);
+    }
     println!();
     for name in steps.failed() {
         println!("FAILED: {name}");
@@ -64,6 +73,7 @@ fn static_checks(steps: &mut Steps) {
         process::run(process::cargo().args(["fmt", "--all", "--check"]))
             .context("`cargo fmt --all` puts it right")
     });
+    steps.step("tidy", tidy::run);
     steps.step("clippy", || {
         process::run(process::cargo().args([
             "clippy",

@@ -1,0 +1,87 @@
+//! The OpenAPI document as a fuzzer reads it: schemathesis calls every operation with good and bad data.
+//!
+//! Two of its checks gate: no answer is a server error, and each answer is what the document says. Its opinions about which input
+//! ought to be refused are not asked for: they give false alarms on formats that JSON Schema cannot express.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::server::Server;
+use super::tool_folder;
+use crate::{packages, process};
+
+const TOOL: &str = "schemathesis==4.32.5";
+const CHECKS: &str = "not_a_server_error,response_schema_conformance";
+/// Inputs for each operation; enough to reach every branch of a schema, few enough for a minute or two in all.
+const EXAMPLES: &str = "25";
+/// The same inputs in every run, so that a failure can be seen again.
+const SEED: &str = "20260101";
+
+/// Operations that would end the run itself: they never answer to the end, or take the account or its session away.
+const LEFT_OUT: &str = r"^/(logout|me|refresh|events/stream|notifications/stream|ws|ws/.*|sessions.*|admin/users.*|me/.*|reset-password)$";
+
+/// Fuzzes every operation of the document.
+///
+/// # Errors
+/// When Python is missing, or the fuzzer found something; it has printed what, with a curl command for each case.
+pub fn check(server: &Server) -> Result<()> {
+    let program = install()?;
+    let document = server.folder().join("openapi.json");
+    std::fs::write(&document, server.openapi()?)?;
+    let mut command = Command::new(program);
+    command
+        .arg("run")
+        .arg(&document)
+        .args(["--url", &format!("http://{}", server.address)]);
+    command.args([
+        "--header",
+        &format!("Authorization: Bearer {}", server.token),
+    ]);
+    command.args([
+        "--checks",
+        CHECKS,
+        "--max-examples",
+        EXAMPLES,
+        "--seed",
+        SEED,
+        "--phases",
+        "examples,coverage,fuzzing",
+    ]);
+    command.args([
+        "--exclude-path-regex",
+        LEFT_OUT,
+        "--request-timeout",
+        "20",
+        "--workers",
+        "2",
+        "--no-color",
+    ]);
+    command
+        .args(["--generation-database", "none"])
+        .current_dir(server.folder());
+    process::run(&mut command)
+        .map_err(|_| anyhow::anyhow!("schemathesis found something, see above"))
+        .with_context(|| server.log())
+}
+
+fn install() -> Result<std::path::PathBuf> {
+    let folder = tool_folder(&TOOL.replace("==", "-"));
+    let program = folder.join("bin/schemathesis");
+    if !program.exists() {
+        packages::ensure_python()?;
+        process::run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&folder),
+        )?;
+        process::run(Command::new(folder.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            TOOL,
+        ]))
+        .context("pip could not install the fuzzer")?;
+    }
+    Ok(program)
+}
