@@ -3,6 +3,7 @@
 //! It is a library of its own: it knows nothing of accounts, HTTP or the control plane's database. There is no clock
 //! inside; times are parameters, and work in the background is started by volume.
 
+mod codec;
 mod embedded;
 mod error;
 mod options;

@@ -202,6 +202,9 @@ fn validate(points: &[Point]) -> Result<()> {
             _ if point.key.is_empty() => "its key is empty",
             _ if point.key.len() > MAX_KEY_BYTES => "its key is longer than 1024 bytes",
             _ if point.key.contains('\0') => "its key contains a NUL character",
+            _ if point.ts == i64::MAX => {
+                "its time is the end of all time, which no range can include"
+            }
             Value::Number(number) if !number.is_finite() => "its value is not a finite number",
             Value::Text(text) | Value::Json(text) if text.len() > MAX_TEXT_BYTES => {
                 "its value is longer than 64 KiB"

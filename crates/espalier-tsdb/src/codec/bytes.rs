@@ -24,7 +24,6 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-
 /// Reads from the front of a slice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
@@ -53,7 +52,10 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Damaged> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Damaged("unexpected end"))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(Damaged("unexpected end"))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -82,11 +84,17 @@ impl<'a> Reader<'a> {
 
     /// A count of things of which each takes at least a bit of room somewhere, refused above `max`.
     pub(crate) fn count(&mut self, max: usize) -> Result<usize, Damaged> {
-        usize::try_from(self.varint()?).ok().filter(|count| *count <= max).ok_or(Damaged("impossible count"))
+        usize::try_from(self.varint()?)
+            .ok()
+            .filter(|count| *count <= max)
+            .ok_or(Damaged("impossible count"))
     }
 
     #[inline]
     pub(crate) fn f64(&mut self) -> Result<f64, Damaged> {
-        self.take(8)?.try_into().map(f64::from_le_bytes).map_err(|_| Damaged("unexpected end"))
+        self.take(8)?
+            .try_into()
+            .map(f64::from_le_bytes)
+            .map_err(|_| Damaged("unexpected end"))
     }
 }

@@ -42,7 +42,10 @@ pub(crate) fn encode(values: &[i64], out: &mut Vec<u8>) {
         for block in level.chunks(BLOCK) {
             encode_block(block, &mut bytes);
         }
-        if best.as_ref().is_none_or(|(_, smallest)| bytes.len() < smallest.len()) {
+        if best
+            .as_ref()
+            .is_none_or(|(_, smallest)| bytes.len() < smallest.len())
+        {
             best = Some((order, bytes));
         }
     }
@@ -81,7 +84,9 @@ fn best_width(values: &[i64], reference: i64) -> u32 {
     let widest = (0..=64).rev().find(|len| lengths[*len] > 0).unwrap_or(0);
     let mut best = (usize::MAX, widest);
     for width in 0..=widest {
-        let patches: usize = (width + 1..=widest).map(|len| lengths[len] * (1 + (len - width).div_ceil(7))).sum();
+        let patches: usize = (width + 1..=widest)
+            .map(|len| lengths[len] * (1 + (len - width).div_ceil(7)))
+            .sum();
         let size = (values.len() * width).div_ceil(8) + patches + usize::from(patches > 0);
         if size <= best.0 {
             best = (size, width);
@@ -97,7 +102,11 @@ fn bit_len(value: u64) -> u32 {
 
 #[inline]
 fn low_mask(width: u32) -> u64 {
-    if width >= 64 { u64::MAX } else { (1 << width) - 1 }
+    if width >= 64 {
+        u64::MAX
+    } else {
+        (1 << width) - 1
+    }
 }
 
 fn pack(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
@@ -128,7 +137,8 @@ pub(crate) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, 
         *seed = reader.signed()?;
     }
     // Room for the values is only taken block by block as the input provides them.
-    let mut values = Vec::with_capacity(count.min(reader.rest().len().saturating_mul(BLOCK)) + order);
+    let mut values =
+        Vec::with_capacity(count.min(reader.rest().len().saturating_mul(BLOCK)) + order);
     values.extend_from_slice(&seeds[..order]);
     while values.len() < count {
         let len = (count - values.len()).min(BLOCK);
@@ -155,14 +165,25 @@ fn decode_block(reader: &mut Reader<'_>, len: usize, values: &mut Vec<i64>) -> R
     let mut patched = 0;
     if head & HAS_EXCEPTIONS != 0 {
         patched = usize::from(reader.u8()?);
-        for patch in patches.get_mut(..patched).ok_or(Damaged("too many exceptions"))? {
+        for patch in patches
+            .get_mut(..patched)
+            .ok_or(Damaged("too many exceptions"))?
+        {
             *patch = (reader.u8()?, reader.varint()?);
         }
     }
     let start = values.len();
-    unpack(reader.take((len * width as usize).div_ceil(8))?, width, len, reference, values);
+    unpack(
+        reader.take((len * width as usize).div_ceil(8))?,
+        width,
+        len,
+        reference,
+        values,
+    );
     for (position, high) in &patches[..patched] {
-        let value = values.get_mut(start + usize::from(*position)).ok_or(Damaged("exception out of range"))?;
+        let value = values
+            .get_mut(start + usize::from(*position))
+            .ok_or(Damaged("exception out of range"))?;
         *value = value.wrapping_add(high.checked_shl(width).unwrap_or(0) as i64);
     }
     Ok(())
@@ -191,7 +212,6 @@ fn unpack(packed: &[u8], width: u32, len: usize, reference: i64, values: &mut Ve
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -213,14 +233,20 @@ mod tests {
         round_trip(&[0]);
         round_trip(&[i64::MIN]);
         round_trip(&[i64::MIN, i64::MAX, i64::MIN, 0, -1, 1, i64::MAX]);
-        round_trip(&(0..1000).map(|i| if i % 7 == 0 { i64::MAX } else { i }).collect::<Vec<_>>());
+        round_trip(
+            &(0..1000)
+                .map(|i| if i % 7 == 0 { i64::MAX } else { i })
+                .collect::<Vec<_>>(),
+        );
     }
 
     #[test]
     fn steady_sequences_take_no_bits_and_a_gap_does_not_widen_its_block() {
         let steady: Vec<i64> = (0..1024).map(|i| 1_700_000_000_000 + i * 1000).collect();
         assert!(round_trip(&steady) < 40);
-        let gap: Vec<i64> = (0..1024).map(|i| i * 1000 + if i > 500 { 3_600_000 } else { 0 }).collect();
+        let gap: Vec<i64> = (0..1024)
+            .map(|i| i * 1000 + if i > 500 { 3_600_000 } else { 0 })
+            .collect();
         assert!(round_trip(&gap) < 50);
     }
 
