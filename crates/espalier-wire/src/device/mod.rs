@@ -13,5 +13,7 @@ use crate::json::Json;
 pub use down::{Command, Down};
 pub use fields::{Expected, WireError};
 pub(crate) use fields::{Fields, pick};
-pub use parts::{Sample, Samples, StateEntry, StateIter, StateMap, Telemetry, write_state};
+pub use parts::{
+    Sample, Samples, StateEntry, StateIter, StateMap, Telemetry, write_samples, write_state,
+};
 pub use up::{CommandResult, Firmware, Heartbeat, Hello, Up};

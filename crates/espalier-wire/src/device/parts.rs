@@ -197,3 +197,21 @@ pub fn write_state<'v, W: Write>(
     }
     map.end()
 }
+
+/// Writes an array of samples; the counterpart of [`Samples::check`].
+///
+/// # Errors
+/// Fails when the output is full.
+pub fn write_samples<'s, W: Write>(out: &mut W, samples: impl IntoIterator<Item = Sample<'s>>) -> fmt::Result {
+    out.write_char('[')?;
+    for (i, sample) in samples.into_iter().enumerate() {
+        if i > 0 {
+            out.write_char(',')?;
+        }
+        let mut object = ObjectWriter::begin(out)?;
+        object.optional("ts", sample.ts)?;
+        object.member("data", sample.data)?;
+        object.end()?;
+    }
+    out.write_char(']')
+}

@@ -1,0 +1,459 @@
+//! The machine: one [`Core`] takes inputs and hands out outputs. Read here first, then `link.rs` (the socket), `polling.rs`
+//! (the HTTP fallback), `frames.rs` (what is sent) and `timers.rs` (when).
+
+mod frames;
+mod link;
+mod polling;
+mod timers;
+
+use espalier_wire::json::{Json, Value, write_object};
+use heapless::{String, Vec};
+
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::commands::Commands;
+use crate::config::Config;
+use crate::queue::{HEADER, PushError, Queue, Stamp};
+use crate::rng::Rng;
+use crate::state::{STATE_IMAGE, Switches};
+use crate::stats::Stats;
+use crate::storage::{self, Slot, Storage};
+use link::Link;
+
+/// Most telemetry and report frames that wait for an acknowledgement at once: enough to fill a link with 200 ms round
+/// trips, few enough that a server under load is not buried.
+pub const WINDOW: usize = 4;
+/// Bytes that a frame needs besides the text of one sample.
+pub const FRAME_OVERHEAD: usize = 128;
+
+/// Something that happened. Time comes beside it.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Nothing but the passing of time.
+    Tick,
+    /// The socket that was asked for is open; the token went with the handshake.
+    Opened,
+    /// The socket could not be opened; with the HTTP status when a server answered.
+    OpenFailed {
+        /// HTTP status of the handshake.
+        status: Option<u16>,
+    },
+    /// A text frame arrived.
+    Frame(&'a str),
+    /// The socket closed without being asked to.
+    Closed,
+    /// The answer to a request.
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// The body, cut to what the device can hold.
+        body: &'a str,
+        /// The server's time from its `Date` header, in milliseconds UTC.
+        date: Option<i64>,
+        /// Seconds from its `Retry-After` header.
+        retry_after_s: Option<u32>,
+    },
+    /// The request failed without an answer.
+    RequestFailed,
+    /// Values that were just measured.
+    Sample(&'a [(&'a str, Value<'a>)]),
+    /// The outcome of [`Output::Apply`].
+    Applied {
+        /// The switch.
+        key: &'a str,
+        /// Whether the value took effect.
+        ok: bool,
+    },
+    /// A switch was changed at the device.
+    LocalChange {
+        /// The switch.
+        key: &'a str,
+        /// Its new value.
+        value: Value<'a>,
+    },
+    /// The outcome of [`Output::Run`].
+    CommandDone {
+        /// The id of the command.
+        id: &'a str,
+        /// What it returned, or one sentence that says why it failed.
+        outcome: Result<Option<Value<'a>>, &'a str>,
+    },
+    /// Vital signs for the next heartbeat.
+    Vitals {
+        /// Free heap in bytes.
+        heap_free: Option<u32>,
+        /// Wi-Fi signal strength in dBm.
+        rssi: Option<i32>,
+    },
+}
+
+/// How a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET, without a body.
+    Get,
+    /// POST with a JSON body.
+    Post,
+}
+
+/// Something to do. Texts are valid until the next call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Output<'a> {
+    /// Connect to `/ws/device` of the configured server with the token as Bearer; answer with `Opened` or `OpenFailed`.
+    OpenSocket,
+    /// Drop the socket, also one that is opening, and report nothing more about it.
+    CloseSocket,
+    /// Send a text frame.
+    Send {
+        /// The id that the server will acknowledge, when it will.
+        id: Option<u32>,
+        /// The frame.
+        frame: &'a str,
+    },
+    /// Send a request with the token as Bearer; answer with `Answer` or `RequestFailed`.
+    /// A request that is still on its way was given up: drop it and report nothing more about it.
+    Request {
+        /// The method.
+        method: Method,
+        /// The path with its query, below the configured server.
+        path: &'a str,
+        /// The body of a POST.
+        body: &'a str,
+    },
+    /// Read the sensors and answer with a sample.
+    Measure,
+    /// Set a switch and answer with `Applied`.
+    Apply {
+        /// The switch.
+        key: &'a str,
+        /// The value it should have.
+        value: Json<'a>,
+    },
+    /// Run a command and answer with `CommandDone`.
+    Run {
+        /// The id for the answer.
+        id: &'a str,
+        /// What to do.
+        name: &'a str,
+        /// An object of parameters.
+        params: Json<'a>,
+    },
+    /// The server has kept the frame with this id.
+    Acked {
+        /// The id of the frame.
+        id: u32,
+        /// Samples in it.
+        samples: u32,
+        /// Values in these samples.
+        points: u32,
+    },
+    /// Call [`Core::persist`] when it suits, soon.
+    Persist,
+}
+
+/// What the status LED should show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Led {
+    /// Asleep: dark.
+    Off,
+    /// Connecting: slow blinking.
+    Searching,
+    /// Refused by the server: fast blinking.
+    Refused,
+    /// Connected: steady.
+    Steady,
+}
+
+/// A frame that waits for its acknowledgement.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    id: u32,
+    at: u64,
+}
+
+/// An acknowledgement to tell the binding about.
+#[derive(Debug, Clone, Copy)]
+struct Acked {
+    id: u32,
+    samples: u32,
+    points: u32,
+}
+
+/// The device core. `QUEUE` bytes hold unacknowledged samples, `FRAME` bytes one outgoing frame.
+#[derive(Debug)]
+pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
+    config: Config,
+    rng: Rng,
+    clock: Clock,
+    backoff: Backoff,
+    queue: Queue<QUEUE>,
+    switches: Switches,
+    commands: Commands,
+    stats: Stats,
+    link: Link,
+    /// Socket attempts that failed in a row; decides when polling takes over.
+    socket_failures: u32,
+    refused: bool,
+    close_socket: bool,
+    /// Ids of frames; start at 1, because the queue marks waiting samples with 0.
+    next_id: u32,
+    sent: Vec<Sent, WINDOW>,
+    acked: heapless::Deque<Acked, WINDOW>,
+    /// Samples at the front that travel alone, because a batch that held one of them was refused.
+    alone: u32,
+    /// Telemetry and reports wait until this uptime, because the server asked for it.
+    hold_until: u64,
+    frame: String<FRAME>,
+    path: String<192>,
+    heap_free: Option<u32>,
+    rssi: Option<i32>,
+    restarted: bool,
+    measure_at: u64,
+    heartbeat_ms: u64,
+    heartbeat_at: u64,
+    ping_at: u64,
+    heard_at: u64,
+    persist_at: u64,
+    persisted: (u32, u32),
+    persist_asked: bool,
+    due: Option<u64>,
+}
+
+impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
+    /// Makes a core that wants to connect and to measure at once; the seed spreads its reconnections.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Core {
+            config,
+            rng: Rng::new(seed),
+            clock: Clock::default(),
+            backoff: Backoff::default(),
+            queue: Queue::default(),
+            switches: Switches::default(),
+            commands: Commands::default(),
+            stats: Stats::default(),
+            link: Link::Waiting { until: 0 },
+            socket_failures: 0,
+            refused: false,
+            close_socket: false,
+            next_id: 1,
+            sent: Vec::new(),
+            acked: heapless::Deque::new(),
+            alone: 0,
+            hold_until: 0,
+            frame: String::new(),
+            path: String::new(),
+            heap_free: None,
+            rssi: None,
+            restarted: false,
+            measure_at: 0,
+            heartbeat_ms: timers::HEARTBEAT_MS,
+            heartbeat_at: 0,
+            ping_at: 0,
+            heard_at: 0,
+            persist_at: timers::PERSIST_MS,
+            persisted: (0, 0),
+            persist_asked: false,
+            due: None,
+        }
+    }
+
+    /// Adds a switch that obeys the server; returns false when there is no room or the value does not fit.
+    pub fn declare_switch(&mut self, key: &str, value: Value<'_>) -> bool {
+        self.switches.declare(key, value)
+    }
+
+    /// Takes one input at `now` milliseconds of a clock that counts up. Call [`Core::poll`] until it is empty afterwards.
+    pub fn step(&mut self, now: u64, input: Input<'_>) {
+        if self.clock.advance(now, self.due) {
+            self.stats.clock_jumps += 1;
+            // A new welcome brings the time back.
+            if self.link.is_socket() {
+                self.close(0);
+            }
+        }
+        match input {
+            Input::Tick => {}
+            Input::Opened => self.opened(),
+            Input::OpenFailed { status } => self.open_failed(status),
+            Input::Frame(text) => self.frame_received(text),
+            Input::Closed => self.lost(),
+            Input::Answer { status, body, date, retry_after_s } => self.answered(status, body, date, retry_after_s),
+            Input::RequestFailed => self.request_failed(),
+            Input::Sample(values) => self.sample(values),
+            Input::Applied { key, ok } => {
+                let done = self.switches.applied(key, ok);
+                *(if done { &mut self.stats.desired_applied } else { &mut self.stats.desired_refused }) += 1;
+            }
+            Input::LocalChange { key, value } => self.switches.changed_locally(key, value),
+            Input::CommandDone { id, outcome } => self.commands.finished(id, outcome),
+            Input::Vitals { heap_free, rssi } => (self.heap_free, self.rssi) = (heap_free, rssi),
+        }
+        self.run_timers();
+        self.due = Some(self.due_at());
+    }
+
+    /// Returns the next thing to do; nothing more until the next step when it returns none.
+    pub fn poll(&mut self) -> Option<Output<'_>> {
+        let action = self.next_action()?;
+        self.due = Some(self.due_at());
+        Some(match action {
+            Action::Open => Output::OpenSocket,
+            Action::Close => Output::CloseSocket,
+            Action::Send(id) => Output::Send { id, frame: &self.frame },
+            Action::Request(method) => Output::Request { method, path: &self.path, body: &self.frame },
+            Action::Measure => Output::Measure,
+            Action::Acked(Acked { id, samples, points }) => Output::Acked { id, samples, points },
+            Action::Persist => Output::Persist,
+            Action::Apply => {
+                let (key, value) = self.switches.next_to_apply()?;
+                Output::Apply { key, value }
+            }
+            Action::Run => {
+                self.stats.commands_run += 1;
+                let (id, name, params) = self.commands.next_to_run()?;
+                Output::Run { id, name, params }
+            }
+        })
+    }
+
+    fn next_action(&mut self) -> Option<Action> {
+        if core::mem::take(&mut self.close_socket) {
+            return Some(Action::Close);
+        }
+        if let Some(acked) = self.acked.pop_front() {
+            return Some(Action::Acked(acked));
+        }
+        if self.clock.uptime() >= self.measure_at {
+            self.schedule_measure();
+            return Some(Action::Measure);
+        }
+        if self.switches.has_to_apply() {
+            return Some(Action::Apply);
+        }
+        if let Some(now) = self.clock.wall() {
+            self.commands.expire(now);
+        }
+        if self.commands.has_to_run() {
+            return Some(Action::Run);
+        }
+        if self.persist_due() {
+            self.persist_asked = true;
+            return Some(Action::Persist);
+        }
+        self.next_on_link()
+    }
+
+    fn sample(&mut self, values: &[(&str, Value<'_>)]) {
+        self.stats.samples_taken += 1;
+        let uptime = self.clock.uptime();
+        let stamp = self.clock.wall().map_or(Stamp::Uptime(uptime), Stamp::Wall);
+        let points = u16::try_from(values.len()).unwrap_or(u16::MAX);
+        let max = FRAME.saturating_sub(FRAME_OVERHEAD).min(QUEUE.saturating_sub(HEADER));
+        match self.queue.push(stamp, points, max, |mut out| write_object(&mut out, values.iter().copied())) {
+            Ok(dropped) => self.stats.samples_dropped += u64::from(dropped),
+            Err(PushError::TooLarge | PushError::NotJson) => self.stats.samples_refused += 1,
+        }
+    }
+
+    fn take_id(&mut self) -> u32 {
+        let id = self.next_id;
+        self.next_id = self.next_id.checked_add(1).unwrap_or(1);
+        id
+    }
+
+    /// Stores what must survive a restart.
+    pub fn persist<S: Storage>(&mut self, storage: &mut S) {
+        self.persist_asked = false;
+        self.persist_at = self.clock.uptime() + timers::PERSIST_MS;
+        let (queue, state) = (self.queue.changes(), self.switches.changes());
+        if queue != self.persisted.0 {
+            let image = self.queue.image();
+            match storage.write(Slot::Queue, &[&storage::seal(image), image]) {
+                Ok(()) => self.persisted.0 = queue,
+                Err(_) => self.stats.storage_errors += 1,
+            }
+        }
+        if state != self.persisted.1 {
+            let mut image = String::<STATE_IMAGE>::new();
+            if self.switches.write_image(&mut image) {
+                match storage.write(Slot::State, &[&storage::seal(image.as_bytes()), image.as_bytes()]) {
+                    Ok(()) => self.persisted.1 = state,
+                    Err(_) => self.stats.storage_errors += 1,
+                }
+            }
+        }
+    }
+
+    /// Takes over what an earlier start stored; call it once, after declaring the switches and before the first step.
+    /// `scratch` must hold the larger of the queue and [`STATE_IMAGE`] plus 12 bytes. Returns the samples found.
+    pub fn restore<S: Storage>(&mut self, storage: &mut S, scratch: &mut [u8]) -> u32 {
+        self.restarted = true;
+        let state = storage.read(Slot::State, scratch).ok().and_then(|len| scratch.get(..len));
+        if let Some(text) = state.and_then(storage::open).and_then(|image| core::str::from_utf8(image).ok()) {
+            self.switches.restore(text);
+        }
+        let stored = storage.read(Slot::Queue, scratch).ok().and_then(|len| scratch.get(..len));
+        let samples = stored.and_then(storage::open).map_or(0, |image| self.queue.restore(image));
+        self.persisted.0 = self.queue.changes();
+        samples
+    }
+
+    /// Returns the configuration.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns the counters.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Returns the switches.
+    pub const fn switches(&self) -> &Switches {
+        &self.switches
+    }
+
+    /// Returns the number of samples that the server has not acknowledged.
+    pub const fn queued(&self) -> u32 {
+        self.queue.len()
+    }
+
+    /// Returns milliseconds since start, without the jumps of the source.
+    pub const fn uptime_ms(&self) -> u64 {
+        self.clock.uptime()
+    }
+
+    /// Returns the wall clock in milliseconds UTC, once the server has told it.
+    pub fn wall_ms(&self) -> Option<i64> {
+        self.clock.wall()
+    }
+
+    /// Says whether the server has welcomed the device on a socket that is still open.
+    pub const fn is_online(&self) -> bool {
+        matches!(self.link, Link::Online { .. })
+    }
+
+    /// Returns what the status LED should show.
+    pub const fn led(&self) -> Led {
+        match self.link {
+            Link::Online { .. } | Link::Polling { .. } => Led::Steady,
+            Link::Asleep { .. } => Led::Off,
+            _ if self.refused => Led::Refused,
+            _ => Led::Searching,
+        }
+    }
+}
+
+/// What [`Core::poll`] will hand out; the texts are in the buffers by then.
+#[derive(Debug, Clone, Copy)]
+enum Action {
+    Open,
+    Close,
+    Send(Option<u32>),
+    Request(Method),
+    Measure,
+    Acked(Acked),
+    Persist,
+    Apply,
+    Run,
+}

@@ -1,0 +1,253 @@
+//! The HTTP fallback for networks that let no socket through: one cycle posts what is due, then asks for the desired
+//! state and for commands. One request at a time; a socket is tried again every few minutes.
+
+use core::fmt::{self, Write};
+
+use espalier_wire::device::write_samples;
+use espalier_wire::http::{Latest, PendingCommands, ResultPost};
+use espalier_wire::json::ObjectWriter;
+
+use super::frames::waiting;
+use super::link::Link;
+use super::{Action, Core, FRAME_OVERHEAD, Method};
+
+/// How long the fallback runs before a socket is tried again, in milliseconds.
+pub const SOCKET_RETRY_MS: u64 = 120_000;
+
+/// The request that is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exchange {
+    /// None is.
+    None,
+    /// A post of telemetry or reports with this frame id.
+    Post(u32),
+    /// The latest state.
+    Latest,
+    /// The pending commands.
+    Commands,
+    /// The result of a command.
+    Result,
+}
+
+/// How far the cycle has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Reports, telemetry and results are posted, until nothing is left.
+    Posting,
+    /// The latest state is asked for.
+    Asking,
+    /// Pending commands are asked for.
+    Commands,
+    /// Nothing until the next cycle.
+    Resting,
+}
+
+impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
+    pub(super) fn start_polling(&mut self) {
+        let now = self.clock.uptime();
+        self.link = Link::Polling {
+            exchange: Exchange::None,
+            stage: Stage::Posting,
+            since: now,
+            next_at: now,
+            socket_at: now + SOCKET_RETRY_MS,
+        };
+    }
+
+    /// Returns the next request of the cycle.
+    pub(super) fn next_poll(&mut self) -> Option<Action> {
+        let now = self.clock.uptime();
+        let Link::Polling { exchange: Exchange::None, stage, next_at, socket_at, .. } = self.link else { return None };
+        if stage == Stage::Resting {
+            if now < next_at {
+                return None;
+            }
+            if now >= socket_at {
+                // One attempt; when it fails, polling goes on at once.
+                self.socket_failures = super::link::FAILURES_BEFORE_POLLING - 1;
+                self.link = Link::Opening { since: now };
+                return Some(Action::Open);
+            }
+            self.set_stage(Stage::Posting);
+        }
+        let (exchange, method) = self.write_request()?;
+        if let Link::Polling { exchange: slot, since, .. } = &mut self.link {
+            (*slot, *since) = (exchange, now);
+        }
+        Some(Action::Request(method))
+    }
+
+    fn set_stage(&mut self, to: Stage) {
+        let now = self.clock.uptime();
+        let every = u64::from(self.config.poll_interval_s()) * 1000;
+        if let Link::Polling { stage, next_at, .. } = &mut self.link {
+            *stage = to;
+            if to == Stage::Resting {
+                *next_at = now + every;
+            }
+        }
+    }
+
+    fn write_request(&mut self) -> Option<(Exchange, Method)> {
+        self.frame.clear();
+        self.path.clear();
+        let Link::Polling { stage, .. } = self.link else { return None };
+        if stage == Stage::Posting {
+            match self.write_post() {
+                Some(exchange) => return Some((exchange, Method::Post)),
+                None => self.set_stage(Stage::Asking),
+            }
+        }
+        match self.link {
+            Link::Polling { stage: Stage::Commands, .. } => {
+                write!(self.path, "/devices/{}/commands/pending", self.config.device_id()).ok()?;
+                Some((Exchange::Commands, Method::Get))
+            }
+            _ => {
+                // The device is known by its Bearer token.
+                self.path.push_str("/telemetry/latest").ok()?;
+                Some((Exchange::Latest, Method::Get))
+            }
+        }
+    }
+
+    fn write_post(&mut self) -> Option<Exchange> {
+        if self.commands.result_due() {
+            let result = self.commands.next_result()?;
+            write!(self.path, "/devices/{}/commands/{}/result", self.config.device_id(), result.id).ok()?;
+            ResultPost { device_token: None, result }.write(&mut self.frame).ok()?;
+            return Some(Exchange::Result);
+        }
+        if self.clock.uptime() < self.hold_until {
+            return None;
+        }
+        let reports = self.switches.due_within(FRAME - FRAME_OVERHEAD);
+        let samples = self.fitting(FRAME - FRAME_OVERHEAD);
+        if reports == 0 && samples == 0 {
+            return None;
+        }
+        let id = self.take_id();
+        write!(self.path, "/devices/{}/telemetry", self.config.device_id()).ok()?;
+        let (clock, switches, queue) = (&self.clock, &self.switches, &self.queue);
+        let write = |out: &mut heapless::String<FRAME>| -> fmt::Result {
+            let mut body = ObjectWriter::begin(out)?;
+            if reports > 0 {
+                switches.write_values(body.value_of("data")?, reports)?;
+                switches.write_report(body.value_of("reported")?, reports)?;
+            } else {
+                write_samples(body.value_of("samples")?, waiting(queue.iter(), clock).take(samples))?;
+            }
+            body.end()
+        };
+        write(&mut self.frame).ok()?;
+        if reports > 0 {
+            self.switches.mark_reported(reports, id);
+        } else {
+            self.queue.mark_sent(samples, id);
+        }
+        self.note_sent(id);
+        Some(Exchange::Post(id))
+    }
+
+    pub(super) fn answered(&mut self, status: u16, body: &str, date: Option<i64>, retry_after_s: Option<u32>) {
+        let Link::Polling { exchange, .. } = &mut self.link else { return };
+        let done = core::mem::replace(exchange, Exchange::None);
+        if done == Exchange::None {
+            return;
+        }
+        if let (None, Some(date)) = (self.clock.wall(), date) {
+            self.clock.learn(date);
+        }
+        match status {
+            200..=299 => self.take_answer(done, body),
+            // The device itself is refused; asking faster does not help.
+            401 | 403 => {
+                self.stats.errors += 1;
+                self.refused = true;
+                self.leave_polling(true);
+            }
+            429 | 500..=599 => {
+                self.stats.errors += 1;
+                self.hold(retry_after_s.map(|s| u64::from(s) * 1000));
+                self.undo(done, true);
+                self.set_stage(Stage::Resting);
+            }
+            _ => {
+                self.stats.errors += 1;
+                self.undo(done, false);
+                self.advance(done);
+            }
+        }
+    }
+
+    fn take_answer(&mut self, done: Exchange, body: &str) {
+        self.backoff.reset();
+        self.refused = false;
+        match done {
+            Exchange::Post(id) => self.acknowledged(id),
+            Exchange::Latest => match Latest::parse(body) {
+                Ok(latest) => self.take_latest(&latest),
+                Err(_) => self.stats.not_understood += 1,
+            },
+            Exchange::Commands => match PendingCommands::parse(body) {
+                Ok(pending) => pending.iter().for_each(|command| {
+                    self.commands.take(&command);
+                }),
+                Err(_) => self.stats.not_understood += 1,
+            },
+            Exchange::Result | Exchange::None => {}
+        }
+        self.advance(done);
+    }
+
+    fn take_latest(&mut self, latest: &Latest<'_>) {
+        if let Some(time) = latest.time {
+            self.clock.learn(time);
+        }
+        match latest.desired {
+            Some(desired) => self.desired(desired),
+            // A server that knows only values: what it shows for a switch is what it wants.
+            None => {
+                for (key, value) in latest.data.members().into_iter().flatten() {
+                    if let Some(key) = key.as_plain() {
+                        self.switches.desire_plain(key, value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, done: Exchange) {
+        match done {
+            Exchange::Latest => self.set_stage(Stage::Commands),
+            Exchange::Commands => self.set_stage(Stage::Resting),
+            Exchange::Post(_) | Exchange::Result | Exchange::None => {}
+        }
+    }
+
+    /// A post was not kept.
+    fn undo(&mut self, done: Exchange, retry: bool) {
+        if let Exchange::Post(id) = done {
+            self.frame_refused(id, retry);
+        }
+    }
+
+    pub(super) fn request_failed(&mut self) {
+        if let Link::Polling { .. } = self.link {
+            self.stats.failures += 1;
+            self.leave_polling(false);
+        }
+    }
+
+    /// The fallback does not work either: start again with a socket, after a while.
+    fn leave_polling(&mut self, refused: bool) {
+        self.forget_sent();
+        self.socket_failures = 0;
+        let delay = if refused {
+            self.backoff.refused_delay(&mut self.rng)
+        } else {
+            self.backoff.next_delay(&mut self.rng)
+        };
+        self.wait(delay);
+    }
+}

@@ -1,0 +1,74 @@
+//! What must survive a restart, and how a torn write is recognised. Not a flash driver.
+
+/// The things that the core stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// Samples that the server has not acknowledged.
+    Queue,
+    /// The values of the switches.
+    State,
+}
+
+/// Storage that survives a restart: NVS on a chip, memory or a file in the simulator.
+pub trait Storage {
+    /// Why storing failed.
+    type Error;
+
+    /// Reads a slot into `into` and returns how many bytes it holds; 0 when it was never written.
+    ///
+    /// # Errors
+    /// When the medium cannot be read, or `into` is too small.
+    fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, Self::Error>;
+
+    /// Replaces a slot by the concatenation of `parts`.
+    ///
+    /// # Errors
+    /// When the medium cannot be written.
+    fn write(&mut self, slot: Slot, parts: &[&[u8]]) -> Result<(), Self::Error>;
+}
+
+/// Bytes before the content of a slot: a format number, the length, and a checksum over the content.
+pub(crate) const ENVELOPE: usize = 12;
+const FORMAT: u32 = 0x4553_5031; // "ESP1"
+
+/// Returns the envelope for a content.
+pub(crate) fn seal(content: &[u8]) -> [u8; ENVELOPE] {
+    let mut out = [0; ENVELOPE];
+    out[..4].copy_from_slice(&FORMAT.to_le_bytes());
+    out[4..8].copy_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out[8..].copy_from_slice(&crc32(content).to_le_bytes());
+    out
+}
+
+/// Returns the content of a stored slot, unless the power failed while it was written.
+pub(crate) fn open(stored: &[u8]) -> Option<&[u8]> {
+    let (envelope, content) = stored.split_at_checked(ENVELOPE)?;
+    (envelope == seal(content)).then_some(content)
+}
+
+/// CRC-32 (IEEE), bit by bit: it runs over a few kilobytes once in half a minute.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_write_is_recognised() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        let content = b"four samples";
+        let mut stored = [0; ENVELOPE + 12];
+        stored[..ENVELOPE].copy_from_slice(&seal(content));
+        stored[ENVELOPE..].copy_from_slice(content);
+        assert_eq!(open(&stored), Some(&content[..]));
+        for cut in 0..stored.len() {
+            assert_eq!(open(&stored[..cut]), None);
+        }
+        stored[20] ^= 1;
+        assert_eq!(open(&stored), None);
+    }
+}

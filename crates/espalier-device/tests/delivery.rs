@@ -1,0 +1,220 @@
+//! Property tests of the promises: nothing is lost below capacity, nothing is forgotten before the server said so,
+//! and reported versions are true and never go down, whatever the network does.
+
+mod harness;
+
+use espalier_device::Input;
+use espalier_wire::device::{Command, Down};
+use espalier_wire::json::Json;
+use harness::World;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Sample,
+    Pass(u64),
+    Connect,
+    Lose,
+    Ack(usize),
+    KeepSilently(usize),
+    StrayAck(u32),
+    Busy(usize),
+    Want(bool, bool, u64),
+    PushDesired,
+    OldDesired(u64),
+    BreakSwitch(bool),
+    Button(bool),
+    Restart,
+    Jump(i64),
+    Garbage,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => Just(Op::Sample),
+        4 => (0..40_000u64).prop_map(Op::Pass),
+        5 => Just(Op::Connect),
+        2 => Just(Op::Lose),
+        5 => any::<usize>().prop_map(Op::Ack),
+        2 => any::<usize>().prop_map(Op::KeepSilently),
+        1 => (0..50u32).prop_map(Op::StrayAck),
+        1 => any::<usize>().prop_map(Op::Busy),
+        2 => (any::<bool>(), any::<bool>(), 1..9u64).prop_map(|(k, v, n)| Op::Want(k, v, n)),
+        2 => Just(Op::PushDesired),
+        1 => (0..9u64).prop_map(Op::OldDesired),
+        1 => any::<bool>().prop_map(Op::BreakSwitch),
+        1 => any::<bool>().prop_map(Op::Button),
+        1 => Just(Op::Restart),
+        1 => (-1_000_000..10_000_000i64).prop_map(Op::Jump),
+        1 => Just(Op::Garbage),
+    ]
+}
+
+fn apply(world: &mut World, op: &Op) {
+    match *op {
+        Op::Sample => world.sample(),
+        Op::Pass(ms) => world.pass(ms),
+        Op::Connect => world.connect(),
+        Op::Lose => world.lose(),
+        Op::Ack(pick) => world.keep(pick, true),
+        Op::KeepSilently(pick) => world.keep(pick, false),
+        // An id that is not on its way must not make the device forget anything.
+        Op::StrayAck(id) if world.socket && !world.server.pending.contains_key(&id) && !world.server.pending_reports.contains(&id) => {
+            world.down(&Down::Ack { id });
+        }
+        Op::StrayAck(_) => {}
+        Op::Busy(pick) => {
+            let ids: Vec<u32> = world.server.pending.keys().copied().collect();
+            if !ids.is_empty() {
+                world.refuse(ids[pick % ids.len()], "unavailable", Some(500));
+            }
+        }
+        Op::Want(key, value, version) => world.want(if key { "v0" } else { "relay1" }, value, version),
+        Op::PushDesired => world.push_desired(),
+        Op::OldDesired(version) if world.socket => {
+            // Late and unknown entries; the value never matters, because the version was overtaken.
+            let newest = world.server.wanted.get("v0").map_or(0, |w| w.1);
+            let map = format!(r#"{{"v0":{{"value":7,"version":{}}},"unknown":{{"value":1,"version":9}}}}"#, version.min(newest));
+            let text = format!(r#"{{"type":"desired","state":{map}}}"#);
+            world.push_desired();
+            world.step(Input::Frame(&text));
+        }
+        Op::OldDesired(_) => {}
+        Op::BreakSwitch(works) => world.apply_works = works,
+        Op::Button(on) => world.step(Input::LocalChange { key: "v0", value: on.into() }),
+        Op::Restart => world.restart(world.sample_no.unsigned_abs()),
+        Op::Jump(by) => {
+            world.now = world.now.saturating_add_signed(by);
+            world.step(Input::Tick);
+        }
+        Op::Garbage => world.step(Input::Frame(r#"{"type":"ack","id":"x"}"#)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_sample_arrives_and_every_report_is_true(seed in any::<u64>(), ops in prop::collection::vec(op(), 0..120)) {
+        let mut world = World::new(seed);
+        let (mut dropped, mut acked_before, mut taken) = (0, 0, 0);
+        for op in &ops {
+            if matches!(op, Op::Restart) {
+                dropped += world.core.stats().samples_dropped;
+            }
+            let (queued, acked) = (world.core.queued(), world.core.stats().samples_acked);
+            apply(&mut world, op);
+            if !matches!(op, Op::Ack(_) | Op::Sample | Op::Restart) {
+                // Only acknowledgements (and a full queue) make a device forget.
+                prop_assert_eq!(world.core.queued(), queued, "{:?}", op);
+                prop_assert_eq!(world.core.stats().samples_acked, acked);
+            }
+            if matches!(op, Op::Restart) {
+                (acked_before, taken) = (0, 0);
+            }
+            let stats = world.core.stats();
+            prop_assert!(stats.samples_acked >= acked_before);
+            prop_assert!(stats.samples_taken >= taken);
+            (acked_before, taken) = (stats.samples_acked, stats.samples_taken);
+        }
+        world.heal();
+        dropped += world.core.stats().samples_dropped;
+        let missing = (1..=world.sample_no).filter(|n| !world.server.stored.contains(n)).count() as u64;
+        prop_assert!(missing <= dropped, "{} samples lost, only {} were pushed out", missing, dropped);
+        prop_assert_eq!(world.core.stats().samples_refused, 0);
+        // Desired and reported have met, unless somebody pressed the button since.
+        let pressed = ops.iter().any(|op| matches!(op, Op::Button(_)));
+        for (key, (value, version)) in &world.server.wanted {
+            let applied = world.applied.get(key).cloned();
+            prop_assert_eq!(applied, Some((value.clone(), *version)));
+            if !pressed {
+                prop_assert_eq!(&world.server.last_report[key].0, value);
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_are_counted(seed in any::<u64>(), count in 1..200i64) {
+        let mut world = World::new(seed);
+        (0..count).for_each(|_| world.sample());
+        let dropped = i64::try_from(world.core.stats().samples_dropped).unwrap();
+        prop_assert_eq!(i64::from(world.core.queued()) + dropped, count);
+        world.heal();
+        let kept: Vec<i64> = (dropped + 1..=count).collect();
+        prop_assert_eq!(world.server.stored.iter().copied().collect::<Vec<_>>(), kept);
+    }
+}
+
+#[test]
+fn a_refused_sample_is_found_and_dropped_alone() {
+    let mut world = World::new(3);
+    (0..20).for_each(|_| world.sample());
+    world.connect();
+    // The server refuses every batch that holds sample 7, and only those.
+    for _ in 0..200 {
+        let Some((&id, samples)) = world.server.pending.iter().next() else {
+            if let Some(&id) = world.server.pending_reports.iter().next() {
+                world.server.pending_reports.remove(&id);
+                world.down(&Down::Ack { id });
+                continue;
+            }
+            break;
+        };
+        if samples.contains(&7) {
+            world.refuse(id, "invalid_data", None);
+        } else {
+            let samples = world.server.pending.remove(&id).unwrap();
+            world.server.stored.extend(samples);
+            world.down(&Down::Ack { id });
+        }
+    }
+    let missing: Vec<i64> = (1..=20).filter(|n| !world.server.stored.contains(n)).collect();
+    assert_eq!(missing, [7]);
+    assert_eq!((world.core.stats().samples_refused, world.core.queued()), (1, 0));
+}
+
+#[test]
+fn samples_carry_the_time_at_which_they_were_taken() {
+    let mut world = World::new(5);
+    world.sample();
+    world.pass(4_000);
+    world.sample();
+    world.pass(1_000);
+    world.heal();
+    assert_eq!(world.server.stamps[&1], Some(harness::T0));
+    assert_eq!(world.server.stamps[&2], Some(harness::T0 + 4_000));
+    // After a restart without a known time, an old sample has none; a new one gets it from the welcome.
+    let mut world = World::new(5);
+    world.sample();
+    world.restart(6);
+    world.pass(2_000);
+    world.sample();
+    world.heal();
+    assert_eq!((world.server.stamps[&1], world.server.stamps[&2]), (None, Some(harness::T0 + 2_000)));
+}
+
+#[test]
+fn a_command_runs_once_and_is_answered_each_time_it_is_delivered() {
+    let mut world = World::new(1);
+    world.connect();
+    let command = |id| Down::Command(Command { id, name: "identify".into(), params: Json::EMPTY_OBJECT, expires_at: i64::MAX });
+    world.down(&command("c-1".into()));
+    world.down(&command("c-1".into()));
+    let late = Command { id: "c-2".into(), name: "identify".into(), params: Json::EMPTY_OBJECT, expires_at: harness::T0 - 1 };
+    world.down(&Down::Command(late));
+    assert_eq!(world.ran, ["c-1"]);
+    assert_eq!(world.server.results, ["c-1", "c-1", "c-2"]);
+    assert!(world.server.frames.last().unwrap().contains(r#""ok":false"#));
+}
+
+#[test]
+fn a_silent_server_is_left_and_everything_is_sent_again() {
+    let mut world = World::new(9);
+    world.sample();
+    world.connect();
+    assert_eq!(world.server.pending.len(), 1);
+    world.pass(31_000);
+    assert!(!world.socket, "an acknowledgement that does not come means a broken connection");
+    world.heal();
+    assert!(world.server.stored.contains(&1));
+}
