@@ -49,7 +49,11 @@ trait SaturatingShl {
 
 impl SaturatingShl for u64 {
     fn saturating_shl(self, bits: u32) -> u64 {
-        if bits > self.leading_zeros() { u64::MAX } else { self << bits }
+        if bits > self.leading_zeros() {
+            u64::MAX
+        } else {
+            self << bits
+        }
     }
 }
 

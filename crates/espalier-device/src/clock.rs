@@ -19,8 +19,13 @@ impl Clock {
     /// A jump is not believed: the uptime goes on from where it was, and the wall clock is forgotten until the server
     /// tells it again, because samples with a wrong time are worse than samples that wait for one.
     pub fn advance(&mut self, source: u64, due: Option<u64>) -> bool {
-        let Some(last) = self.source.replace(source) else { return false };
-        let latest = due.unwrap_or(self.uptime).max(self.uptime).saturating_add(JUMP_MS);
+        let Some(last) = self.source.replace(source) else {
+            return false;
+        };
+        let latest = due
+            .unwrap_or(self.uptime)
+            .max(self.uptime)
+            .saturating_add(JUMP_MS);
         let jumped = source < last || self.uptime.saturating_add(source - last) > latest;
         if jumped {
             self.offset = None;
@@ -37,7 +42,9 @@ impl Clock {
 
     /// Sets the wall clock from the server's time in milliseconds UTC.
     pub fn learn(&mut self, server_ms: i64) {
-        self.offset = i64::try_from(self.uptime).ok().map(|uptime| server_ms.saturating_sub(uptime));
+        self.offset = i64::try_from(self.uptime)
+            .ok()
+            .map(|uptime| server_ms.saturating_sub(uptime));
     }
 
     /// Returns the wall clock time of an uptime, in milliseconds UTC, once the server has told the time.

@@ -60,7 +60,9 @@ impl Commands {
                 None => return false,
             }
         }
-        let Some(id) = copy(command.id) else { return false };
+        let Some(id) = copy(command.id) else {
+            return false;
+        };
         let mut slot = Slot {
             id,
             name: String::new(),
@@ -70,7 +72,10 @@ impl Commands {
             expires_at: command.expires_at,
             phase: Phase::Waiting,
         };
-        match (copy(command.name), String::try_from(command.params.as_str())) {
+        match (
+            copy(command.name),
+            String::try_from(command.params.as_str()),
+        ) {
             (Some(name), Ok(params)) => (slot.name, slot.json) = (name, params),
             _ => slot.fail("the command is too large for this device"),
         }
@@ -79,7 +84,11 @@ impl Commands {
 
     /// Fails the waiting commands whose time is over, by the wall clock in milliseconds UTC.
     pub fn expire(&mut self, wall: i64) {
-        for slot in self.slots.iter_mut().filter(|s| s.phase == Phase::Waiting && wall > s.expires_at) {
+        for slot in self
+            .slots
+            .iter_mut()
+            .filter(|s| s.phase == Phase::Waiting && wall > s.expires_at)
+        {
             slot.fail("the command expired before it could run");
         }
     }
@@ -98,7 +107,13 @@ impl Commands {
 
     /// Notes how a running command ended.
     pub fn finished(&mut self, id: &str, outcome: Result<Option<Value<'_>>, &str>) {
-        let Some(slot) = self.slots.iter_mut().find(|s| s.id == id && s.phase == Phase::Running) else { return };
+        let Some(slot) = self
+            .slots
+            .iter_mut()
+            .find(|s| s.id == id && s.phase == Phase::Running)
+        else {
+            return;
+        };
         match outcome {
             Ok(result) => {
                 slot.json.clear();
@@ -119,8 +134,16 @@ impl Commands {
         Some(CommandResult {
             id: Text::new(&slot.id),
             ok: slot.ok,
-            result: if slot.ok { Json::parse(&slot.json).ok() } else { None },
-            error: if slot.ok { None } else { Some(Text::new(&slot.error)) },
+            result: if slot.ok {
+                Json::parse(&slot.json).ok()
+            } else {
+                None
+            },
+            error: if slot.ok {
+                None
+            } else {
+                Some(Text::new(&slot.error))
+            },
         })
     }
 

@@ -12,8 +12,10 @@ pub const MAX_DEVICE_ID: usize = 64;
 pub const MAX_TOKEN: usize = 128;
 /// Longest board, chip or version name, in bytes.
 pub const MAX_NAME: usize = 32;
-/// Longest interval, in seconds (one day).
-pub const MAX_INTERVAL_S: u32 = 86_400;
+/// Shortest interval, in milliseconds: ten samples a second.
+pub const MIN_INTERVAL_MS: u32 = 100;
+/// Longest interval, in milliseconds (one day).
+pub const MAX_INTERVAL_MS: u32 = 86_400_000;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,20 +28,34 @@ pub enum ConfigError {
     BadToken,
     /// A name is longer than [`MAX_NAME`] bytes.
     NameTooLong,
-    /// An interval is 0 or longer than [`MAX_INTERVAL_S`].
+    /// An interval is shorter than [`MIN_INTERVAL_MS`] or longer than [`MAX_INTERVAL_MS`].
     BadInterval,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::BadUrl => f.write_str("the server URL must look like http://host:8000 or https://host"),
-            ConfigError::BadDeviceId => write!(f, "the device id must be 1 to {MAX_DEVICE_ID} letters, digits, _ or -"),
-            ConfigError::BadToken => {
-                write!(f, "the device token must be 1 to {MAX_TOKEN} printable characters without spaces")
+            ConfigError::BadUrl => {
+                f.write_str("the server URL must look like http://host:8000 or https://host")
             }
-            ConfigError::NameTooLong => write!(f, "a board, chip or version name may have at most {MAX_NAME} bytes"),
-            ConfigError::BadInterval => write!(f, "an interval must be 1 to {MAX_INTERVAL_S} seconds"),
+            ConfigError::BadDeviceId => write!(
+                f,
+                "the device id must be 1 to {MAX_DEVICE_ID} letters, digits, _ or -"
+            ),
+            ConfigError::BadToken => {
+                write!(
+                    f,
+                    "the device token must be 1 to {MAX_TOKEN} printable characters without spaces"
+                )
+            }
+            ConfigError::NameTooLong => write!(
+                f,
+                "a board, chip or version name may have at most {MAX_NAME} bytes"
+            ),
+            ConfigError::BadInterval => write!(
+                f,
+                "an interval must be {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} milliseconds"
+            ),
         }
     }
 }
@@ -55,9 +71,9 @@ pub struct Config {
     board: String<MAX_NAME>,
     chip: String<MAX_NAME>,
     firmware: String<MAX_NAME>,
-    telemetry_interval_s: u32,
-    poll_interval_s: u32,
-    wake_interval_s: Option<u32>,
+    telemetry_interval_ms: u32,
+    poll_interval_ms: u32,
+    wake_interval_ms: Option<u32>,
 }
 
 impl Config {
@@ -67,18 +83,27 @@ impl Config {
     /// Says which of them cannot be used.
     pub fn new(server: &str, device_id: &str, token: &str) -> Result<Self, ConfigError> {
         Endpoint::parse(server)?;
-        let id_ok = !device_id.is_empty() && device_id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+        let id_ok = !device_id.is_empty()
+            && device_id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
         let token_ok = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
         Ok(Config {
             server: String::try_from(server).map_err(|_| ConfigError::BadUrl)?,
-            device_id: String::try_from(device_id).ok().filter(|_| id_ok).ok_or(ConfigError::BadDeviceId)?,
-            token: String::try_from(token).ok().filter(|_| token_ok).ok_or(ConfigError::BadToken)?,
+            device_id: String::try_from(device_id)
+                .ok()
+                .filter(|_| id_ok)
+                .ok_or(ConfigError::BadDeviceId)?,
+            token: String::try_from(token)
+                .ok()
+                .filter(|_| token_ok)
+                .ok_or(ConfigError::BadToken)?,
             board: String::new(),
             chip: String::new(),
             firmware: String::new(),
-            telemetry_interval_s: 10,
-            poll_interval_s: 5,
-            wake_interval_s: None,
+            telemetry_interval_ms: 10_000,
+            poll_interval_ms: 5_000,
+            wake_interval_ms: None,
         })
     }
 
@@ -86,27 +111,33 @@ impl Config {
     ///
     /// # Errors
     /// Refuses names longer than [`MAX_NAME`].
-    pub fn with_names(mut self, board: &str, chip: &str, firmware: &str) -> Result<Self, ConfigError> {
+    pub fn with_names(
+        mut self,
+        board: &str,
+        chip: &str,
+        firmware: &str,
+    ) -> Result<Self, ConfigError> {
         let name = |text| String::try_from(text).map_err(|_| ConfigError::NameTooLong);
         (self.board, self.chip, self.firmware) = (name(board)?, name(chip)?, name(firmware)?);
         Ok(self)
     }
 
-    /// Sets the seconds between measurements, and between polls while the device is on the HTTP fallback.
+    /// Sets the milliseconds between measurements, and between polls while the device is on the HTTP fallback.
     ///
     /// # Errors
-    /// Refuses 0 and more than [`MAX_INTERVAL_S`].
-    pub fn with_intervals(mut self, telemetry_s: u32, poll_s: u32) -> Result<Self, ConfigError> {
-        (self.telemetry_interval_s, self.poll_interval_s) = (interval(telemetry_s)?, interval(poll_s)?);
+    /// Refuses less than [`MIN_INTERVAL_MS`] and more than [`MAX_INTERVAL_MS`].
+    pub fn with_intervals(mut self, telemetry_ms: u32, poll_ms: u32) -> Result<Self, ConfigError> {
+        (self.telemetry_interval_ms, self.poll_interval_ms) =
+            (interval(telemetry_ms)?, interval(poll_ms)?);
         Ok(self)
     }
 
-    /// Lets the device sleep: it connects every so many seconds, delivers, listens briefly and disconnects.
+    /// Lets the device sleep: it connects every so many milliseconds, delivers, listens briefly and disconnects.
     ///
     /// # Errors
-    /// Refuses 0 and more than [`MAX_INTERVAL_S`].
-    pub fn with_sleep(mut self, wake_every_s: u32) -> Result<Self, ConfigError> {
-        self.wake_interval_s = Some(interval(wake_every_s)?);
+    /// Refuses less than [`MIN_INTERVAL_MS`] and more than [`MAX_INTERVAL_MS`].
+    pub fn with_sleep(mut self, wake_every_ms: u32) -> Result<Self, ConfigError> {
+        self.wake_interval_ms = Some(interval(wake_every_ms)?);
         Ok(self)
     }
 
@@ -140,24 +171,27 @@ impl Config {
         &self.firmware
     }
 
-    /// Returns the seconds between measurements.
-    pub const fn telemetry_interval_s(&self) -> u32 {
-        self.telemetry_interval_s
+    /// Returns the milliseconds between measurements.
+    pub const fn telemetry_interval_ms(&self) -> u32 {
+        self.telemetry_interval_ms
     }
 
-    /// Returns the seconds between polls on the HTTP fallback.
-    pub const fn poll_interval_s(&self) -> u32 {
-        self.poll_interval_s
+    /// Returns the milliseconds between polls on the HTTP fallback.
+    pub const fn poll_interval_ms(&self) -> u32 {
+        self.poll_interval_ms
     }
 
-    /// Returns the seconds between wake-ups of a device that sleeps.
-    pub const fn wake_interval_s(&self) -> Option<u32> {
-        self.wake_interval_s
+    /// Returns the milliseconds between wake-ups of a device that sleeps.
+    pub const fn wake_interval_ms(&self) -> Option<u32> {
+        self.wake_interval_ms
     }
 
-    /// Returns how often the server should expect to hear from the device, in seconds.
+    /// Returns how often the server should expect to hear from the device, in whole seconds and at least one.
     pub fn expected_interval_s(&self) -> u32 {
-        self.wake_interval_s.unwrap_or(0).max(self.telemetry_interval_s)
+        self.wake_interval_ms
+            .unwrap_or(0)
+            .max(self.telemetry_interval_ms)
+            .div_ceil(1000)
     }
 }
 
@@ -171,9 +205,9 @@ impl fmt::Debug for Config {
     }
 }
 
-const fn interval(seconds: u32) -> Result<u32, ConfigError> {
-    match seconds {
-        1..=MAX_INTERVAL_S => Ok(seconds),
+const fn interval(ms: u32) -> Result<u32, ConfigError> {
+    match ms {
+        MIN_INTERVAL_MS..=MAX_INTERVAL_MS => Ok(ms),
         _ => Err(ConfigError::BadInterval),
     }
 }
@@ -204,7 +238,10 @@ impl<'a> Endpoint<'a> {
             "https" | "wss" => true,
             _ => return Err(bad),
         };
-        if !rest.bytes().all(|b| b.is_ascii_graphic() && !b"@?#\\\"<>".contains(&b)) {
+        if !rest
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"@?#\\\"<>".contains(&b))
+        {
             return Err(bad);
         }
         let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -213,10 +250,16 @@ impl<'a> Endpoint<'a> {
             _ => (authority, if tls { 443 } else { 80 }),
         };
         let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
-        if host.is_empty() || port == 0 || (!bracketed && host.bytes().any(|b| b"[]:".contains(&b))) {
+        if host.is_empty() || port == 0 || (!bracketed && host.bytes().any(|b| b"[]:".contains(&b)))
+        {
             return Err(bad);
         }
-        Ok(Endpoint { tls, host, port, base: base.trim_end_matches('/') })
+        Ok(Endpoint {
+            tls,
+            host,
+            port,
+            base: base.trim_end_matches('/'),
+        })
     }
 }
 
@@ -230,11 +273,24 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let e = Endpoint::parse("https://farm.example/espalier/").unwrap();
-        assert_eq!((e.tls, e.host, e.port, e.base), (true, "farm.example", 443, "/espalier"));
+        assert_eq!(
+            (e.tls, e.host, e.port, e.base),
+            (true, "farm.example", 443, "/espalier")
+        );
         let e = Endpoint::parse("http://[::1]:8000").unwrap();
         assert_eq!((e.tls, e.host, e.port, e.base), (false, "[::1]", 8000, ""));
         assert_eq!(Endpoint::parse("ws://[::1]").map(|e| e.port), Ok(80));
-        for bad in ["", "host", "ftp://x", "http://", "http://:80", "http://a:b", "http://a:0", "http://u@h", "http://a b"] {
+        for bad in [
+            "",
+            "host",
+            "ftp://x",
+            "http://",
+            "http://:80",
+            "http://a:b",
+            "http://a:0",
+            "http://u@h",
+            "http://a b",
+        ] {
             assert_eq!(Endpoint::parse(bad), Err(ConfigError::BadUrl), "{bad}");
         }
     }
@@ -243,9 +299,21 @@ mod tests {
     fn a_configuration_is_checked_and_hides_its_token() {
         let good = Config::new("http://h:8000", "bot_001", "s3cret").unwrap();
         assert!(!format!("{good:?}").contains("s3cret"));
-        assert_eq!(Config::new("http://h", "a/b", "t").unwrap_err(), ConfigError::BadDeviceId);
-        assert_eq!(Config::new("http://h", "a", "two words").unwrap_err(), ConfigError::BadToken);
-        assert_eq!(good.clone().with_intervals(0, 1).unwrap_err(), ConfigError::BadInterval);
-        assert_eq!(good.with_sleep(86_401).unwrap_err(), ConfigError::BadInterval);
+        assert_eq!(
+            Config::new("http://h", "a/b", "t").unwrap_err(),
+            ConfigError::BadDeviceId
+        );
+        assert_eq!(
+            Config::new("http://h", "a", "two words").unwrap_err(),
+            ConfigError::BadToken
+        );
+        assert_eq!(
+            good.clone().with_intervals(0, 1_000).unwrap_err(),
+            ConfigError::BadInterval
+        );
+        assert_eq!(
+            good.with_sleep(86_400_001).unwrap_err(),
+            ConfigError::BadInterval
+        );
     }
 }

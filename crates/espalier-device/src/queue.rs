@@ -71,7 +71,12 @@ pub struct Queue<const BYTES: usize> {
 
 impl<const BYTES: usize> Default for Queue<BYTES> {
     fn default() -> Self {
-        Queue { buffer: [0; BYTES], used: 0, samples: 0, changes: 0 }
+        Queue {
+            buffer: [0; BYTES],
+            used: 0,
+            samples: 0,
+            changes: 0,
+        }
     }
 }
 
@@ -100,7 +105,10 @@ impl<const BYTES: usize> Queue<BYTES> {
             dropped += 1;
         }
         let at = self.used;
-        let mut text = Cursor { buffer: &mut self.buffer[at + HEADER..at + HEADER + len], used: 0 };
+        let mut text = Cursor {
+            buffer: &mut self.buffer[at + HEADER..at + HEADER + len],
+            used: 0,
+        };
         if write(&mut text).is_err() || text.used != len {
             return Err(PushError::NotJson);
         }
@@ -119,7 +127,9 @@ impl<const BYTES: usize> Queue<BYTES> {
 
     /// Returns the samples, oldest first.
     pub fn iter(&self) -> Records<'_> {
-        Records { bytes: &self.buffer[..self.used] }
+        Records {
+            bytes: &self.buffer[..self.used],
+        }
     }
 
     /// Marks the first `count` waiting samples as carried by a frame.
@@ -239,7 +249,10 @@ impl<const BYTES: usize> Queue<BYTES> {
 
 impl<const BYTES: usize> fmt::Debug for Queue<BYTES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("samples", &self.samples).field("used", &self.used).finish_non_exhaustive()
+        f.debug_struct("Queue")
+            .field("samples", &self.samples)
+            .field("used", &self.used)
+            .finish_non_exhaustive()
     }
 }
 
@@ -290,7 +303,10 @@ struct Cursor<'a> {
 impl fmt::Write for Cursor<'_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         let end = self.used + s.len();
-        self.buffer.get_mut(self.used..end).ok_or(fmt::Error)?.copy_from_slice(s.as_bytes());
+        self.buffer
+            .get_mut(self.used..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(s.as_bytes());
         self.used = end;
         Ok(())
     }

@@ -65,14 +65,25 @@ pub enum Desire {
 impl Switches {
     /// Adds a switch with its first value; a second time it only sets the value. Returns false when there is no room.
     pub fn declare(&mut self, key: &str, value: Value<'_>) -> bool {
-        let Some(value) = text_of(value) else { return false };
+        let Some(value) = text_of(value) else {
+            return false;
+        };
         if let Some(switch) = self.find(key) {
             switch.value = value;
             return true;
         }
-        let Ok(key) = String::try_from(key) else { return false };
-        let switch =
-            Switch { key, value, applied: 0, wanted: None, applying: None, answered: 0, report: Report::Due };
+        let Ok(key) = String::try_from(key) else {
+            return false;
+        };
+        let switch = Switch {
+            key,
+            value,
+            applied: 0,
+            wanted: None,
+            applying: None,
+            answered: 0,
+            report: Report::Due,
+        };
         self.list.push(switch).is_ok()
     }
 
@@ -97,9 +108,15 @@ impl Switches {
             switch.report = Report::Due;
             return Desire::Known;
         }
-        let newest = switch.wanted.as_ref().or(switch.applying.as_ref()).map_or(0, |w| w.1);
+        let newest = switch
+            .wanted
+            .as_ref()
+            .or(switch.applying.as_ref())
+            .map_or(0, |w| w.1);
         if entry.version > newest {
-            let Ok(value) = String::try_from(entry.value.as_str()) else { return Desire::Refused };
+            let Ok(value) = String::try_from(entry.value.as_str()) else {
+                return Desire::Refused;
+            };
             switch.wanted = Some((value, entry.version));
         }
         Desire::Taken
@@ -117,12 +134,17 @@ impl Switches {
 
     /// Says whether a value waits to be applied.
     pub fn has_to_apply(&self) -> bool {
-        self.list.iter().any(|s| s.applying.is_none() && s.wanted.is_some())
+        self.list
+            .iter()
+            .any(|s| s.applying.is_none() && s.wanted.is_some())
     }
 
     /// Hands out the next value to apply; the answer comes back through [`Switches::applied`].
     pub fn next_to_apply(&mut self) -> Option<(&str, Json<'_>)> {
-        let switch = self.list.iter_mut().find(|s| s.applying.is_none() && s.wanted.is_some())?;
+        let switch = self
+            .list
+            .iter_mut()
+            .find(|s| s.applying.is_none() && s.wanted.is_some())?;
         switch.applying = switch.wanted.take();
         let (value, _) = switch.applying.as_ref()?;
         Some((&switch.key, Json::parse(value).ok()?))
@@ -130,8 +152,12 @@ impl Switches {
 
     /// Notes whether the value that was handed out last took effect; returns whether there was one.
     pub fn applied(&mut self, key: &str, ok: bool) -> bool {
-        let Some(switch) = self.find(key) else { return false };
-        let Some((value, version)) = switch.applying.take() else { return false };
+        let Some(switch) = self.find(key) else {
+            return false;
+        };
+        let Some((value, version)) = switch.applying.take() else {
+            return false;
+        };
         if ok {
             switch.value = value;
             switch.applied = switch.applied.max(version);
@@ -154,7 +180,9 @@ impl Switches {
 
     /// Says whether something waits to be reported, applied or answered.
     pub fn is_busy(&self) -> bool {
-        self.list.iter().any(|s| s.report != Report::Clean || s.wanted.is_some() || s.applying.is_some())
+        self.list
+            .iter()
+            .any(|s| s.report != Report::Clean || s.wanted.is_some() || s.applying.is_some())
     }
 
     /// Says whether a report is due.
@@ -189,12 +217,23 @@ impl Switches {
     /// # Errors
     /// Fails when the output is full.
     pub fn write_values(&self, out: &mut impl Write, count: usize) -> fmt::Result {
-        write_object(out, self.due().take(count).filter_map(Switch::entry).map(|(key, value, _)| (key, value)))
+        write_object(
+            out,
+            self.due()
+                .take(count)
+                .filter_map(Switch::entry)
+                .map(|(key, value, _)| (key, value)),
+        )
     }
 
     /// Marks the first `count` reports due as sent with this id.
     pub fn mark_reported(&mut self, count: usize, id: u32) {
-        for switch in self.list.iter_mut().filter(|s| s.report == Report::Due).take(count) {
+        for switch in self
+            .list
+            .iter_mut()
+            .filter(|s| s.report == Report::Due)
+            .take(count)
+        {
             switch.report = Report::Sent(id);
         }
     }
@@ -202,7 +241,11 @@ impl Switches {
     /// Notes that the server has kept the report with this id; returns how many values it carried.
     pub fn acknowledge(&mut self, id: u32) -> u32 {
         let mut count = 0;
-        for switch in self.list.iter_mut().filter(|s| s.report == Report::Sent(id)) {
+        for switch in self
+            .list
+            .iter_mut()
+            .filter(|s| s.report == Report::Sent(id))
+        {
             switch.report = Report::Clean;
             switch.answered = switch.applied;
             count += 1;
@@ -227,14 +270,22 @@ impl Switches {
     /// Writes every value as a state map to store across a restart. Versions are left out: a server that was restored
     /// from a backup may count again from below, and applying a switch twice is harmless.
     pub fn write_image(&self, out: &mut String<STATE_IMAGE>) -> bool {
-        let entries = self.list.iter().filter_map(|s| Some((s.key.as_str(), Json::parse(&s.value).ok()?.into(), 0)));
+        let entries = self
+            .list
+            .iter()
+            .filter_map(|s| Some((s.key.as_str(), Json::parse(&s.value).ok()?.into(), 0)));
         out.clear();
         write_state(out, entries).is_ok()
     }
 
     /// Takes over the stored values of the switches that this device has; the binding asks for them afterwards.
     pub fn restore(&mut self, image: &str) -> u32 {
-        let Some(map) = Json::parse(image).ok().and_then(|json| StateMap::check(json).ok()) else { return 0 };
+        let Some(map) = Json::parse(image)
+            .ok()
+            .and_then(|json| StateMap::check(json).ok())
+        else {
+            return 0;
+        };
         let mut count = 0;
         for entry in map.iter() {
             if let Some(switch) = self.list.iter_mut().find(|s| entry.key == s.key.as_str())
@@ -254,14 +305,20 @@ impl Switches {
 
     /// Returns the keys and current values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
-        self.list.iter().filter_map(|s| Some((s.key.as_str(), Json::parse(&s.value).ok()?)))
+        self.list
+            .iter()
+            .filter_map(|s| Some((s.key.as_str(), Json::parse(&s.value).ok()?)))
     }
 }
 
 impl Switch {
     /// What to report: the version is named until the server has it, after that a change is the device's own.
     fn entry(&self) -> Option<(&str, Value<'_>, u64)> {
-        let version = if self.applied > self.answered { self.applied } else { 0 };
+        let version = if self.applied > self.answered {
+            self.applied
+        } else {
+            0
+        };
         Some((&self.key, Json::parse(&self.value).ok()?.into(), version))
     }
 }

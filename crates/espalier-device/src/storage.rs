@@ -35,7 +35,11 @@ const FORMAT: u32 = 0x4553_5031; // "ESP1"
 pub(crate) fn seal(content: &[u8]) -> [u8; ENVELOPE] {
     let mut out = [0; ENVELOPE];
     out[..4].copy_from_slice(&FORMAT.to_le_bytes());
-    out[4..8].copy_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out[4..8].copy_from_slice(
+        &u32::try_from(content.len())
+            .unwrap_or(u32::MAX)
+            .to_le_bytes(),
+    );
     out[8..].copy_from_slice(&crc32(content).to_le_bytes());
     out
 }
@@ -49,7 +53,13 @@ pub(crate) fn open(stored: &[u8]) -> Option<&[u8]> {
 /// CRC-32 (IEEE), bit by bit: it runs over a few kilobytes once in half a minute.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 1 {
+                (crc >> 1) ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            }
+        })
     })
 }
 

@@ -59,7 +59,11 @@ fn apply(world: &mut World, op: &Op) {
         Op::Ack(pick) => world.keep(pick, true),
         Op::KeepSilently(pick) => world.keep(pick, false),
         // An id that is not on its way must not make the device forget anything.
-        Op::StrayAck(id) if world.socket && !world.server.pending.contains_key(&id) && !world.server.pending_reports.contains(&id) => {
+        Op::StrayAck(id)
+            if world.socket
+                && !world.server.pending.contains_key(&id)
+                && !world.server.pending_reports.contains(&id) =>
+        {
             world.down(&Down::Ack { id });
         }
         Op::StrayAck(_) => {}
@@ -69,19 +73,27 @@ fn apply(world: &mut World, op: &Op) {
                 world.refuse(ids[pick % ids.len()], "unavailable", Some(500));
             }
         }
-        Op::Want(key, value, version) => world.want(if key { "v0" } else { "relay1" }, value, version),
+        Op::Want(key, value, version) => {
+            world.want(if key { "v0" } else { "relay1" }, value, version)
+        }
         Op::PushDesired => world.push_desired(),
         Op::OldDesired(version) if world.socket => {
             // Late and unknown entries; the value never matters, because the version was overtaken.
             let newest = world.server.wanted.get("v0").map_or(0, |w| w.1);
-            let map = format!(r#"{{"v0":{{"value":7,"version":{}}},"unknown":{{"value":1,"version":9}}}}"#, version.min(newest));
+            let map = format!(
+                r#"{{"v0":{{"value":7,"version":{}}},"unknown":{{"value":1,"version":9}}}}"#,
+                version.min(newest)
+            );
             let text = format!(r#"{{"type":"desired","state":{map}}}"#);
             world.push_desired();
             world.step(Input::Frame(&text));
         }
         Op::OldDesired(_) => {}
         Op::BreakSwitch(works) => world.apply_works = works,
-        Op::Button(on) => world.step(Input::LocalChange { key: "v0", value: on.into() }),
+        Op::Button(on) => world.step(Input::LocalChange {
+            key: "v0",
+            value: on.into(),
+        }),
         Op::Restart => world.restart(world.sample_no.unsigned_abs()),
         Op::Jump(by) => {
             world.now = world.now.saturating_add_signed(by);
@@ -168,9 +180,14 @@ fn a_refused_sample_is_found_and_dropped_alone() {
             world.down(&Down::Ack { id });
         }
     }
-    let missing: Vec<i64> = (1..=20).filter(|n| !world.server.stored.contains(n)).collect();
+    let missing: Vec<i64> = (1..=20)
+        .filter(|n| !world.server.stored.contains(n))
+        .collect();
     assert_eq!(missing, [7]);
-    assert_eq!((world.core.stats().samples_refused, world.core.queued()), (1, 0));
+    assert_eq!(
+        (world.core.stats().samples_refused, world.core.queued()),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -190,21 +207,43 @@ fn samples_carry_the_time_at_which_they_were_taken() {
     world.pass(2_000);
     world.sample();
     world.heal();
-    assert_eq!((world.server.stamps[&1], world.server.stamps[&2]), (None, Some(harness::T0 + 2_000)));
+    assert_eq!(
+        (world.server.stamps[&1], world.server.stamps[&2]),
+        (None, Some(harness::T0 + 2_000))
+    );
 }
 
 #[test]
 fn a_command_runs_once_and_is_answered_each_time_it_is_delivered() {
     let mut world = World::new(1);
     world.connect();
-    let command = |id| Down::Command(Command { id, name: "identify".into(), params: Json::EMPTY_OBJECT, expires_at: i64::MAX });
+    let command = |id| {
+        Down::Command(Command {
+            id,
+            name: "identify".into(),
+            params: Json::EMPTY_OBJECT,
+            expires_at: i64::MAX,
+        })
+    };
     world.down(&command("c-1".into()));
     world.down(&command("c-1".into()));
-    let late = Command { id: "c-2".into(), name: "identify".into(), params: Json::EMPTY_OBJECT, expires_at: harness::T0 - 1 };
+    let late = Command {
+        id: "c-2".into(),
+        name: "identify".into(),
+        params: Json::EMPTY_OBJECT,
+        expires_at: harness::T0 - 1,
+    };
     world.down(&Down::Command(late));
     assert_eq!(world.ran, ["c-1"]);
     assert_eq!(world.server.results, ["c-1", "c-1", "c-2"]);
-    assert!(world.server.frames.last().unwrap().contains(r#""ok":false"#));
+    assert!(
+        world
+            .server
+            .frames
+            .last()
+            .unwrap()
+            .contains(r#""ok":false"#)
+    );
 }
 
 #[test]
@@ -214,7 +253,10 @@ fn a_silent_server_is_left_and_everything_is_sent_again() {
     world.connect();
     assert_eq!(world.server.pending.len(), 1);
     world.pass(31_000);
-    assert!(!world.socket, "an acknowledgement that does not come means a broken connection");
+    assert!(
+        !world.socket,
+        "an acknowledgement that does not come means a broken connection"
+    );
     world.heal();
     assert!(world.server.stored.contains(&1));
 }

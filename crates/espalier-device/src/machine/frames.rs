@@ -23,7 +23,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let hello = Up::Hello(Hello {
             token: None,
             proto: PROTOCOL_VERSION,
-            firmware: version.map(|version| Firmware { version, sha256: None }),
+            firmware: version.map(|version| Firmware {
+                version,
+                sha256: None,
+            }),
             chip: present(self.config.chip()),
             board: present(self.config.board()),
             expected_interval_s: Some(self.config.expected_interval_s()),
@@ -66,7 +69,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     pub(super) fn note_sent(&mut self, id: u32) -> Action {
         // The callers have checked that the window has room.
-        let _ = self.sent.push(Sent { id, at: self.clock.uptime() });
+        let _ = self.sent.push(Sent {
+            id,
+            at: self.clock.uptime(),
+        });
         Action::Send(Some(id))
     }
 
@@ -76,7 +82,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             uptime_s: self.clock.uptime() / 1000,
             heap_free: self.heap_free,
             rssi: self.rssi,
-            boot_reason: Some(Text::new(if self.restarted { "restart" } else { "power_on" })),
+            boot_reason: Some(Text::new(if self.restarted {
+                "restart"
+            } else {
+                "power_on"
+            })),
         };
         self.frame.clear();
         let _ = Up::Heartbeat(heartbeat).write(&mut self.frame);
@@ -89,7 +99,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let write = |out: &mut heapless::String<FRAME>| {
             let mut message = ObjectWriter::message(out, "reported")?;
             message.number("id", u64::from(id))?;
-            self.switches.write_report(message.value_of("state")?, count)?;
+            self.switches
+                .write_report(message.value_of("state")?, count)?;
             message.end()
         };
         write(&mut self.frame).ok()?;
@@ -115,7 +126,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                     message.optional("ts", one.ts)?;
                     message.member("data", one.data)?;
                 }
-                (_, first) => write_samples(message.value_of("samples")?, first.into_iter().chain(samples))?,
+                (_, first) => write_samples(
+                    message.value_of("samples")?,
+                    first.into_iter().chain(samples),
+                )?,
             }
             message.end()
         };
@@ -128,14 +142,23 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     pub(super) fn fitting(&self, room: usize) -> usize {
         // Besides its text, a sample needs `{"ts":-9223372036854775808,"data":},`.
         const AROUND: usize = 40;
-        let most = if self.alone > 0 { 1 } else { MAX_SAMPLES_PER_FRAME };
+        let most = if self.alone > 0 {
+            1
+        } else {
+            MAX_SAMPLES_PER_FRAME
+        };
         let mut used = 0;
         let fits = |record: &Record<'_>| {
             let first = used == 0;
             used += record.data.len() + AROUND;
             first || used <= room
         };
-        self.queue.iter().filter(|r| r.frame.is_none()).take(most).take_while(fits).count()
+        self.queue
+            .iter()
+            .filter(|r| r.frame.is_none())
+            .take(most)
+            .take_while(fits)
+            .count()
     }
 }
 

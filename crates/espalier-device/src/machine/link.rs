@@ -29,14 +29,23 @@ pub(super) enum Link {
     /// Welcomed.
     Online { since: u64 },
     /// On the HTTP fallback.
-    Polling { exchange: Exchange, stage: Stage, since: u64, next_at: u64, socket_at: u64 },
+    Polling {
+        exchange: Exchange,
+        stage: Stage,
+        since: u64,
+        next_at: u64,
+        socket_at: u64,
+    },
     /// Disconnected on purpose, to save power.
     Asleep { until: u64 },
 }
 
 impl Link {
     pub(super) const fn is_socket(self) -> bool {
-        matches!(self, Link::Opening { .. } | Link::Greeting { .. } | Link::Online { .. })
+        matches!(
+            self,
+            Link::Opening { .. } | Link::Greeting { .. } | Link::Online { .. }
+        )
     }
 }
 
@@ -53,8 +62,14 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 self.link = Link::Opening { since: now };
                 Some(Action::Open)
             }
-            Link::Greeting { since, said_hello: false } => {
-                self.link = Link::Greeting { since, said_hello: true };
+            Link::Greeting {
+                since,
+                said_hello: false,
+            } => {
+                self.link = Link::Greeting {
+                    since,
+                    said_hello: true,
+                };
                 self.write_hello();
                 Some(Action::Send(None))
             }
@@ -66,7 +81,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     pub(super) fn opened(&mut self) {
         if let Link::Opening { .. } = self.link {
-            self.link = Link::Greeting { since: self.clock.uptime(), said_hello: false };
+            self.link = Link::Greeting {
+                since: self.clock.uptime(),
+                said_hello: false,
+            };
         }
     }
 
@@ -121,16 +139,20 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     }
 
     pub(super) fn wait(&mut self, delay: u64) {
-        self.link = Link::Waiting { until: self.clock.uptime() + delay };
+        self.link = Link::Waiting {
+            until: self.clock.uptime() + delay,
+        };
     }
 
     pub(super) fn fall_asleep(&mut self) {
         self.close_socket = true;
         self.forget_sent();
-        let every = u64::from(self.config.wake_interval_s().unwrap_or(1)) * 1000;
+        let every = u64::from(self.config.wake_interval_ms().unwrap_or(1000));
         // Spread by an eighth, so that a fleet that was switched on together does not wake together.
         let early = self.rng.up_to(every / 8);
-        self.link = Link::Asleep { until: self.clock.uptime() + every - early };
+        self.link = Link::Asleep {
+            until: self.clock.uptime() + every - early,
+        };
     }
 
     /// What was on its way may have been lost, so it waits again.
@@ -151,9 +173,16 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             return;
         };
         match frame {
-            Down::Welcome { time, heartbeat_s, .. } => self.welcomed(time, heartbeat_s),
+            Down::Welcome {
+                time, heartbeat_s, ..
+            } => self.welcomed(time, heartbeat_s),
             Down::Ack { id } => self.acknowledged(id),
-            Down::Error { id, code, retry_after_ms, .. } => self.refused_by_server(id, code, retry_after_ms),
+            Down::Error {
+                id,
+                code,
+                retry_after_ms,
+                ..
+            } => self.refused_by_server(id, code, retry_after_ms),
             Down::Desired { state } => self.desired(state),
             Down::Command(command) => {
                 self.commands.take(&command);
@@ -178,7 +207,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     /// The server has kept the frame with this id.
     pub(super) fn acknowledged(&mut self, id: u32) {
-        let Some(at) = self.sent.iter().position(|s| s.id == id) else { return };
+        let Some(at) = self.sent.iter().position(|s| s.id == id) else {
+            return;
+        };
         self.sent.remove(at);
         let (samples, points) = self.queue.acknowledge(id);
         self.stats.samples_acked += u64::from(samples);
@@ -188,7 +219,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if self.acked.is_full() {
             self.acked.pop_front();
         }
-        let _ = self.acked.push_back(Acked { id, samples, points });
+        let _ = self.acked.push_back(Acked {
+            id,
+            samples,
+            points,
+        });
     }
 
     pub(super) fn desired(&mut self, state: StateMap<'_>) {
@@ -225,7 +260,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     /// The server has not kept the frame with this id, and says whether another try may help.
     pub(super) fn frame_refused(&mut self, id: u32, retry: bool) {
-        let Some(at) = self.sent.iter().position(|s| s.id == id) else { return };
+        let Some(at) = self.sent.iter().position(|s| s.id == id) else {
+            return;
+        };
         self.sent.remove(at);
         if retry {
             self.queue.return_sent(Some(id));
@@ -236,7 +273,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let held = self.queue.iter().filter(|r| r.frame == Some(id)).count();
         if held > 1 {
             // Nothing of a refused batch was stored. Alone, only the sample at fault will be refused.
-            let last = self.queue.iter().enumerate().filter(|(_, r)| r.frame == Some(id)).last();
+            let last = self
+                .queue
+                .iter()
+                .enumerate()
+                .filter(|(_, r)| r.frame == Some(id))
+                .last();
             let front = last.map_or(0, |(i, _)| u32::try_from(i + 1).unwrap_or(u32::MAX));
             self.alone = self.alone.max(front);
             self.queue.return_sent(Some(id));

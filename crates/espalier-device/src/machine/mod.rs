@@ -277,12 +277,21 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             Input::OpenFailed { status } => self.open_failed(status),
             Input::Frame(text) => self.frame_received(text),
             Input::Closed => self.lost(),
-            Input::Answer { status, body, date, retry_after_s } => self.answered(status, body, date, retry_after_s),
+            Input::Answer {
+                status,
+                body,
+                date,
+                retry_after_s,
+            } => self.answered(status, body, date, retry_after_s),
             Input::RequestFailed => self.request_failed(),
             Input::Sample(values) => self.sample(values),
             Input::Applied { key, ok } => {
                 let done = self.switches.applied(key, ok);
-                *(if done { &mut self.stats.desired_applied } else { &mut self.stats.desired_refused }) += 1;
+                *(if done {
+                    &mut self.stats.desired_applied
+                } else {
+                    &mut self.stats.desired_refused
+                }) += 1;
             }
             Input::LocalChange { key, value } => self.switches.changed_locally(key, value),
             Input::CommandDone { id, outcome } => self.commands.finished(id, outcome),
@@ -299,10 +308,25 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         Some(match action {
             Action::Open => Output::OpenSocket,
             Action::Close => Output::CloseSocket,
-            Action::Send(id) => Output::Send { id, frame: &self.frame },
-            Action::Request(method) => Output::Request { method, path: &self.path, body: &self.frame },
+            Action::Send(id) => Output::Send {
+                id,
+                frame: &self.frame,
+            },
+            Action::Request(method) => Output::Request {
+                method,
+                path: &self.path,
+                body: &self.frame,
+            },
             Action::Measure => Output::Measure,
-            Action::Acked(Acked { id, samples, points }) => Output::Acked { id, samples, points },
+            Action::Acked(Acked {
+                id,
+                samples,
+                points,
+            }) => Output::Acked {
+                id,
+                samples,
+                points,
+            },
             Action::Persist => Output::Persist,
             Action::Apply => {
                 let (key, value) = self.switches.next_to_apply()?;
@@ -348,8 +372,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let uptime = self.clock.uptime();
         let stamp = self.clock.wall().map_or(Stamp::Uptime(uptime), Stamp::Wall);
         let points = u16::try_from(values.len()).unwrap_or(u16::MAX);
-        let max = FRAME.saturating_sub(FRAME_OVERHEAD).min(QUEUE.saturating_sub(HEADER));
-        match self.queue.push(stamp, points, max, |mut out| write_object(&mut out, values.iter().copied())) {
+        let max = FRAME
+            .saturating_sub(FRAME_OVERHEAD)
+            .min(QUEUE.saturating_sub(HEADER));
+        match self.queue.push(stamp, points, max, |mut out| {
+            write_object(&mut out, values.iter().copied())
+        }) {
             Ok(dropped) => self.stats.samples_dropped += u64::from(dropped),
             Err(PushError::TooLarge | PushError::NotJson) => self.stats.samples_refused += 1,
         }
@@ -376,7 +404,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if state != self.persisted.1 {
             let mut image = String::<STATE_IMAGE>::new();
             if self.switches.write_image(&mut image) {
-                match storage.write(Slot::State, &[&storage::seal(image.as_bytes()), image.as_bytes()]) {
+                match storage.write(
+                    Slot::State,
+                    &[&storage::seal(image.as_bytes()), image.as_bytes()],
+                ) {
                     Ok(()) => self.persisted.1 = state,
                     Err(_) => self.stats.storage_errors += 1,
                 }
@@ -388,12 +419,23 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// `scratch` must hold the larger of the queue and [`STATE_IMAGE`] plus 12 bytes. Returns the samples found.
     pub fn restore<S: Storage>(&mut self, storage: &mut S, scratch: &mut [u8]) -> u32 {
         self.restarted = true;
-        let state = storage.read(Slot::State, scratch).ok().and_then(|len| scratch.get(..len));
-        if let Some(text) = state.and_then(storage::open).and_then(|image| core::str::from_utf8(image).ok()) {
+        let state = storage
+            .read(Slot::State, scratch)
+            .ok()
+            .and_then(|len| scratch.get(..len));
+        if let Some(text) = state
+            .and_then(storage::open)
+            .and_then(|image| core::str::from_utf8(image).ok())
+        {
             self.switches.restore(text);
         }
-        let stored = storage.read(Slot::Queue, scratch).ok().and_then(|len| scratch.get(..len));
-        let samples = stored.and_then(storage::open).map_or(0, |image| self.queue.restore(image));
+        let stored = storage
+            .read(Slot::Queue, scratch)
+            .ok()
+            .and_then(|len| scratch.get(..len));
+        let samples = stored
+            .and_then(storage::open)
+            .map_or(0, |image| self.queue.restore(image));
         self.persisted.0 = self.queue.changes();
         samples
     }

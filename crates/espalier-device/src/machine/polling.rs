@@ -57,7 +57,16 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Returns the next request of the cycle.
     pub(super) fn next_poll(&mut self) -> Option<Action> {
         let now = self.clock.uptime();
-        let Link::Polling { exchange: Exchange::None, stage, next_at, socket_at, .. } = self.link else { return None };
+        let Link::Polling {
+            exchange: Exchange::None,
+            stage,
+            next_at,
+            socket_at,
+            ..
+        } = self.link
+        else {
+            return None;
+        };
         if stage == Stage::Resting {
             if now < next_at {
                 return None;
@@ -71,7 +80,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             self.set_stage(Stage::Posting);
         }
         let (exchange, method) = self.write_request()?;
-        if let Link::Polling { exchange: slot, since, .. } = &mut self.link {
+        if let Link::Polling {
+            exchange: slot,
+            since,
+            ..
+        } = &mut self.link
+        {
             (*slot, *since) = (exchange, now);
         }
         Some(Action::Request(method))
@@ -79,7 +93,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     fn set_stage(&mut self, to: Stage) {
         let now = self.clock.uptime();
-        let every = u64::from(self.config.poll_interval_s()) * 1000;
+        let every = u64::from(self.config.poll_interval_ms());
         if let Link::Polling { stage, next_at, .. } = &mut self.link {
             *stage = to;
             if to == Stage::Resting {
@@ -91,7 +105,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     fn write_request(&mut self) -> Option<(Exchange, Method)> {
         self.frame.clear();
         self.path.clear();
-        let Link::Polling { stage, .. } = self.link else { return None };
+        let Link::Polling { stage, .. } = self.link else {
+            return None;
+        };
         if stage == Stage::Posting {
             match self.write_post() {
                 Some(exchange) => return Some((exchange, Method::Post)),
@@ -99,8 +115,16 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             }
         }
         match self.link {
-            Link::Polling { stage: Stage::Commands, .. } => {
-                write!(self.path, "/devices/{}/commands/pending", self.config.device_id()).ok()?;
+            Link::Polling {
+                stage: Stage::Commands,
+                ..
+            } => {
+                write!(
+                    self.path,
+                    "/devices/{}/commands/pending",
+                    self.config.device_id()
+                )
+                .ok()?;
                 Some((Exchange::Commands, Method::Get))
             }
             _ => {
@@ -114,8 +138,19 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     fn write_post(&mut self) -> Option<Exchange> {
         if self.commands.result_due() {
             let result = self.commands.next_result()?;
-            write!(self.path, "/devices/{}/commands/{}/result", self.config.device_id(), result.id).ok()?;
-            ResultPost { device_token: None, result }.write(&mut self.frame).ok()?;
+            write!(
+                self.path,
+                "/devices/{}/commands/{}/result",
+                self.config.device_id(),
+                result.id
+            )
+            .ok()?;
+            ResultPost {
+                device_token: None,
+                result,
+            }
+            .write(&mut self.frame)
+            .ok()?;
             return Some(Exchange::Result);
         }
         if self.clock.uptime() < self.hold_until {
@@ -135,7 +170,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 switches.write_values(body.value_of("data")?, reports)?;
                 switches.write_report(body.value_of("reported")?, reports)?;
             } else {
-                write_samples(body.value_of("samples")?, waiting(queue.iter(), clock).take(samples))?;
+                write_samples(
+                    body.value_of("samples")?,
+                    waiting(queue.iter(), clock).take(samples),
+                )?;
             }
             body.end()
         };
@@ -149,8 +187,16 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         Some(Exchange::Post(id))
     }
 
-    pub(super) fn answered(&mut self, status: u16, body: &str, date: Option<i64>, retry_after_s: Option<u32>) {
-        let Link::Polling { exchange, .. } = &mut self.link else { return };
+    pub(super) fn answered(
+        &mut self,
+        status: u16,
+        body: &str,
+        date: Option<i64>,
+        retry_after_s: Option<u32>,
+    ) {
+        let Link::Polling { exchange, .. } = &mut self.link else {
+            return;
+        };
         let done = core::mem::replace(exchange, Exchange::None);
         if done == Exchange::None {
             return;

@@ -30,7 +30,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     }
 
     pub(super) fn schedule_measure(&mut self) {
-        let every = u64::from(self.config.telemetry_interval_s()) * 1000;
+        let every = u64::from(self.config.telemetry_interval_ms());
         self.measure_at = (self.measure_at + every).max(self.clock.uptime() + every / 2);
     }
 
@@ -39,7 +39,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let now = self.clock.uptime();
         match self.link {
             Link::Opening { since } if now >= since + OPEN_TIMEOUT_MS => self.give_up_opening(),
-            Link::Greeting { since, .. } if now >= since + WELCOME_TIMEOUT_MS => self.give_up_opening(),
+            Link::Greeting { since, .. } if now >= since + WELCOME_TIMEOUT_MS => {
+                self.give_up_opening()
+            }
             Link::Online { since } => {
                 let late = self.sent.iter().any(|s| now >= s.at + ACK_TIMEOUT_MS);
                 let silent = now >= self.heard_at + self.silence_ms();
@@ -49,7 +51,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                     self.fall_asleep();
                 }
             }
-            Link::Polling { exchange, since, .. } if exchange != Exchange::None && now >= since + OPEN_TIMEOUT_MS => {
+            Link::Polling {
+                exchange, since, ..
+            } if exchange != Exchange::None && now >= since + OPEN_TIMEOUT_MS => {
                 self.request_failed();
             }
             _ => {}
@@ -64,8 +68,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     fn may_sleep(&self, since: u64) -> bool {
         let now = self.clock.uptime();
         let quiet = self.queue.is_empty() && !self.switches.is_busy() && !self.commands.is_busy();
-        let done = (quiet && now >= self.heard_at.max(since) + LINGER_MS) || now >= since + AWAKE_MS;
-        self.config.wake_interval_s().is_some() && done
+        let done =
+            (quiet && now >= self.heard_at.max(since) + LINGER_MS) || now >= since + AWAKE_MS;
+        self.config.wake_interval_ms().is_some() && done
     }
 
     /// Something new must be stored, and the last time is long enough ago. The queue is stored only while the device
@@ -75,7 +80,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     }
 
     fn wants_persist(&self) -> bool {
-        let queue = self.queue.changes() != self.persisted.0 && (self.queue.is_empty() || !self.is_online());
+        let queue = self.queue.changes() != self.persisted.0
+            && (self.queue.is_empty() || !self.is_online());
         queue || self.switches.changes() != self.persisted.1
     }
 
@@ -90,7 +96,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             Link::Opening { since } => since + OPEN_TIMEOUT_MS,
             Link::Greeting { since, .. } => since + WELCOME_TIMEOUT_MS,
             Link::Online { since } => self.online_due(since),
-            Link::Polling { exchange, since, next_at, .. } => match exchange {
+            Link::Polling {
+                exchange,
+                since,
+                next_at,
+                ..
+            } => match exchange {
                 Exchange::None => next_at,
                 _ => since + OPEN_TIMEOUT_MS,
             },
@@ -98,16 +109,23 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     }
 
     fn online_due(&self, since: u64) -> u64 {
-        let mut due = self.heartbeat_at.min(self.ping_at).min(self.heard_at + self.silence_ms());
+        let mut due = self
+            .heartbeat_at
+            .min(self.ping_at)
+            .min(self.heard_at + self.silence_ms());
         if let Some(Sent { at, .. }) = self.sent.first() {
             due = due.min(at + ACK_TIMEOUT_MS);
         }
         if self.hold_until > self.clock.uptime() {
             due = due.min(self.hold_until);
         }
-        if self.config.wake_interval_s().is_some() {
+        if self.config.wake_interval_ms().is_some() {
             let linger = self.heard_at.max(since) + LINGER_MS;
-            let sleep_at = if linger > self.clock.uptime() { linger } else { since + AWAKE_MS };
+            let sleep_at = if linger > self.clock.uptime() {
+                linger
+            } else {
+                since + AWAKE_MS
+            };
             due = due.min(sleep_at);
         }
         due

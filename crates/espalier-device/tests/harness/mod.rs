@@ -17,8 +17,12 @@ impl Storage for Flash {
     type Error = ();
 
     fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, ()> {
-        let Some(bytes) = self.0.get(&slot) else { return Ok(0) };
-        into.get_mut(..bytes.len()).ok_or(())?.copy_from_slice(bytes);
+        let Some(bytes) = self.0.get(&slot) else {
+            return Ok(0);
+        };
+        into.get_mut(..bytes.len())
+            .ok_or(())?
+            .copy_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -59,9 +63,15 @@ pub struct World {
 }
 
 pub fn core(seed: u64) -> SmallCore {
-    let config = Config::new("http://server:8000", "dev1", "token").unwrap().with_intervals(86_400, 5).unwrap();
+    let config = Config::new("http://server:8000", "dev1", "token")
+        .unwrap()
+        .with_intervals(86_400_000, 5_000)
+        .unwrap();
     let mut core = Core::new(config, seed);
-    assert!(core.declare_switch("v0", Value::Bool(false)) && core.declare_switch("relay1", Value::Bool(false)));
+    assert!(
+        core.declare_switch("v0", Value::Bool(false))
+            && core.declare_switch("relay1", Value::Bool(false))
+    );
     core
 }
 
@@ -127,13 +137,30 @@ impl World {
             Wish::Request(path, body) => self.request = Some((path, body)),
             Wish::Apply(key, value) => {
                 if self.apply_works {
-                    let version = self.server.wanted.get(&key).filter(|w| w.0 == value).map_or(0, |w| w.1);
+                    let version = self
+                        .server
+                        .wanted
+                        .get(&key)
+                        .filter(|w| w.0 == value)
+                        .map_or(0, |w| w.1);
                     self.applied.insert(key.clone(), (value, version));
                 }
-                self.core.step(self.now, Input::Applied { key: &key, ok: self.apply_works });
+                self.core.step(
+                    self.now,
+                    Input::Applied {
+                        key: &key,
+                        ok: self.apply_works,
+                    },
+                );
             }
             Wish::Run(id) => {
-                self.core.step(self.now, Input::CommandDone { id: &id, outcome: Ok(Some(Value::Int(1))) });
+                self.core.step(
+                    self.now,
+                    Input::CommandDone {
+                        id: &id,
+                        outcome: Ok(Some(Value::Int(1))),
+                    },
+                );
                 self.ran.push(id);
             }
             Wish::Persist => self.core.persist(&mut self.flash),
@@ -158,7 +185,11 @@ impl World {
         self.socket = true;
         self.step(Input::Opened);
         let time = T0 + i64::try_from(self.now).unwrap();
-        self.down(&Down::Welcome { device_id: Text::new("dev1"), time, heartbeat_s: 30 });
+        self.down(&Down::Welcome {
+            device_id: Text::new("dev1"),
+            time,
+            heartbeat_s: 30,
+        });
         self.push_desired();
     }
 
@@ -184,12 +215,17 @@ impl World {
     pub fn sample(&mut self) {
         self.sample_no += 1;
         let n = Value::Int(self.sample_no);
-        self.step(Input::Sample(&[("n", n), ("temperature", Value::Float(21.5))]));
+        self.step(Input::Sample(&[
+            ("n", n),
+            ("temperature", Value::Float(21.5)),
+        ]));
     }
 
     pub fn want(&mut self, key: &str, value: bool, version: u64) {
         if version > self.server.wanted.get(key).map_or(0, |w| w.1) {
-            self.server.wanted.insert(key.into(), (value.to_string(), version));
+            self.server
+                .wanted
+                .insert(key.into(), (value.to_string(), version));
         }
     }
 
@@ -203,7 +239,13 @@ impl World {
 
     /// The server keeps a pending frame; with `answer` the device hears of it.
     pub fn keep(&mut self, pick: usize, answer: bool) {
-        let ids: Vec<u32> = self.server.pending.keys().chain(&self.server.pending_reports).copied().collect();
+        let ids: Vec<u32> = self
+            .server
+            .pending
+            .keys()
+            .chain(&self.server.pending_reports)
+            .copied()
+            .collect();
         if ids.is_empty() {
             return;
         }
@@ -219,7 +261,12 @@ impl World {
 
     pub fn refuse(&mut self, id: u32, code: &str, retry_after_ms: Option<u32>) {
         self.server.forget(id);
-        self.down(&Down::Error { id: Some(id), code: code.into(), detail: "".into(), retry_after_ms });
+        self.down(&Down::Error {
+            id: Some(id),
+            code: code.into(),
+            detail: "".into(),
+            retry_after_ms,
+        });
     }
 
     pub fn restart(&mut self, seed: u64) {
@@ -262,7 +309,10 @@ impl Server {
 
     pub fn desired(&self) -> String {
         let mut map = String::new();
-        let entries = self.wanted.iter().map(|(k, (v, n))| (k.as_str(), Json::parse(v).unwrap().into(), *n));
+        let entries = self
+            .wanted
+            .iter()
+            .map(|(k, (v, n))| (k.as_str(), Json::parse(v).unwrap().into(), *n));
         write_state(&mut map, entries).unwrap();
         map
     }
@@ -271,7 +321,10 @@ impl Server {
         match Up::parse(text).expect("the core sends only frames of the protocol") {
             Up::Telemetry { id, telemetry } => {
                 let numbers = self.take(telemetry);
-                assert!(self.pending.insert(id, numbers).is_none(), "an id was used twice on one connection");
+                assert!(
+                    self.pending.insert(id, numbers).is_none(),
+                    "an id was used twice on one connection"
+                );
                 let window = self.pending.len() + self.pending_reports.len();
                 assert!(window <= espalier_device::machine::WINDOW);
             }
@@ -289,7 +342,12 @@ impl Server {
         let mut numbers = Vec::new();
         for sample in telemetry.samples() {
             let mut members = sample.data.members().unwrap();
-            let n = members.find(|(k, _)| *k == "n").unwrap().1.as_i64().unwrap();
+            let n = members
+                .find(|(k, _)| *k == "n")
+                .unwrap()
+                .1
+                .as_i64()
+                .unwrap();
             self.stamps.insert(n, sample.ts);
             numbers.push(n);
         }
@@ -299,10 +357,15 @@ impl Server {
     pub fn check_report(&mut self, state: StateMap<'_>, applied: &BTreeMap<String, (String, u64)>) {
         for entry in state.iter() {
             let key = entry.key.to_string();
-            self.last_report.insert(key.clone(), (entry.value.as_str().into(), entry.version));
+            self.last_report
+                .insert(key.clone(), (entry.value.as_str().into(), entry.version));
             if entry.version > 0 {
                 let newest = applied.get(&key).map_or(0, |a| a.1);
-                assert!(entry.version <= newest, "{key} reports {} but applied {newest}", entry.version);
+                assert!(
+                    entry.version <= newest,
+                    "{key} reports {} but applied {newest}",
+                    entry.version
+                );
                 let last = self.reported.insert(key, entry.version).unwrap_or(0);
                 assert!(entry.version >= last, "a reported version went down");
             }

@@ -202,7 +202,10 @@ pub fn write_state<'v, W: Write>(
 ///
 /// # Errors
 /// Fails when the output is full.
-pub fn write_samples<'s, W: Write>(out: &mut W, samples: impl IntoIterator<Item = Sample<'s>>) -> fmt::Result {
+pub fn write_samples<'s, W: Write>(
+    out: &mut W,
+    samples: impl IntoIterator<Item = Sample<'s>>,
+) -> fmt::Result {
     out.write_char('[')?;
     for (i, sample) in samples.into_iter().enumerate() {
         if i > 0 {
