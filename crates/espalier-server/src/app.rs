@@ -1,10 +1,11 @@
 //! What a running server holds, and how it starts and stops.
 
-use crate::{Clock, Config, control, devices, identity, live, ops, telemetry};
+use crate::{Clock, Config, control, devices, http, identity, live, ops, telemetry};
 use espalier_db::{Db, Location, params};
 use espalier_tsdb::Tsdb;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,10 +29,14 @@ pub struct App {
     pub control: control::State,
     /// Who watches what.
     pub live: live::State,
+    /// The request limiter.
+    pub http: http::State,
     /// Metrics.
     pub ops: ops::State,
     /// Cancelled when the server must finish.
     pub shutdown: CancellationToken,
+    /// Set when the server must start anew after it has finished, e.g. after a restore.
+    restart: AtomicBool,
     /// Background tasks; stopping waits for them.
     pub tasks: TaskTracker,
 }
@@ -65,14 +70,17 @@ impl AppState {
         };
         let db = Db::open(&location).await?;
         let tsdb = open_telemetry(&config, &db).await?;
+        ops::archive::apply_pending(&config, &db, &tsdb).await?;
         let app = Self(Arc::new(App {
             identity: identity::State::load(&db).await?,
             devices: devices::State::load(&db).await?,
             telemetry: telemetry::State::load(&db).await?,
             control: control::State::load(&db).await?,
             live: live::State::new(),
-            ops: ops::State::new(),
+            http: http::State::new(&config, &clock),
+            ops: ops::State::new(&clock),
             shutdown: CancellationToken::new(),
+            restart: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             config,
             clock,
@@ -86,6 +94,17 @@ impl AppState {
         live::start(&app);
         ops::start(&app);
         Ok(app)
+    }
+
+    /// Makes the server finish and start anew.
+    pub fn restart(&self) {
+        self.restart.store(true, Ordering::SeqCst);
+        self.shutdown.cancel();
+    }
+
+    /// Tells whether the server must start anew after it has finished.
+    pub fn wants_restart(&self) -> bool {
+        self.restart.load(Ordering::SeqCst)
     }
 
     /// Finishes what was accepted: stops the tasks, flushes and closes the stores.

@@ -1,17 +1,48 @@
-//! The outermost layer: names the request, catches panics, and finds out once who asks.
+//! The outermost layer: names the request, catches panics, finds out once who asks, counts, and sets the
+//! headers that every answer carries.
 
-use super::REQUEST_ID;
+use super::limit::{Allowance, Key};
+use super::{Peer, REQUEST_ID};
+use crate::ops::metrics::Class;
 use crate::{ApiError, AppState, identity};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use identity::{Identified, Principal};
 use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+static REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+static RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Headers of every answer: nothing is guessed, framed, or loaded from elsewhere.
+static SAFETY: [(HeaderName, HeaderValue); 4] = [
+    (
+        HeaderName::from_static("x-content-type-options"),
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        HeaderName::from_static("x-frame-options"),
+        HeaderValue::from_static("DENY"),
+    ),
+    (
+        HeaderName::from_static("referrer-policy"),
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (
+        HeaderName::from_static("content-security-policy"),
+        HeaderValue::from_static(
+            "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; \
+             frame-ancestors 'none'; base-uri 'none'; object-src 'none'",
+        ),
+    ),
+];
 
 /// A prefix of this process and a counter: unique, and cheaper than a random id per request.
 fn next_request_id() -> String {
@@ -24,32 +55,124 @@ fn next_request_id() -> String {
     )
 }
 
+/// Paths that never count: they must answer when everything else refuses.
+fn exempt(path: &str) -> bool {
+    path == "/health"
+        || path == "/logout"
+        || path == "/metrics"
+        || path == "/openapi.json"
+        || path.starts_with("/health/")
+        || path.starts_with("/docs")
+}
+
+/// Boards of the old contract carry their token in the body: their handlers count them when they are known.
+fn counted_later(method: &Method, path: &str) -> bool {
+    *method == Method::POST
+        && (path == "/telemetry" || (path.starts_with("/devices/") && path.ends_with("/telemetry")))
+}
+
+/// Counts one request of a device that showed its token in the body.
+///
+/// # Errors
+/// 429 when it is one too many.
+pub fn count_device(app: &AppState, device: espalier_model::DeviceId) -> Result<(), ApiError> {
+    app.http.limiter.check(Key::Device(device)).map(|_| ())
+}
+
+/// Counts a request whose credential turned out to be wrong, against its address.
+///
+/// # Errors
+/// 429 when it is one too many.
+pub fn count_stranger(app: &AppState, peer: Peer) -> Result<(), ApiError> {
+    app.http.limiter.check(Key::Address(peer.0)).map(|_| ())
+}
+
+async fn admit(app: &AppState, request: &mut Request) -> Result<Option<Allowance>, ApiError> {
+    let identified = identity::identify(app, request.headers(), request.uri()).await?;
+    let path = request.uri().path();
+    let key = match &identified {
+        Identified::Known(Principal::Account(caller)) => Some(Key::Account(caller.account)),
+        Identified::Known(Principal::Device(device)) => Some(Key::Device(device.id)),
+        Identified::Nobody if counted_later(request.method(), path) => None,
+        Identified::Nobody | Identified::Unknown => Some(Key::Address(
+            Peer::of(
+                request.extensions(),
+                request.headers(),
+                &app.config.trusted_proxies,
+            )
+            .0,
+        )),
+    };
+    let allowance = match key {
+        Some(key) if !exempt(path) => app.http.limiter.check(key)?,
+        _ => None,
+    };
+    request.extensions_mut().insert(identified);
+    Ok(allowance)
+}
+
 pub(super) async fn edge(
     State(app): State<AppState>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let started = Instant::now();
     let id = next_request_id();
     let header = HeaderValue::from_str(&id);
+    let method = request.method().clone();
+    let uri = request.uri().clone();
+    let inner = app.clone();
     let serve = async move {
-        match identity::identify(&app, request.headers(), request.uri()).await {
-            Ok(identified) => {
-                request.extensions_mut().insert(identified);
+        match admit(&inner, &mut request).await {
+            Ok(allowance) => {
+                let mut response = next.run(request).await;
+                set_allowance(response.headers_mut(), allowance);
+                response
             }
-            Err(error) => return error.into_response(),
+            Err(error) => error.into_response(),
         }
-        next.run(request).await
     };
     let serve = AssertUnwindSafe(serve).catch_unwind();
     let mut response = REQUEST_ID
         .scope(id, async {
-            serve.await.unwrap_or_else(|_| {
+            let response = serve.await.unwrap_or_else(|_| {
                 ApiError::internal(anyhow::anyhow!("the handler panicked")).into_response()
-            })
+            });
+            log(&method, &uri, &response, started);
+            response
         })
         .await;
-    if let Ok(header) = header {
-        response.headers_mut().insert(X_REQUEST_ID.clone(), header);
+    app.ops.metrics.request(
+        Class::of(&method, uri.path()),
+        response.status(),
+        started.elapsed(),
+    );
+    let headers = response.headers_mut();
+    if let Ok(id) = header {
+        headers.insert(X_REQUEST_ID.clone(), id);
+    }
+    for (name, value) in &SAFETY {
+        headers.entry(name.clone()).or_insert_with(|| value.clone());
     }
     response
+}
+
+fn set_allowance(headers: &mut HeaderMap, allowance: Option<Allowance>) {
+    let Some(allowance) = allowance else { return };
+    headers.insert(LIMIT.clone(), allowance.limit.into());
+    headers.insert(REMAINING.clone(), allowance.remaining.into());
+    headers.insert(RESET.clone(), allowance.reset.into());
+}
+
+/// One line per request, without the query: it may hold a token.
+fn log(method: &Method, uri: &Uri, response: &Response, started: Instant) {
+    let status = response.status().as_u16();
+    let ms = started.elapsed().as_secs_f64() * 1000.0;
+    let path = uri.path();
+    let request_id = super::request_id();
+    if status >= 500 {
+        tracing::warn!(target: "espalier::http", request_id, %method, path, status, ms, "answered");
+    } else {
+        tracing::debug!(target: "espalier::http", request_id, %method, path, status, ms, "answered");
+    }
 }

@@ -4,19 +4,37 @@
 
 mod body;
 mod edge;
+pub mod limit;
 mod peer;
 
 pub use body::{Json, Query};
+pub use edge::{count_device, count_stranger};
 pub use peer::Peer;
 
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, Clock, Config};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// The largest request body, bytes; routes that stream raise it for themselves.
 pub const MAX_BODY: usize = 1 << 20;
+
+/// What the transport layer keeps in memory.
+pub struct State {
+    /// Counts requests per principal.
+    pub limiter: limit::Limiter,
+}
+
+impl State {
+    /// Prepares the limiter.
+    pub fn new(config: &Config, clock: &Clock) -> Self {
+        Self {
+            limiter: limit::Limiter::new(config, clock),
+        }
+    }
+}
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -29,6 +47,7 @@ pub fn request_id() -> String {
 
 /// Puts the common layers around the routes.
 pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
+    let cors = cors(&app.config);
     router
         .fallback(|| async {
             ApiError::new(
@@ -38,13 +57,38 @@ pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
             )
         })
         .method_not_allowed_fallback(|| async {
+            let sentence = "This path does not take this method; see /docs for what it takes.";
             ApiError::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This path does not take this method; see /docs.",
+                sentence,
             )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), edge::edge))
+        .layer(cors)
         .with_state(app)
+}
+
+/// Other sites may call the API from a browser only when the operator named them, and never with cookies.
+fn cors(config: &Config) -> CorsLayer {
+    let origins: Vec<HeaderValue> = config
+        .cors_origins
+        .iter()
+        .filter_map(|origin| origin.parse().ok())
+        .collect();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("x-api-key"),
+        ])
 }
