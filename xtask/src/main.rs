@@ -36,6 +36,7 @@ Commands:
 Options of test:
   --fast                 only formatting, tidy, clippy and the tests on SQLite: nothing is installed or downloaded
   --filter NAME          only the tests whose path contains NAME (no other check); with --fast on SQLite alone
+  --http                 only the checks of the running program: metrics, client generator, schema fuzzer
 
 Options of gen:
   --check                write nothing; fail when a file no longer matches the code

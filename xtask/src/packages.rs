@@ -8,7 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{postgres, process};
+use crate::postgres::{self, is_root};
+use crate::process;
 
 /// Runs apt with every service start forbidden: the package's own server must not come up beside the private one.
 const INSTALL: &str = r#"
@@ -23,6 +24,15 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -q -y --no-install-recommends "$@"
+"#;
+
+/// Unpacks a package into the working folder. Arguments: its name, and `update` when the lists may be fetched first.
+const UNPACK: &str = r#"
+set -eu
+[ "$2" != update ] || apt-get update -q
+apt-get download -q "$1"
+dpkg-deb -x "$1"_*.deb .
+rm -f "$1"_*.deb
 "#;
 
 /// Makes sure that PostgreSQL's server programs are there.
@@ -41,14 +51,33 @@ pub fn ensure_postgres() -> Result<()> {
 
 /// Makes sure that Prometheus' promtool is there and returns where.
 ///
+/// The Debian package `prometheus` also brings a service, so it is only unpacked into the tool folder and not installed.
+///
 /// # Errors
-/// When it is missing and cannot be installed.
+/// When it is missing and cannot be downloaded.
 pub fn ensure_promtool() -> Result<PathBuf> {
+    const HELP: &str = "promtool is missing: install Prometheus (Debian: `sudo apt-get install prometheus`) and run this again";
     if let Some(found) = process::find("promtool") {
         return Ok(found);
     }
-    install(&["prometheus"])?;
-    process::find("promtool").context("apt installed `prometheus`, but promtool is not on the PATH")
+    let folder = process::tool_folder("promtool-debian");
+    let program = folder.join("usr/bin/promtool");
+    if program.exists() {
+        return Ok(program);
+    }
+    if process::find("apt-get").is_none() {
+        bail!(HELP);
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", UNPACK, "unpack", "prometheus"])
+        .arg(if is_root()? { "update" } else { "" });
+    process::run(command.current_dir(&folder)).context(HELP)?;
+    if !program.exists() {
+        bail!("the package `prometheus` holds no usr/bin/promtool; {HELP}");
+    }
+    Ok(program)
 }
 
 /// Makes sure that Node and npm are there.
@@ -105,7 +134,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
     if process::find("apt-get").is_none() {
         bail!("install these packages (their Debian names) and run this again: {list}");
     }
-    let mut command = if postgres::is_root()? {
+    let mut command = if is_root()? {
         Command::new("sh")
     } else if process::read(Command::new("sudo").args(["-n", "true"])).is_ok() {
         let mut command = Command::new("sudo");

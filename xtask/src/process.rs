@@ -12,6 +12,13 @@ pub fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
+/// Returns the folder in which a downloaded tool is kept between runs; the name says its version too.
+pub fn tool_folder(name: &str) -> PathBuf {
+    let target = environment("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |folder| root().join(folder));
+    target.join("xtask-tools").join(name)
+}
+
 /// Returns one environment variable, or nothing when it is unset, empty or not UTF-8.
 #[expect(
     clippy::disallowed_methods,

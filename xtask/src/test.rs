@@ -12,6 +12,8 @@ use crate::{r#gen, http_checks, packages, process, tidy};
 pub struct Options {
     /// Only what needs no PostgreSQL, no package and no network.
     pub fast: bool,
+    /// Only the checks of the running program.
+    pub http: bool,
     /// Only the tests whose path contains this.
     pub filter: Option<String>,
 }
@@ -27,6 +29,7 @@ impl Options {
         while let Some(word) = words.next() {
             match *word {
                 "--fast" => options.fast = true,
+                "--http" => options.http = true,
                 "--filter" => {
                     options.filter = Some(
                         (*words.next().context("`--filter` needs a name after it")?).to_owned(),
@@ -34,6 +37,15 @@ impl Options {
                 }
                 other => bail!("`test` has no option `{other}`"),
             }
+        }
+        if options.http
+            && options
+                != (Self {
+                    http: true,
+                    ..Self::default()
+                })
+        {
+            bail!("`--http` runs no tests, so that it takes no other option");
         }
         Ok(options)
     }
@@ -46,24 +58,30 @@ impl Options {
 pub fn run(options: &Options) -> Result<bool> {
     let mut steps = Steps::default();
     let mut count = Count::default();
-    if options.filter.is_none() {
-        static_checks(&mut steps);
-    }
-    tests(&mut steps, options, &mut count);
-    if options.filter.is_none() && !options.fast {
-        steps.step("gen --check", || {
-            r#gen::run(&r#gen::Options {
-                check: true,
-                ..r#gen::Options::default()
-            })
-        });
+    if options.http {
         http_checks::run(&mut steps);
+    } else if options.filter.is_some() {
+        tests(&mut steps, options, &mut count);
+    } else {
+        static_checks(&mut steps);
+        tests(&mut steps, options, &mut count);
+        if !options.fast {
+            steps.step("gen --check", || {
+                r#gen::run(&r#gen::Options {
+                    check: true,
+                    ..r#gen::Options::default()
+                })
+            });
+            http_checks::run(&mut steps);
+        }
     }
     println!();
     for name in steps.failed() {
         println!("FAILED: {name}");
     }
-    println!("{} passed, {} failed", count.passed, count.failed);
+    if !options.http {
+        println!("{} passed, {} failed", count.passed, count.failed);
+    }
     Ok(steps.failed().is_empty())
 }
 
@@ -123,6 +141,7 @@ mod tests {
         let both = Options {
             fast: true,
             filter: Some("live::".to_owned()),
+            http: false,
         };
         assert_eq!(
             Options::parse(&["--filter", "live::", "--fast"]).unwrap(),
@@ -130,5 +149,7 @@ mod tests {
         );
         assert!(Options::parse(&["--filter"]).is_err());
         assert!(Options::parse(&["--quick"]).is_err());
+        assert!(Options::parse(&["--http"]).unwrap().http);
+        assert!(Options::parse(&["--http", "--fast"]).is_err());
     }
 }

@@ -5,10 +5,9 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::server::Server;
-use super::tool_folder;
 use crate::{packages, process};
 
 const TOOL: &str = "schemathesis==4.32.5";
@@ -60,13 +59,15 @@ pub fn check(server: &Server) -> Result<()> {
     command
         .args(["--generation-database", "none"])
         .current_dir(server.folder());
-    process::run(&mut command)
-        .map_err(|_| anyhow::anyhow!("schemathesis found something, see above"))
-        .with_context(|| server.log())
+    if process::run(&mut command).is_err() {
+        println!("{}", server.log());
+        bail!("schemathesis found something, see above");
+    }
+    Ok(())
 }
 
 fn install() -> Result<std::path::PathBuf> {
-    let folder = tool_folder(&TOOL.replace("==", "-"));
+    let folder = process::tool_folder(&TOOL.replace("==", "-"));
     let program = folder.join("bin/schemathesis");
     if !program.exists() {
         packages::ensure_python()?;

@@ -5,7 +5,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::server::Server;
-use super::tool_folder;
 use crate::{packages, process};
 
 /// openapi-typescript accepts TypeScript 5 only.
@@ -17,7 +16,7 @@ const TOOLS: [&str; 2] = ["openapi-typescript@7.13.0", "typescript@5.9.3"];
 /// When Node is missing, or one of the two tools complains.
 pub fn check(server: &Server) -> Result<()> {
     packages::ensure_npm()?;
-    let tools = tool_folder("openapi-typescript-7.13.0");
+    let tools = process::tool_folder("openapi-typescript-7.13.0");
     let programs = tools.join("node_modules/.bin");
     if !programs.join("tsc").exists() {
         std::fs::create_dir_all(&tools)?;

@@ -10,10 +10,8 @@ mod generator;
 mod metrics;
 mod server;
 
-use std::path::PathBuf;
-
+use crate::program;
 use crate::steps::Steps;
-use crate::{process, program};
 use server::Server;
 
 /// Runs the checks, each as a step.
@@ -27,11 +25,4 @@ pub fn run(steps: &mut Steps) {
     });
     steps.step("OpenAPI fuzzer (schemathesis)", || fuzzer::check(&server));
     steps.step("espalier serve stops cleanly", || server.stop());
-}
-
-/// Returns the folder in which a downloaded tool of this version is kept.
-fn tool_folder(name_and_version: &str) -> PathBuf {
-    let target = process::environment("CARGO_TARGET_DIR")
-        .map_or_else(|| process::root().join("target"), PathBuf::from);
-    target.join("xtask-tools").join(name_and_version)
 }
