@@ -28,7 +28,7 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 
 Commands:
   test     install what tests need, then run every check and every test, on SQLite and on a private PostgreSQL
-  ci       what .ci/run does: the same as `test` without options
+  ci       what .ci/run does: `test`, and the run must not have changed a file
   gen      write docs/generated again from the code
   tidy     check the rules of the house: crate arrows, headers, sizes, places of SQL, licences
   bench    run the benchmarks (release build); what follows goes to them
@@ -72,13 +72,21 @@ fn parse(arguments: &[String]) -> Result<Request> {
         _ if words.iter().any(|word| matches!(*word, "--help" | "-h")) => Ok(Request::Help),
         None | Some((&"help", [])) => Ok(Request::Help),
         Some((&"test", rest)) => Ok(Request::Test(test::Options::parse(rest)?)),
-        Some((&"ci", [])) => Ok(Request::Test(test::Options::default())),
+        Some((&"ci", [])) => Ok(Request::Test(ci())),
         Some((&"gen", rest)) => Ok(Request::Gen(r#gen::Options::parse(rest)?)),
         Some((&"tidy", [])) => Ok(Request::Tidy),
         Some((command @ (&"ci" | &"tidy"), [extra, ..])) => {
             bail!("`{command}` takes no arguments, but got `{extra}`")
         }
         Some((other, _)) => bail!("there is no command `{other}`"),
+    }
+}
+
+/// A full test run that also fails when it changed a file of the tree.
+fn ci() -> test::Options {
+    test::Options {
+        clean_tree: true,
+        ..test::Options::default()
     }
 }
 
@@ -122,7 +130,7 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::{Request, parse, test};
+    use super::{Request, parse};
 
     fn request(line: &str) -> anyhow::Result<Request> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -133,10 +141,7 @@ mod tests {
     fn reads_the_command_line() {
         assert_eq!(request("").unwrap(), Request::Help);
         assert_eq!(request("test --help").unwrap(), Request::Help);
-        assert_eq!(
-            request("ci").unwrap(),
-            Request::Test(test::Options::default())
-        );
+        assert_eq!(request("ci").unwrap(), Request::Test(super::ci()));
         assert_eq!(
             request("bench --help").unwrap(),
             Request::Bench(vec!["--help".to_owned()])

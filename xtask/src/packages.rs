@@ -125,6 +125,30 @@ pub fn ensure_rust_components() -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that the compiler can build for a target.
+///
+/// # Errors
+/// When it cannot and rustup is not there to add it.
+pub fn ensure_rust_target(target: &str) -> Result<()> {
+    let folder = process::read(
+        Command::new("rustc")
+            .args(["--print", "target-libdir", "--target", target])
+            .current_dir(process::root()),
+    )?;
+    if std::path::Path::new(folder.trim()).exists() {
+        return Ok(());
+    }
+    println!("adding {target} to the Rust toolchain");
+    process::run(
+        Command::new("rustup")
+            .args(["target", "add", target])
+            .current_dir(process::root()),
+    )
+    .with_context(|| {
+        format!("the target {target} is missing; install it with `rustup target add {target}`")
+    })
+}
+
 /// Installs Debian packages.
 ///
 /// # Errors

@@ -12,11 +12,15 @@ pub fn root() -> PathBuf {
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
+/// Returns cargo's target folder.
+pub fn target_folder() -> PathBuf {
+    environment("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
 /// Returns the folder in which a downloaded tool is kept between runs; the name says its version too.
 pub fn tool_folder(name: &str) -> PathBuf {
-    let target = environment("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |folder| root().join(folder));
-    target.join("xtask-tools").join(name)
+    target_folder().join("xtask-tools").join(name)
 }
 
 /// Returns one environment variable, or nothing when it is unset, empty or not UTF-8.

@@ -1,11 +1,19 @@
 //! `cargo xtask test`: the order of the checks. What each one does is in its own module.
 
+use std::process::Command;
+
 use anyhow::{Context, Result, bail};
 
 use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::steps::Steps;
 use crate::{r#gen, http_checks, packages, process, tidy};
+
+/// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
+const FUZZ: &str = "fuzz/Cargo.toml";
+
+/// The ESP32-C3; it has the fewest instructions of all chips that stable Rust builds for.
+const CHIP: &str = "riscv32imc-unknown-none-elf";
 
 /// What of the full run is asked for.
 #[derive(Debug, Default, PartialEq)]
@@ -16,6 +24,8 @@ pub struct Options {
     pub http: bool,
     /// Only the tests whose path contains this.
     pub filter: Option<String>,
+    /// Also fail when the run changed a file of the tree.
+    pub clean_tree: bool,
 }
 
 impl Options {
@@ -54,7 +64,7 @@ impl Options {
 /// Runs the checks and returns whether all passed. The last line printed is `N passed, N failed`, as `cargo test` counted them.
 ///
 /// # Errors
-/// Never for a check that failed; that is told in the output and by `false`.
+/// When git cannot say what state the tree is in. A check that failed is told in the output and by `false`.
 pub fn run(options: &Options) -> Result<bool> {
     let mut steps = Steps::default();
     let mut count = Count::default();
@@ -63,16 +73,17 @@ pub fn run(options: &Options) -> Result<bool> {
     } else if options.filter.is_some() {
         tests(&mut steps, options, &mut count);
     } else {
+        let before = tree_state(options)?;
         static_checks(&mut steps);
         tests(&mut steps, options, &mut count);
         if !options.fast {
-            steps.step("gen --check", || {
-                r#gen::run(&r#gen::Options {
-                    check: true,
-                    ..r#gen::Options::default()
-                })
+            beyond_tests(&mut steps);
+        }
+        let after = tree_state(options)?;
+        if before != after {
+            steps.step("clean tree", || {
+                bail!("the run changed files that are checked in:\n{after}")
             });
-            http_checks::run(&mut steps);
         }
     }
     println!();
@@ -85,11 +96,39 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(steps.failed().is_empty())
 }
 
+fn beyond_tests(steps: &mut Steps) {
+    no_std(steps);
+    steps.step("gen --check", || {
+        r#gen::run(&r#gen::Options {
+            check: true,
+            ..r#gen::Options::default()
+        })
+    });
+    http_checks::run(steps);
+    fuzz(steps);
+}
+
+/// Returns what git says of the tree, when that matters.
+fn tree_state(options: &Options) -> Result<String> {
+    if !options.clean_tree {
+        return Ok(String::new());
+    }
+    process::read(
+        Command::new("git")
+            .args(["status", "--porcelain"])
+            .current_dir(process::root()),
+    )
+}
+
 fn static_checks(steps: &mut Steps) {
     steps.step("toolchain", packages::ensure_rust_components);
     steps.step("fmt", || {
-        process::run(process::cargo().args(["fmt", "--all", "--check"]))
-            .context("`cargo fmt --all` puts it right")
+        let mut workspace = process::cargo();
+        process::run(workspace.args(["fmt", "--all", "--check"]))
+            .context("`cargo fmt --all` puts it right")?;
+        let mut fuzz = process::cargo();
+        process::run(fuzz.args(["fmt", "--manifest-path", FUZZ, "--check"]))
+            .context("`cargo fmt --manifest-path fuzz/Cargo.toml` puts it right")
     });
     steps.step("tidy", tidy::run);
     steps.step("clippy", || {
@@ -101,6 +140,41 @@ fn static_checks(steps: &mut Steps) {
             "-D",
             "warnings",
         ]))
+    });
+}
+
+/// Builds what runs on a chip for a chip: on the host the standard library creeps in unseen.
+fn no_std(steps: &mut Steps) {
+    steps.step("no_std (wire, device)", || {
+        packages::ensure_rust_target(CHIP)?;
+        process::run(process::cargo().args([
+            "check",
+            "-p",
+            "espalier-wire",
+            "--no-default-features",
+            "--target",
+            CHIP,
+        ]))?;
+        process::run(process::cargo().args(["check", "-p", "espalier-device", "--target", CHIP]))
+    });
+}
+
+/// Runs every fuzz target on a fixed number of inputs.
+fn fuzz(steps: &mut Steps) {
+    steps.step("clippy (fuzz)", || {
+        process::run(
+            process::cargo()
+                .args(["clippy", "--manifest-path", FUZZ])
+                .env("CARGO_TARGET_DIR", process::target_folder())
+                .args(["--", "-D", "warnings"]),
+        )
+    });
+    steps.step("fuzz smoke", || {
+        process::run(
+            process::cargo()
+                .args(["run", "-q", "--manifest-path", FUZZ, "--bin", "smoke"])
+                .env("CARGO_TARGET_DIR", process::target_folder()),
+        )
     });
 }
 
@@ -141,7 +215,7 @@ mod tests {
         let both = Options {
             fast: true,
             filter: Some("live::".to_owned()),
-            http: false,
+            ..Options::default()
         };
         assert_eq!(
             Options::parse(&["--filter", "live::", "--fast"]).unwrap(),

@@ -1,0 +1,51 @@
+//! The fuzz targets: for each reader of outside bytes one function that feeds it and checks what must hold for every input.
+//!
+//! Two programs run them: `smoke` (stable Rust, a fixed number of deterministic inputs, in every test run) and those in
+//! `fuzz_targets` (libFuzzer, as long as one likes: `cargo +nightly fuzz run NAME --features libfuzzer`). A target is an entry of
+//! [`TARGETS`], three lines in `fuzz_targets/NAME.rs`, and its `[[bin]]` in Cargo.toml.
+//!
+//! A target that only waits for panics finds little. Each one here also writes back what it has read and reads that again, or asks
+//! a second reader.
+
+pub mod inputs;
+mod wire;
+
+/// What became of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Accepted,
+    Refused,
+}
+
+/// A reader of outside bytes with what is needed to reach its depths.
+#[derive(Debug)]
+pub struct Target {
+    /// The name, also that of its file in `fuzz_targets`.
+    pub name: &'static str,
+    /// Feeds the reader; panics when something that must hold does not.
+    pub run: fn(&[u8]) -> Verdict,
+    /// Valid inputs to start from.
+    pub seeds: &'static [&'static [u8]],
+    /// Pieces that mutations insert.
+    pub words: &'static [&'static [u8]],
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    wire::JSON,
+    wire::DEVICE_UP,
+    wire::DEVICE_DOWN,
+    wire::DEVICE_HTTP,
+    wire::APP_MESSAGE,
+];
+
+/// Returns the target of that name.
+///
+/// # Panics
+/// When there is none: the name is a constant of a fuzz target's file.
+pub fn target(name: &str) -> &'static Target {
+    TARGETS
+        .iter()
+        .find(|target| target.name == name)
+        .unwrap_or_else(|| panic!("no fuzz target `{name}`"))
+}
