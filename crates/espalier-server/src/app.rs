@@ -64,11 +64,7 @@ impl AppState {
                 config.data.display()
             )
         })?;
-        let location = match &config.database_url {
-            Some(url) => Location::Postgres(url.clone()),
-            None => Location::Sqlite(config.data.join("espalier.db")),
-        };
-        let db = Db::open(&location).await?;
+        let db = Db::open(&control_location(&config)?).await?;
         let tsdb = open_telemetry(&config, &db).await?;
         ops::archive::apply_pending(&config, &db, &tsdb).await?;
         let app = Self(Arc::new(App {
@@ -136,4 +132,21 @@ async fn open_telemetry(config: &Config, db: &Db) -> anyhow::Result<Tsdb> {
         options.postgres_schema = format!("{schema}_telemetry");
     }
     Ok(Tsdb::open_postgres(pool, options).await?)
+}
+
+/// Where the control plane lives; makes the data folder when it is missing.
+///
+/// # Errors
+/// Fails when the data folder cannot be made.
+pub fn control_location(config: &Config) -> anyhow::Result<Location> {
+    std::fs::create_dir_all(&config.data).map_err(|e| {
+        anyhow::anyhow!(
+            "cannot create the data folder {}: {e}",
+            config.data.display()
+        )
+    })?;
+    Ok(match &config.database_url {
+        Some(url) => Location::Postgres(url.clone()),
+        None => Location::Sqlite(config.data.join("espalier.db")),
+    })
 }

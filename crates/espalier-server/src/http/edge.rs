@@ -4,7 +4,7 @@
 use super::limit::{Allowance, Key};
 use super::{Peer, REQUEST_ID};
 use crate::ops::metrics::Class;
-use crate::{ApiError, AppState, identity};
+use crate::{ApiError, AppState, identity, ops};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
@@ -88,7 +88,10 @@ pub fn count_stranger(app: &AppState, peer: Peer) -> Result<(), ApiError> {
 }
 
 async fn admit(app: &AppState, request: &mut Request) -> Result<Option<Allowance>, ApiError> {
-    let identified = identity::identify(app, request.headers(), request.uri()).await?;
+    let identified = match ops::local_operator(app, request.headers()) {
+        Some(operator) => Identified::Known(Principal::Account(operator)),
+        None => identity::identify(app, request.headers(), request.uri()).await?,
+    };
     let path = request.uri().path();
     let key = match &identified {
         Identified::Known(Principal::Account(caller)) => Some(Key::Account(caller.account)),

@@ -6,17 +6,21 @@ mod body;
 mod edge;
 pub mod limit;
 mod peer;
+mod serve;
 
 pub use body::{Json, Query};
 pub use edge::{count_device, count_stranger};
 pub use peer::Peer;
+pub use serve::serve;
 
 use crate::{ApiError, AppState, Clock, Config};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
+use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 /// The largest request body, bytes; routes that stream raise it for themselves.
 pub const MAX_BODY: usize = 1 << 20;
@@ -35,6 +39,9 @@ impl State {
         }
     }
 }
+
+/// How long a body may pause while it is sent; slower senders hold resources for nothing.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -65,6 +72,7 @@ pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
         .layer(from_fn_with_state(app.clone(), edge::edge))
         .layer(cors)
         .with_state(app)

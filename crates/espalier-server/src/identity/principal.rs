@@ -61,6 +61,18 @@ impl Deref for Caller {
     }
 }
 
+impl Caller {
+    /// The operator at the command line of this machine; it has no account.
+    pub(crate) fn local_operator() -> Self {
+        Self(Arc::new(CallerInfo {
+            account: AccountId(uuid::Uuid::nil()),
+            username: "local operator".to_owned(),
+            role: Role::Owner,
+            credential: Credential::ApiKey("local".to_owned()),
+        }))
+    }
+}
+
 /// A signed-in person who manages the installation.
 #[derive(Debug, Clone)]
 pub struct Admin(pub Caller);

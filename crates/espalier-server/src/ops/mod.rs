@@ -6,8 +6,11 @@ pub mod archive;
 mod http;
 pub mod metrics;
 
-use crate::{AppState, Clock};
+use crate::identity::Caller;
+use crate::{AppState, Clock, random};
+use axum::http::{HeaderMap, header};
 use metrics::Metrics;
+use subtle::ConstantTimeEq;
 use tokio::sync::RwLock;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +24,7 @@ pub struct State {
     pub started_at: i64,
     /// Held for reading by nobody and for writing by a restore, so that only one runs.
     pub(crate) restoring: RwLock<()>,
+    local_token: String,
 }
 
 impl State {
@@ -30,8 +34,27 @@ impl State {
             metrics: Metrics::new(),
             started_at: clock.now_ms(),
             restoring: RwLock::new(()),
+            local_token: random::secret("esp_local_"),
         }
     }
+}
+
+impl State {
+    /// The secret that commands on this machine show to the running server; new at each start.
+    pub fn local_token(&self) -> &str {
+        &self.local_token
+    }
+}
+
+/// The operator on this machine, when the request carries the secret of [`State::local_token`]: whoever can
+/// read it can read the whole data folder anyway.
+pub(crate) fn local_operator(app: &AppState, headers: &HeaderMap) -> Option<Caller> {
+    let given = headers
+        .get(header::AUTHORIZATION)?
+        .as_bytes()
+        .strip_prefix(b"Bearer ")?;
+    let same: bool = given.ct_eq(app.ops.local_token.as_bytes()).into();
+    same.then(Caller::local_operator)
 }
 
 /// The routes of this feature.

@@ -1,0 +1,190 @@
+//! The command line, as `clap` reads it.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The self-hosted home for ESP32 fleets.
+#[derive(Parser)]
+#[command(name = "espalier", version, about, long_about = None, after_help = "Begin with:\n  espalier demo\n\nExit codes: 0 done, 1 failed, 2 wrong command line, 3 doctor found something to mend.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Start the server
+    #[command(
+        after_help = "Example:\n  espalier serve --listen 0.0.0.0:8000 --data /var/lib/espalier"
+    )]
+    Serve(ServeArgs),
+    /// Start the server with twelve simulated boards and print a link to sign in
+    #[command(after_help = "Example:\n  espalier demo")]
+    Demo(DemoArgs),
+    /// Manage accounts
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Write everything into one file; also while the server runs
+    #[command(
+        after_help = "Example:\n  espalier backup espalier-2026-11-20.zst --data /var/lib/espalier"
+    )]
+    Backup(ArchiveArgs),
+    /// Replace everything by what a backup holds; also while the server runs
+    #[command(
+        after_help = "Example:\n  espalier restore espalier-2026-11-20.zst --data /var/lib/espalier"
+    )]
+    Restore(ArchiveArgs),
+    /// Say what is wrong with this installation and what to do
+    #[command(
+        after_help = "Example:\n  espalier doctor --data /var/lib/espalier\n\nExit code 3 when there is something to mend."
+    )]
+    Doctor(CommonArgs),
+    /// Print the current settings with their explanations
+    #[command(after_help = "Example:\n  espalier config > espalier.toml")]
+    Config(ConfigArgs),
+    /// Run simulated boards against a server
+    #[command(
+        after_help = "Example:\n  espalier sim --devices 1000 --server http://127.0.0.1:8000 --api-key-file key.txt"
+    )]
+    Sim(SimArgs),
+    /// Print the description of the API
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// What every command that needs the settings takes.
+#[derive(Args, Default)]
+pub struct CommonArgs {
+    /// The folder that holds the databases [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The file with the settings [default: ./espalier.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Options of `serve`.
+#[derive(Args, Default)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// The usual options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Options of `demo`.
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Options of the server.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// Commands on accounts.
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Create an account
+    #[command(
+        after_help = "Example:\n  espalier user add --email ada@example.com --username ada --admin --password-stdin < password.txt"
+    )]
+    Add(UserAddArgs),
+}
+
+/// Options of `user add`.
+#[derive(Args)]
+pub struct UserAddArgs {
+    /// The e-mail address
+    #[arg(long)]
+    pub email: String,
+    /// The name to sign in with
+    #[arg(long)]
+    pub username: String,
+    /// The person's name
+    #[arg(long)]
+    pub full_name: Option<String>,
+    /// Let the account manage the installation
+    #[arg(long)]
+    pub admin: bool,
+    /// Read the password from standard input (its first line)
+    #[arg(long, required = true)]
+    pub password_stdin: bool,
+    /// The usual options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Options of `backup` and `restore`.
+#[derive(Args)]
+pub struct ArchiveArgs {
+    /// The backup
+    pub file: PathBuf,
+    /// The usual options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Options of `config`.
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// Print the reference of all settings as Markdown instead
+    #[arg(long)]
+    pub markdown: bool,
+    /// The usual options.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Options of `sim`.
+#[derive(Args)]
+pub struct SimArgs {
+    /// The server's URL
+    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    pub server: String,
+    /// How many boards
+    #[arg(long, default_value_t = 12)]
+    pub devices: usize,
+    /// A file whose first line is an API key or access token of the account that shall own the boards;
+    /// `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub api_key_file: PathBuf,
+    /// Seconds between two reports of a board
+    #[arg(long, default_value_t = 5.0)]
+    pub interval: f64,
+    /// How often the network of a board is cut, per board and hour
+    #[arg(long, default_value_t = 0.0)]
+    pub cuts_per_hour: f64,
+    /// How often a board restarts, per board and hour
+    #[arg(long, default_value_t = 0.0)]
+    pub restarts_per_hour: f64,
+    /// How often a board's clock jumps, per board and hour
+    #[arg(long, default_value_t = 0.0)]
+    pub clock_jumps_per_hour: f64,
+    /// Delay of a slow network, milliseconds
+    #[arg(long, default_value_t = 0)]
+    pub latency_ms: u64,
+    /// Stop after that many seconds
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// Delete the boards at the end
+    #[arg(long)]
+    pub remove: bool,
+}
+
+impl Command {
+    /// The usual options of this command, and where it listens.
+    pub fn common(&self) -> (Option<&CommonArgs>, Option<&str>) {
+        match self {
+            Self::Serve(args) => (Some(&args.common), args.listen.as_deref()),
+            Self::Demo(args) => (Some(&args.serve.common), args.serve.listen.as_deref()),
+            Self::User(UserCommand::Add(args)) => (Some(&args.common), None),
+            Self::Backup(args) | Self::Restore(args) => (Some(&args.common), None),
+            Self::Doctor(args) => (Some(args), None),
+            Self::Config(args) => (Some(&args.common), None),
+            Self::Sim(_) | Self::Openapi => (None, None),
+        }
+    }
+}
