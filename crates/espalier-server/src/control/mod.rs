@@ -1,105 +1,97 @@
 //! What boards should do: dashboards, widgets, desired and reported state, commands.
+//!
+//! Three parts: [`boards`] is what people look at and touch, [`state`] keeps what each key of a device should
+//! be and is (the decisions are [`espalier_model::twin`]'s), [`commands`] are done once and answered.
+//! Schedules, timers and rules are not here: they are callers of [`set_desired`] and [`send_command`].
 
-use crate::devices::Device;
+mod boards;
+mod commands;
+mod state;
+
+pub use commands::{NewCommand, PendingCommand, command_result, pending_commands, send_command};
+pub use state::{
+    Desired, Reported, forget, led, over_reported, pending, report, report_telemetry, set_desired,
+};
+
 use crate::{ApiError, AppState};
 use espalier_db::Db;
-use espalier_model::DeviceId;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 
+/// How often the server looks for values and commands whose time is over.
+const TICK: Duration = Duration::from_secs(1);
+
 /// What this feature keeps in memory.
-pub struct State {}
+pub struct State {
+    twins: state::Twins,
+    waiters: commands::Waiters,
+    due: state::Due,
+}
 
 impl State {
     /// Loads what lives in memory.
     ///
     /// # Errors
     /// Returns the database's error.
-    pub async fn load(_db: &Db) -> Result<Self, espalier_db::Error> {
-        Ok(Self {})
+    pub async fn load(db: &Db) -> Result<Self, espalier_db::Error> {
+        Ok(Self {
+            twins: state::Twins::load(db).await?,
+            waiters: commands::Waiters::default(),
+            due: state::Due::default(),
+        })
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    boards::routes()
+        .merge(state::routes())
+        .merge(commands::routes())
 }
 
 /// Starts the background work of this feature.
-pub(crate) fn start(_app: &AppState) {}
-
-/// One reported value: the value, and the desired version that it answers (0 when the device changed it by
-/// itself or does not speak of versions).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reported {
-    /// The value.
-    pub value: Value,
-    /// The desired version that it answers, or 0.
-    pub version: u64,
+pub(crate) fn start(app: &AppState) {
+    let app = app.clone();
+    app.tasks.clone().spawn(async move {
+        let mut timer = tokio::time::interval(TICK);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = app.shutdown.cancelled() => return,
+                _ = timer.tick() => {}
+            }
+            if let Err(error) = tick(&app).await {
+                tracing::error!(%error, "cannot expire desired values and commands; trying again");
+            }
+        }
+    });
 }
 
-/// One desired value that the device has not reported yet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Desired {
-    /// The value.
-    pub value: Value,
-    /// Grows with every change of this key.
-    pub version: u64,
-}
-
-/// A command that waits for its device.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PendingCommand {
-    /// The id under which the device answers.
-    pub id: String,
-    /// What to do.
-    pub name: String,
-    /// With what.
-    pub params: Value,
-    /// When it is no longer wanted, milliseconds UTC.
-    pub expires_at: i64,
-}
-
-/// Takes what a device reports of its controllable keys, from telemetry or the device socket, and closes the
-/// loop: a desired value is done when the device reports its version, or (version 0) the same value.
+/// Expires desired values and commands whose time is over. Costs nothing while none is due.
 ///
 /// # Errors
 /// Fails when the database does.
-pub async fn report(
-    _app: &AppState,
-    _device: &Arc<Device>,
-    _reported: &BTreeMap<String, Reported>,
-) -> Result<(), ApiError> {
-    Ok(())
-}
-
-/// What the device should be and has not reported yet, by key.
-pub fn pending(_app: &AppState, _device: DeviceId) -> BTreeMap<String, Desired> {
-    BTreeMap::new()
-}
-
-/// The commands that wait for a device, oldest first.
-///
-/// # Errors
-/// Fails when the database does.
-pub async fn pending_commands(
-    _app: &AppState,
-    _device: DeviceId,
-) -> Result<Vec<PendingCommand>, ApiError> {
-    Ok(Vec::new())
-}
-
-/// Takes a device's answer to a command.
-///
-/// # Errors
-/// 404 when the device has no such command, 409 when it is answered or expired.
-pub async fn command_result(
-    _app: &AppState,
-    _device: &Arc<Device>,
-    _id: &str,
-    _result: Result<Value, String>,
-) -> Result<(), ApiError> {
-    Ok(())
+pub async fn tick(app: &AppState) -> Result<(), ApiError> {
+    let now = app.clock.now_ms();
+    if !app.control.due.take(now) {
+        return Ok(());
+    }
+    let result = async {
+        let values = state::expire(app, now).await?;
+        let commands = commands::expire(app, now).await?;
+        Ok(values.into_iter().chain(commands).min())
+    }
+    .await;
+    match result {
+        Ok(next) => {
+            app.control
+                .due
+                .at(next.unwrap_or(i64::MAX).min(now + state::SWEEP_MS));
+            Ok(())
+        }
+        Err(error) => {
+            app.control.due.at(now);
+            Err(error)
+        }
+    }
 }

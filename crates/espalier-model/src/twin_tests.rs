@@ -1,0 +1,1 @@
+//! Any interleaving of setting, handing over, reporting and restarting.

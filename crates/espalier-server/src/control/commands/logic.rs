@@ -1,0 +1,313 @@
+//! Sending, delivering, answering, cancelling and expiring commands.
+
+use super::store::{self, Command, Phase};
+use super::{PendingCommand, http::CommandView};
+use crate::devices::Device;
+use crate::{ApiError, AppState, live, random};
+use espalier_db::Conn;
+use espalier_model::DeviceId;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Open commands of one device: more is a program that runs away.
+const MAX_OPEN: i64 = 100;
+/// The longest name of a command, characters.
+const MAX_NAME: usize = 64;
+/// The largest parameters and results, bytes of JSON: what fits a frame of the device socket with room.
+const MAX_JSON: usize = 16 * 1024;
+/// The longest error text that is kept, characters.
+const MAX_ERROR: usize = 1000;
+/// How long outcomes are kept, milliseconds (30 days).
+const KEEP_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// Something that a device should do once.
+#[derive(Debug, Clone)]
+pub struct NewCommand {
+    /// What to do.
+    pub name: String,
+    /// With what; an object.
+    pub params: Value,
+    /// When it is no longer wanted, milliseconds UTC.
+    pub expires_at: i64,
+    /// Who wants it.
+    pub by: String,
+}
+
+/// Stores a command and hands it to the device at once when it is connected. Returns the command and whether
+/// it was handed over.
+///
+/// # Errors
+/// 422 when the name or parameters break a limit, 409 when too many are open.
+pub async fn send(
+    app: &AppState,
+    device: &Arc<Device>,
+    new: NewCommand,
+) -> Result<(Command, bool), ApiError> {
+    check(&new)?;
+    let now = app.clock.now_ms();
+    let command = Command {
+        id: random::oid(&app.clock).to_string(),
+        device: device.id,
+        name: new.name,
+        params: new.params,
+        phase: Phase::Queued,
+        created_by: new.by,
+        created_at: now,
+        expires_at: new.expires_at,
+        delivered_at: None,
+        finished_at: None,
+        result: None,
+        error: None,
+    };
+    let row = command.clone();
+    let insert = move |c: &Conn<'_>| {
+        if store::count_open(c, row.device, now)? >= MAX_OPEN {
+            let why = format!(
+                "{MAX_OPEN} commands wait for this device already; cancel some, or wait until it answers."
+            );
+            return Err(ApiError::conflict("too_many_commands", why));
+        }
+        store::insert(c, &row).map_err(|error| match error {
+            espalier_db::Error::ForeignKey => ApiError::not_found("Device"),
+            other => other.into(),
+        })
+    };
+    app.db.write(insert).await?;
+    app.control.due.at(command.expires_at);
+    announce(app, device, &command);
+    if !live::push_command(app, device.id, &pending(&command)) {
+        return Ok((command, false));
+    }
+    let command = deliver(app, device, vec![command]).await?.remove(0);
+    Ok((command, true))
+}
+
+/// Stores a command and hands it to the device at once when it is connected; returns its id.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_command(
+    app: &AppState,
+    device: &Arc<Device>,
+    new: NewCommand,
+) -> Result<String, ApiError> {
+    Ok(send(app, device, new).await?.0.id)
+}
+
+fn check(new: &NewCommand) -> Result<(), ApiError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+    if !(1..=MAX_NAME).contains(&new.name.len()) || !new.name.chars().all(fits) {
+        let why = format!("must be 1 to {MAX_NAME} letters, digits, `_`, `-`, `.` or `:`");
+        return Err(ApiError::invalid(&["body", "name"], why));
+    }
+    if new.params.to_string().len() > MAX_JSON {
+        let why = format!("may have at most {MAX_JSON} bytes");
+        return Err(ApiError::invalid(&["body", "params"], why));
+    }
+    Ok(())
+}
+
+/// The commands that wait for a device, oldest first, also those it got before and has not answered. They
+/// then count as delivered.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn pending_commands(
+    app: &AppState,
+    device: DeviceId,
+) -> Result<Vec<PendingCommand>, ApiError> {
+    let now = app.clock.now_ms();
+    let open = app.db.read(move |c| store::open(c, device, now)).await?;
+    let Some(known) = app.devices.get(device).filter(|_| !open.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let open = deliver(app, &known, open).await?;
+    let still = open.iter().filter(|command| command.phase.is_open());
+    Ok(still.map(pending).collect())
+}
+
+/// Marks commands as delivered and tells who watches; returns them as they are then.
+async fn deliver(
+    app: &AppState,
+    device: &Arc<Device>,
+    commands: Vec<Command>,
+) -> Result<Vec<Command>, ApiError> {
+    if commands.iter().all(|c| c.phase == Phase::Delivered) {
+        return Ok(commands);
+    }
+    let (id, now) = (device.id, app.clock.now_ms());
+    let mark = move |c: &Conn<'_>| {
+        let mut found = Vec::with_capacity(commands.len());
+        for command in &commands {
+            let news = store::deliver(c, &command.id, now)?;
+            let command = store::get(c, id, &command.id)?;
+            found.extend(command.map(|command| (command, news)));
+        }
+        Ok::<_, espalier_db::Error>(found)
+    };
+    let found = app.db.write(mark).await?;
+    for (command, _) in found.iter().filter(|(_, news)| *news) {
+        announce(app, device, command);
+    }
+    Ok(found.into_iter().map(|(command, _)| command).collect())
+}
+
+/// Takes a device's answer to a command. The first answer stands; the same answer again is fine.
+///
+/// # Errors
+/// 404 when the device has no such command, 409 when it is answered otherwise, cancelled or expired.
+pub async fn command_result(
+    app: &AppState,
+    device: &Arc<Device>,
+    id: &str,
+    result: Result<Value, String>,
+) -> Result<(), ApiError> {
+    let (phase, result, error) = match result {
+        Ok(value) => (Phase::Done, Some(value).filter(|v| !v.is_null()), None),
+        Err(why) => (Phase::Failed, None, Some(why)),
+    };
+    if result
+        .as_ref()
+        .is_some_and(|r| r.to_string().len() > MAX_JSON)
+    {
+        let why = format!("may have at most {MAX_JSON} bytes");
+        return Err(ApiError::invalid(&["body", "result"], why));
+    }
+    let error = error.map(|text| text.replace('\0', " ").chars().take(MAX_ERROR).collect());
+    finish(app, device, id, phase, result, error).await?;
+    Ok(())
+}
+
+/// Cancels a command that is still open.
+pub async fn cancel(app: &AppState, device: &Arc<Device>, id: &str) -> Result<Command, ApiError> {
+    finish(app, device, id, Phase::Cancelled, None, None).await
+}
+
+async fn finish(
+    app: &AppState,
+    device: &Arc<Device>,
+    id: &str,
+    phase: Phase,
+    result: Option<Value>,
+    error: Option<String>,
+) -> Result<Command, ApiError> {
+    let (owner, now, wanted) = (device.id, app.clock.now_ms(), id.to_owned());
+    let end = move |c: &Conn<'_>| {
+        let command = store::get(c, owner, &wanted)?;
+        let mut command = command.ok_or_else(|| ApiError::not_found("Command"))?;
+        if !command.phase.is_open() {
+            return if command.phase == phase {
+                Ok((command, false))
+            } else {
+                Err(closed(command.phase))
+            };
+        }
+        if command.expires_at <= now {
+            return Err(closed(Phase::Expired));
+        }
+        command.phase = phase;
+        command.finished_at = Some(now);
+        command.result.clone_from(&result);
+        command.error.clone_from(&error);
+        store::finish(c, &command)?;
+        Ok((command, true))
+    };
+    let (command, news) = app.db.write(end).await?;
+    if news {
+        announce(app, device, &command);
+        app.control.waiters.wake(id);
+    }
+    Ok(command)
+}
+
+fn closed(phase: Phase) -> ApiError {
+    let why = match phase {
+        Phase::Expired => "The command is expired; nobody waits for its outcome any more.",
+        Phase::Cancelled => "The command was cancelled.",
+        _ => "The command is answered already; its first outcome stands.",
+    };
+    ApiError::conflict("command_closed", why)
+}
+
+/// A command, after waiting up to `wait` for its outcome.
+pub async fn outcome(
+    app: &AppState,
+    device: DeviceId,
+    id: &str,
+    wait: Duration,
+) -> Result<Command, ApiError> {
+    let signal = app.control.waiters.signal(id);
+    let woken = signal.notified();
+    tokio::pin!(woken);
+    // From here on a wake-up is not missed, also when it comes before the first look.
+    woken.as_mut().enable();
+    let first = read(app, device, id).await;
+    let result = match first {
+        Ok(command) if command.phase.is_open() && !wait.is_zero() => {
+            tokio::select! {
+                () = woken => {}
+                () = tokio::time::sleep(wait) => {}
+                () = app.shutdown.cancelled() => {}
+            }
+            read(app, device, id).await
+        }
+        other => other,
+    };
+    app.control.waiters.leave(id, signal.clone());
+    result
+}
+
+async fn read(app: &AppState, device: DeviceId, id: &str) -> Result<Command, ApiError> {
+    let id = id.to_owned();
+    let found = app.db.read(move |c| store::get(c, device, &id)).await?;
+    found.ok_or_else(|| ApiError::not_found("Command"))
+}
+
+/// The newest commands of a device, newest first.
+pub async fn list(
+    app: &AppState,
+    device: DeviceId,
+    phase: Option<Phase>,
+    limit: u32,
+) -> Result<Vec<Command>, ApiError> {
+    let read = move |c: &Conn<'_>| store::list(c, device, phase, limit);
+    Ok(app.db.read(read).await?)
+}
+
+/// Expires commands whose time is over, forgets old outcomes, and returns when the next one is over.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn expire(app: &AppState, now: i64) -> Result<Option<i64>, ApiError> {
+    if app.db.read(move |c| store::any_over(c, now)).await? {
+        let end = move |c: &Conn<'_>| {
+            store::forget(c, now - KEEP_MS)?;
+            store::expire(c, now)
+        };
+        for command in app.db.write(end).await? {
+            app.control.waiters.wake(&command.id);
+            if let Some(device) = app.devices.get(command.device) {
+                announce(app, &device, &command);
+            }
+        }
+    }
+    Ok(app.db.read(|c| store::next_over(c)).await?)
+}
+
+fn pending(command: &Command) -> PendingCommand {
+    PendingCommand {
+        id: command.id.clone(),
+        name: command.name.clone(),
+        params: command.params.clone(),
+        expires_at: command.expires_at,
+    }
+}
+
+fn announce(app: &AppState, device: &Arc<Device>, command: &Command) {
+    let view = CommandView::new(device, command.clone());
+    if let Ok(command) = serde_json::to_value(view) {
+        let device = device.clone();
+        live::publish(app, live::Event::Command { device, command });
+    }
+}
