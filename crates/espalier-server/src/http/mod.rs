@@ -8,7 +8,7 @@ pub mod limit;
 mod peer;
 mod serve;
 
-pub use body::{Json, Query};
+pub use body::{Json, Query, body_error};
 pub use edge::{count_device, count_stranger};
 pub use peer::Peer;
 pub use serve::serve;

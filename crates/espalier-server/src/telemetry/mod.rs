@@ -1,13 +1,39 @@
 //! What boards measure: ingest, latest state, history, export and import.
+//!
+//! Every transport enters by [`ingest()`] or [`ingest_wire`]: values are checked whole, made durable in one append,
+//! and only then acknowledged, shown and compared with what was desired. Points live in the telemetry engine
+//! (`espalier-tsdb`), not in the control plane's database. What a device *should* do is [`crate::control`].
+//!
+//! Reading order: `parse.rs` (bytes to values), `ingest.rs` (the one way in), `latest.rs` (state in memory),
+//! `http.rs` and `answer.rs` (what devices call and get).
+
+mod answer;
+mod counters;
+mod http;
+mod ingest;
+mod latest;
+mod parse;
+mod refusal;
+mod values;
+
+pub use counters::{Counters, Counts};
+pub use ingest::MAX_KEYS_PER_DEVICE;
+pub use parse::{Post, Readings, parse_post, parse_wire};
+pub use refusal::{Reason, Refusal};
 
 use crate::devices::Device;
 use crate::{ApiError, AppState};
 use espalier_db::Db;
+use espalier_model::DeviceId;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// What this feature keeps in memory.
-pub struct State {}
+pub struct State {
+    latest: latest::Index,
+    counters: Counters,
+}
 
 impl State {
     /// Loads what lives in memory.
@@ -15,13 +41,19 @@ impl State {
     /// # Errors
     /// Returns the database's error.
     pub async fn load(_db: &Db) -> Result<Self, espalier_db::Error> {
-        Ok(Self {})
+        Ok(Self {
+            latest: latest::Index::default(),
+            counters: Counters::default(),
+        })
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
+        .routes(routes!(http::post_telemetry))
+        .routes(routes!(http::post_telemetry_legacy))
+        .routes(routes!(http::get_latest))
 }
 
 /// Starts the background work of this feature.
@@ -45,28 +77,62 @@ pub struct Ingested {
     pub points: usize,
 }
 
-/// Stores what a device measured; returns when it is durable. The one way in for every transport.
+/// Stores what a device measured; returns when it is durable. For transports that have JSON documents.
 ///
 /// # Errors
-/// 422 when a value breaks a limit (nothing is stored then), 503 when the queue is full.
+/// 422 when a value breaks a limit and 413 when there are too many (nothing is stored then), 503 when the queue is
+/// full or the store fails.
 pub async fn ingest(
     app: &AppState,
-    _device: &Arc<Device>,
-    _samples: Vec<Sample>,
+    device: &Arc<Device>,
+    samples: Vec<Sample>,
 ) -> Result<Ingested, ApiError> {
-    Ok(Ingested {
-        at: app.clock.now_ms(),
-        points: 0,
-    })
+    let points = samples.iter().map(|sample| sample.data.len()).sum();
+    let readings =
+        ingest::check(&samples).map_err(|refusal| ingest::refuse(app, refusal, points))?;
+    ingest::store(app, device, readings).await
 }
 
-/// The newest value of every key of a device, as reported.
+/// Stores the telemetry of a device frame straight from its text; otherwise as [`ingest()`].
+///
+/// # Errors
+/// As [`ingest()`].
+pub async fn ingest_wire(
+    app: &AppState,
+    device: &Arc<Device>,
+    telemetry: espalier_wire::device::Telemetry<'_>,
+) -> Result<Ingested, ApiError> {
+    let readings = parse_wire(telemetry).map_err(|refusal| ingest::refuse(app, refusal, 1))?;
+    ingest::store(app, device, readings).await
+}
+
+/// The newest value of every key of a device, as reported, and the time of the newest.
 ///
 /// # Errors
 /// Fails when the telemetry store does.
 pub async fn latest(
-    _app: &AppState,
-    _device: &Device,
+    app: &AppState,
+    device: &Device,
 ) -> Result<(serde_json::Map<String, serde_json::Value>, Option<i64>), ApiError> {
-    Ok((serde_json::Map::new(), None))
+    let latest = latest::of(app, device.id).await?;
+    Ok(latest.read(|entries| {
+        let newest = entries.iter().map(|entry| entry.ts).max();
+        (values::map(entries), newest)
+    }))
+}
+
+/// Removes everything that a device has measured and returns how many points that were. For the deletion of devices.
+///
+/// # Errors
+/// Fails when the telemetry store does; then nothing was removed.
+pub async fn forget(app: &AppState, device: DeviceId) -> Result<u64, ApiError> {
+    let removed = app.tsdb.delete_device(device.0).await;
+    let removed = removed.map_err(|error| ingest::store_error(app, error, 0))?;
+    app.telemetry.latest.forget(device);
+    Ok(removed)
+}
+
+/// What ingest has done since the start.
+pub fn counts(app: &AppState) -> Counts {
+    app.telemetry.counters.read()
 }

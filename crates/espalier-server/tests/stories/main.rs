@@ -3,3 +3,4 @@
 //! One file per feature, one binary for all, so that the dependencies are linked once.
 
 mod basics;
+mod telemetry;
