@@ -185,6 +185,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             } => self.refused_by_server(id, code, retry_after_ms),
             Down::Desired { state } => self.desired(state),
             Down::Command(command) => {
+                self.asked_at = self.clock.uptime();
                 self.commands.take(&command);
             }
             Down::Pong => {}
@@ -211,6 +212,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             return;
         };
         self.sent.remove(at);
+        // A server that keeps what it gets is worth coming back to soon, however short the connection is.
+        self.backoff.reset();
         let (samples, points) = self.queue.acknowledge(id);
         self.stats.samples_acked += u64::from(samples);
         self.stats.points_acked += u64::from(points);
@@ -228,6 +231,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     pub(super) fn desired(&mut self, state: StateMap<'_>) {
         for entry in state.iter() {
+            self.asked_at = self.clock.uptime();
             if self.switches.desire(entry) == Desire::Refused {
                 self.stats.desired_refused += 1;
             }

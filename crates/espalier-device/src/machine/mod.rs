@@ -213,6 +213,8 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     heartbeat_at: u64,
     ping_at: u64,
     heard_at: u64,
+    /// When the server last wanted something: a device that sleeps stays awake a moment longer for it.
+    asked_at: u64,
     persist_at: u64,
     persisted: (u32, u32),
     persist_asked: bool,
@@ -250,6 +252,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             heartbeat_at: 0,
             ping_at: 0,
             heard_at: 0,
+            asked_at: 0,
             persist_at: timers::PERSIST_MS,
             persisted: (0, 0),
             persist_asked: false,

@@ -16,7 +16,7 @@ pub const WELCOME_TIMEOUT_MS: u64 = 10_000;
 pub const ACK_TIMEOUT_MS: u64 = 30_000;
 /// How much longer than two heartbeats a silent connection is trusted, in milliseconds.
 pub const SILENCE_GRACE_MS: u64 = 10_000;
-/// How long a device that sleeps listens after its last delivery, in milliseconds.
+/// How long a device that sleeps listens after the welcome, and after the server last wanted something, in milliseconds.
 pub const LINGER_MS: u64 = 1_500;
 /// Longest time that a device that sleeps stays awake for one connection, in milliseconds.
 pub const AWAKE_MS: u64 = 60_000;
@@ -69,7 +69,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let now = self.clock.uptime();
         let quiet = self.queue.is_empty() && !self.switches.is_busy() && !self.commands.is_busy();
         let done =
-            (quiet && now >= self.heard_at.max(since) + LINGER_MS) || now >= since + AWAKE_MS;
+            (quiet && now >= self.asked_at.max(since) + LINGER_MS) || now >= since + AWAKE_MS;
         self.config.wake_interval_ms().is_some() && done
     }
 
@@ -120,7 +120,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             due = due.min(self.hold_until);
         }
         if self.config.wake_interval_ms().is_some() {
-            let linger = self.heard_at.max(since) + LINGER_MS;
+            let linger = self.asked_at.max(since) + LINGER_MS;
             let sleep_at = if linger > self.clock.uptime() {
                 linger
             } else {

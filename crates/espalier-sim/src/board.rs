@@ -1,0 +1,487 @@
+//! One simulated board: the device core bound to a model, a socket, memory flash and mishaps. One task each.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use espalier_device::state::STATE_IMAGE;
+use espalier_device::{Config, ConfigError, Core, Input, Method, Output};
+use espalier_wire::json::{Json, Value};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+
+use crate::faults::{Mishap, Plan};
+use crate::flash::MemoryFlash;
+use crate::net::{self, Answer, Socket, Target};
+use crate::options::{BoardSpec, SimOptions};
+use crate::physics::{self, Moment, Physics, Readings};
+use crate::summary::{Counters, Share};
+
+/// Bytes of the offline queue: some minutes of samples, little enough for thousands of boards in one process.
+const QUEUE: usize = 8192;
+/// Bytes of one frame.
+const FRAME: usize = 2048;
+/// How long a frame may wait in the socket before the network counts as dead.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Every so many samples the board adds its own vital signs.
+const VITALS_EVERY: u64 = 6;
+
+type BoardCore = Core<QUEUE, FRAME>;
+type Opening = Pin<Box<dyn Future<Output = Result<Socket, Option<u16>>> + Send>>;
+type Requesting = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
+
+/// The socket of a board.
+enum Link {
+    None,
+    Opening(Opening),
+    Open(Box<Socket>),
+}
+
+/// What the network brought.
+enum Event {
+    Opened(Result<Socket, Option<u16>>),
+    Text(String),
+    Closed,
+    Answered(Option<Answer>),
+}
+
+/// What the core asked for, copied out of its buffers.
+enum Wish {
+    Open,
+    Close,
+    Send(Option<u32>, String),
+    Request(Method, String, String),
+    Measure,
+    Apply(String, String),
+    Run(String, String),
+    Acked(u32),
+    Persist,
+}
+
+pub(crate) struct Board {
+    spec: BoardSpec,
+    config: Config,
+    core: Box<BoardCore>,
+    model: Box<dyn Physics>,
+    flash: MemoryFlash,
+    target: Arc<Target>,
+    counters: Arc<Counters>,
+    share: Share,
+    plan: Plan,
+    link: Link,
+    request: Option<Requesting>,
+    network: bool,
+    started: Instant,
+    clock_offset_ms: i64,
+    utc_offset_s: i32,
+    measured_at: Option<f64>,
+    samples: u64,
+    /// Frames that wait for an acknowledgement: id, when sent.
+    sent: Vec<(u32, Instant)>,
+    restart_wanted: bool,
+}
+
+/// Makes the configuration of a board.
+pub(crate) fn config(spec: &BoardSpec, options: &SimOptions) -> Result<Config, ConfigError> {
+    let scaled = |d: Duration| d.div_f64(options.rate).as_millis().clamp(100, 86_400_000) as u32;
+    let config = Config::new(&options.server, &spec.device_id, &spec.token)?
+        .with_names(spec.kind.as_str(), spec.kind.chip(), "1.0.0")?
+        .with_intervals(scaled(spec.kind.interval()), scaled(Duration::from_secs(4)))?;
+    match spec.kind.wakes_every() {
+        Some(every) => config.with_sleep(scaled(every)),
+        None => Ok(config),
+    }
+}
+
+impl Board {
+    pub(crate) fn new(
+        spec: BoardSpec,
+        config: Config,
+        options: &SimOptions,
+        target: Arc<Target>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let now = Instant::now();
+        let mut board = Board {
+            core: Box::new(Core::new(config.clone(), spec.seed)),
+            model: physics::model(spec.kind, spec.seed),
+            flash: MemoryFlash::default(),
+            plan: Plan::new(spec.seed, options.faults.clone(), spec.outage, now),
+            link: Link::None,
+            request: None,
+            network: true,
+            started: now,
+            clock_offset_ms: 0,
+            utc_offset_s: options.utc_offset_s,
+            measured_at: None,
+            samples: 0,
+            sent: Vec::new(),
+            restart_wanted: false,
+            share: Share::default(),
+            spec,
+            config,
+            target,
+            counters,
+        };
+        board.declare_switches();
+        board
+    }
+
+    fn declare_switches(&mut self) {
+        for (key, value) in self.model.switches() {
+            if let Ok(json) = Json::parse(&value) {
+                self.core.declare_switch(key, Value::Json(json));
+            }
+        }
+    }
+
+    /// Runs the board until it is cancelled.
+    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        self.step(Input::Tick);
+        loop {
+            self.drain().await;
+            if std::mem::take(&mut self.restart_wanted) {
+                self.core.persist(&mut self.flash);
+                self.restart();
+                continue;
+            }
+            self.publish();
+            let wake = self.wake_at();
+            let event = tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                event = next_event(&mut self.link, &mut self.request) => Some(event),
+                () = sleep_until(wake) => None,
+            };
+            match event {
+                Some(event) => self.receive(event).await,
+                None => self.time_passed(),
+            }
+        }
+        // A board that is switched off says nothing; its socket just ends.
+        self.link = Link::None;
+        self.counters
+            .take_over(&mut self.share, self.core.stats(), 0, false);
+    }
+
+    fn publish(&mut self) {
+        let core = &self.core;
+        self.counters.take_over(
+            &mut self.share,
+            core.stats(),
+            core.queued(),
+            core.is_online(),
+        );
+    }
+
+    fn wake_at(&self) -> Instant {
+        let core = Instant::now() + Duration::from_millis(self.core.wake_in_ms());
+        self.plan.next_at().map_or(core, |mishap| core.min(mishap))
+    }
+
+    /// The board's own clock, which may jump.
+    fn clock_ms(&self) -> u64 {
+        let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        u64::try_from(elapsed.saturating_add(self.clock_offset_ms)).unwrap_or(0)
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let now = self.clock_ms();
+        self.core.step(now, input);
+    }
+
+    fn time_passed(&mut self) {
+        match self.plan.take(Instant::now()) {
+            None => self.step(Input::Tick),
+            Some(Mishap::Cut) => {
+                self.network = false;
+                self.drop_network();
+            }
+            Some(Mishap::Restore) => self.network = true,
+            Some(Mishap::ClockJump(ms)) => {
+                self.clock_offset_ms = self.clock_offset_ms.saturating_add(ms);
+                self.step(Input::Tick);
+            }
+            Some(Mishap::Restart) => self.restart(),
+        }
+    }
+
+    fn drop_network(&mut self) {
+        self.sent.clear();
+        match std::mem::replace(&mut self.link, Link::None) {
+            Link::None => {}
+            Link::Opening(_) => self.step(Input::OpenFailed { status: None }),
+            Link::Open(_) => self.step(Input::Closed),
+        }
+        if self.request.take().is_some() {
+            self.step(Input::RequestFailed);
+        }
+    }
+
+    /// The power was away for a moment: memory is lost, flash and the world outside are not.
+    fn restart(&mut self) {
+        self.publish();
+        (self.link, self.request) = (Link::None, None);
+        self.sent.clear();
+        self.counters.restarted(&mut self.share);
+        *self.core = Core::new(
+            self.config.clone(),
+            self.spec.seed.wrapping_add(self.samples),
+        );
+        self.declare_switches();
+        self.core
+            .restore(&mut self.flash, &mut vec![0; QUEUE.max(STATE_IMAGE) + 16]);
+        for (key, value) in self.core.switches().iter() {
+            self.model.apply(key, value);
+        }
+        (self.started, self.clock_offset_ms) = (Instant::now(), 0);
+        self.step(Input::Tick);
+    }
+
+    async fn receive(&mut self, event: Event) {
+        match event {
+            Event::Opened(Ok(socket)) => {
+                self.link = Link::Open(Box::new(socket));
+                self.step(Input::Opened);
+            }
+            Event::Opened(Err(status)) => {
+                self.link = Link::None;
+                self.step(Input::OpenFailed { status });
+            }
+            Event::Text(text) => {
+                self.slow_network().await;
+                self.step(Input::Frame(&text));
+            }
+            Event::Closed => {
+                self.link = Link::None;
+                self.sent.clear();
+                self.step(Input::Closed);
+            }
+            Event::Answered(answer) => {
+                self.request = None;
+                match answer {
+                    Some(Answer {
+                        status,
+                        body,
+                        date,
+                        retry_after_s,
+                    }) => {
+                        self.step(Input::Answer {
+                            status,
+                            body: &body,
+                            date,
+                            retry_after_s,
+                        });
+                    }
+                    None => self.step(Input::RequestFailed),
+                }
+            }
+        }
+    }
+
+    async fn slow_network(&mut self) {
+        if let Some(delay) = self.plan.delay() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn drain(&mut self) {
+        while let Some(wish) = self.next_wish() {
+            self.grant(wish).await;
+        }
+    }
+
+    fn next_wish(&mut self) -> Option<Wish> {
+        Some(match self.core.poll()? {
+            Output::OpenSocket => Wish::Open,
+            Output::CloseSocket => Wish::Close,
+            Output::Send { id, frame } => Wish::Send(id, frame.to_owned()),
+            Output::Request { method, path, body } => {
+                Wish::Request(method, path.to_owned(), body.to_owned())
+            }
+            Output::Measure => Wish::Measure,
+            Output::Apply { key, value } => Wish::Apply(key.to_owned(), value.as_str().to_owned()),
+            Output::Run { id, name, .. } => Wish::Run(id.to_owned(), name.to_owned()),
+            Output::Acked { id, .. } => Wish::Acked(id),
+            Output::Persist => Wish::Persist,
+        })
+    }
+
+    async fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Open => self.open(),
+            Wish::Close => {
+                self.sent.clear();
+                self.link = Link::None;
+            }
+            Wish::Send(id, frame) => self.send(id, frame).await,
+            Wish::Request(method, path, body) => self.ask(method, path, body),
+            Wish::Measure => self.measure(),
+            Wish::Apply(key, value) => self.apply(&key, &value),
+            Wish::Run(id, name) => self.command(&id, &name),
+            Wish::Acked(id) => {
+                if let Some(at) = self.sent.iter().position(|(sent, _)| *sent == id) {
+                    self.counters
+                        .acked_after(self.sent.swap_remove(at).1.elapsed());
+                }
+            }
+            Wish::Persist => self.core.persist(&mut self.flash),
+        }
+    }
+
+    fn open(&mut self) {
+        self.link = Link::Opening(if self.network {
+            Box::pin(net::open_socket(
+                Arc::clone(&self.target),
+                self.spec.token.clone(),
+            ))
+        } else {
+            Box::pin(std::future::ready(Err(None)))
+        });
+    }
+
+    fn ask(&mut self, method: Method, path: String, body: String) {
+        self.request = Some(if self.network {
+            Box::pin(net::request(
+                Arc::clone(&self.target),
+                self.spec.token.clone(),
+                method,
+                path,
+                body,
+            ))
+        } else {
+            Box::pin(std::future::ready(None))
+        });
+    }
+
+    async fn send(&mut self, id: Option<u32>, frame: String) {
+        self.slow_network().await;
+        let Link::Open(socket) = &mut self.link else {
+            return;
+        };
+        if let Some(id) = id {
+            self.sent.push((id, Instant::now()));
+            self.counters.sent(points_in(&frame));
+        }
+        let sent = timeout(SEND_TIMEOUT, socket.send(Message::text(frame))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            self.drop_network();
+        }
+    }
+
+    fn measure(&mut self) {
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
+        let t = unix + f64::from(self.utc_offset_s);
+        let dt = self
+            .measured_at
+            .replace(t)
+            .map_or(0.0, |last| (t - last).clamp(0.0, 3_600.0));
+        let mut readings = Readings::default();
+        self.model.measure(Moment { t, dt }, &mut readings);
+        if self.samples.is_multiple_of(VITALS_EVERY) {
+            self.add_vitals(&mut readings);
+        }
+        self.samples += 1;
+        let values: Vec<_> = readings
+            .0
+            .into_iter()
+            .map(|(key, reading)| (key, reading.to_value()))
+            .collect();
+        self.step(Input::Sample(&values));
+        while let Some((key, value)) = self.model.changed() {
+            if let Ok(json) = Json::parse(&value) {
+                self.step(Input::LocalChange {
+                    key,
+                    value: Value::Json(json),
+                });
+            }
+        }
+    }
+
+    fn add_vitals(&mut self, readings: &mut Readings) {
+        let rssi = physics::rssi(self.spec.seed, self.samples);
+        readings.whole("rssi", i64::from(rssi));
+        readings.whole(
+            "uptime",
+            i64::try_from(self.core.uptime_ms() / 1000).unwrap_or(0),
+        );
+        self.step(Input::Vitals {
+            heap_free: Some(118_000 + (self.spec.seed % 9_000) as u32),
+            rssi: Some(rssi),
+        });
+    }
+
+    fn apply(&mut self, key: &str, value: &str) {
+        let ok = Json::parse(value).is_ok_and(|json| self.model.apply(key, json));
+        self.step(Input::Applied { key, ok });
+        if ok {
+            // What the switch changes is seen at once, not at the next interval.
+            self.measure();
+        }
+    }
+
+    fn command(&mut self, id: &str, name: &str) {
+        let outcome = match name {
+            "identify" | "ping" => Ok(None),
+            "measure" => {
+                self.measure();
+                Ok(None)
+            }
+            "restart" => {
+                self.restart_wanted = true;
+                Ok(None)
+            }
+            _ => Err(
+                "this board does not know the command; it knows identify, measure, ping and restart",
+            ),
+        };
+        self.step(Input::CommandDone { id, outcome });
+    }
+}
+
+/// Waits for whatever the network brings first.
+async fn next_event(link: &mut Link, request: &mut Option<Requesting>) -> Event {
+    let answer = async {
+        match request {
+            Some(request) => request.await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        event = next_on_link(link) => event,
+        answer = answer => Event::Answered(answer),
+    }
+}
+
+async fn next_on_link(link: &mut Link) -> Event {
+    match link {
+        Link::None => std::future::pending().await,
+        Link::Opening(opening) => Event::Opened(opening.await),
+        Link::Open(socket) => loop {
+            match socket.next().await {
+                Some(Ok(Message::Text(text))) => return Event::Text(text.as_str().to_owned()),
+                Some(Ok(message)) if !net::is_close(&message) => {}
+                _ => return Event::Closed,
+            }
+        },
+    }
+}
+
+/// Counts the values in a telemetry frame.
+fn points_in(frame: &str) -> u64 {
+    use espalier_wire::device::Up;
+    let Ok(Up::Telemetry { telemetry, .. }) = Up::parse(frame) else {
+        return 0;
+    };
+    telemetry
+        .samples()
+        .filter_map(|s| s.data.members())
+        .map(|members| members.count() as u64)
+        .sum()
+}

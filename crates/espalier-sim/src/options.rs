@@ -1,0 +1,112 @@
+//! What a fleet is made of: boards, rates and faults. Plain structs; command lines and files are read elsewhere.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::kinds::BoardKind;
+
+/// One board to simulate. `Debug` hides the token.
+#[derive(Clone)]
+pub struct BoardSpec {
+    /// What it measures and switches.
+    pub kind: BoardKind,
+    /// What people call it.
+    pub name: String,
+    /// Its id on the server.
+    pub device_id: String,
+    /// Its token on the server.
+    pub token: String,
+    /// Equal seeds give equal weather, noise and jitter.
+    pub seed: u64,
+    /// When it drops off and returns by itself.
+    pub outage: Option<Outage>,
+}
+
+impl fmt::Debug for BoardSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoardSpec")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .field("device_id", &self.device_id)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A board that loses its network again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    /// How long it stays connected each time.
+    pub up: Duration,
+    /// How long it is away each time.
+    pub away: Duration,
+}
+
+/// How a fleet behaves.
+#[derive(Debug, Clone)]
+pub struct SimOptions {
+    /// The server, `http://host:port`. TLS is not spoken: simulated fleets test the server, not the proxy before it.
+    pub server: String,
+    /// How much faster than its kind says every board measures; 1 is normal.
+    pub rate: f64,
+    /// Over how long the boards start; a thousand handshakes at once are their own test.
+    pub start_over: Duration,
+    /// Seconds that the boards' local time is ahead of UTC, so that their days have mornings.
+    pub utc_offset_s: i32,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+impl SimOptions {
+    /// Returns a calm fleet at normal rates.
+    pub fn new(server: impl Into<String>) -> Self {
+        SimOptions {
+            server: server.into(),
+            rate: 1.0,
+            start_over: Duration::ZERO,
+            utc_offset_s: 0,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// What goes wrong, for every board by itself, at random times with these means. None of it happens by default.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// Mean time between losses of the network.
+    pub cut_every: Option<Duration>,
+    /// Mean length of such a loss.
+    pub cut_for: Duration,
+    /// Mean delay that the network adds to every frame, in each direction.
+    pub latency: Option<Duration>,
+    /// Mean time between jumps of the board's clock, forwards or backwards.
+    pub clock_jump_every: Option<Duration>,
+    /// Largest jump.
+    pub clock_jump_max: Duration,
+    /// Mean time between power cuts: the board starts again with what it had stored.
+    pub restart_every: Option<Duration>,
+}
+
+/// Why a fleet cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// The server's address cannot be used.
+    #[error("{0}")]
+    Server(#[source] espalier_device::ConfigError),
+    /// The server's address wants TLS.
+    #[error(
+        "the simulator speaks no TLS: use the http:// address of the server, on its own machine or network"
+    )]
+    Tls,
+    /// The rate is not a positive number.
+    #[error("the rate must be between 0.001 and 100, for example 2 for twice as fast")]
+    Rate,
+    /// A board's identity cannot be used.
+    #[error("board \"{name}\": {source}")]
+    Board {
+        /// Name of the board.
+        name: String,
+        /// What is wrong.
+        source: espalier_device::ConfigError,
+    },
+}
