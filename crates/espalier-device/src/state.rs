@@ -123,8 +123,12 @@ impl Switches {
     }
 
     /// Takes a plain value from a server that knows no versions: applied when it differs, reported as a local change.
+    /// A change at the device that the server has not heard of yet is newer than what the server shows.
     pub fn desire_plain(&mut self, key: &str, value: Json<'_>) {
         let Some(switch) = self.find(key) else { return };
+        if switch.report != Report::Clean {
+            return;
+        }
         if switch.value != value.as_str() && switch.wanted.is_none() && switch.applying.is_none() {
             if let Ok(value) = String::try_from(value.as_str()) {
                 switch.wanted = Some((value, 0));

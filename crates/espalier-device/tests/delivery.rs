@@ -260,3 +260,69 @@ fn a_silent_server_is_left_and_everything_is_sent_again() {
     world.heal();
     assert!(world.server.stored.contains(&1));
 }
+
+/// Leads a device without sockets to its first request.
+fn polling_world() -> World {
+    let mut world = World::new(4);
+    for _ in 0..400 {
+        if world.request.is_some() {
+            return world;
+        }
+        world.lose();
+        world.pass(500);
+    }
+    panic!("the device never fell back to polling");
+}
+
+fn answer(world: &mut World, status: u16, body: &str) -> String {
+    let (path, _) = world.request.take().expect("a request");
+    world.step(Input::Answer {
+        status,
+        body,
+        date: None,
+        retry_after_s: None,
+    });
+    path
+}
+
+#[test]
+fn a_server_without_versions_is_obeyed_by_value() {
+    let mut world = polling_world();
+    // The first reports, then the poll.
+    while world.request.as_ref().unwrap().0 != "/telemetry/latest" {
+        answer(&mut world, 200, "{}");
+    }
+    answer(
+        &mut world,
+        200,
+        r#"{"device_id":"dev1","data":{"v0":1,"other":2},"timestamp":null}"#,
+    );
+    assert_eq!(world.applied["v0"], ("1".to_owned(), 0));
+    // A button that the server has not heard of is newer than what the server shows.
+    world.step(Input::LocalChange {
+        key: "v0",
+        value: false.into(),
+    });
+    answer(&mut world, 200, r#"{"commands":[]}"#);
+    assert_eq!(world.core.switches().get("v0").unwrap().as_str(), "false");
+}
+
+#[test]
+fn a_device_that_the_server_does_not_know_keeps_its_samples() {
+    let mut world = polling_world();
+    (0..5).for_each(|_| world.sample());
+    for status in [404, 503, 401] {
+        while world.request.is_none() {
+            world.lose();
+            world.pass(1_000);
+        }
+        answer(&mut world, status, "");
+        assert_eq!(
+            (world.core.queued(), world.core.stats().samples_refused),
+            (5, 0),
+            "{status}"
+        );
+    }
+    world.heal();
+    assert_eq!(world.server.stored.len(), 5);
+}

@@ -373,11 +373,7 @@ impl Board {
     }
 
     fn measure(&mut self) {
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64();
-        let t = unix + f64::from(self.utc_offset_s);
+        let t = unix_seconds() + f64::from(self.utc_offset_s);
         let dt = self
             .measured_at
             .replace(t)
@@ -443,6 +439,16 @@ impl Board {
         };
         self.step(Input::CommandDone { id, outcome });
     }
+}
+
+/// The time of the world outside, which decides over sun and people; not the board's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the simulated world has the day and night of the real one"
+)]
+fn unix_seconds() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }
 
 /// Waits for whatever the network brings first.

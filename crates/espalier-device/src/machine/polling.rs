@@ -206,12 +206,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         }
         match status {
             200..=299 => self.take_answer(done, body),
-            // The device itself is refused; asking faster does not help.
-            401 | 403 => {
-                self.stats.errors += 1;
-                self.refused = true;
-                self.leave_polling(true);
-            }
+            // The device itself is refused, or not known any more; asking faster does not help, and no sample is at fault.
+            401 | 403 => self.leave_refused(),
+            404 if matches!(done, Exchange::Post(_) | Exchange::Latest) => self.leave_refused(),
             429 | 500..=599 => {
                 self.stats.errors += 1;
                 self.hold(retry_after_s.map(|s| u64::from(s) * 1000));
@@ -250,10 +247,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if let Some(time) = latest.time {
             self.clock.learn(time);
         }
-        match latest.desired {
-            Some(desired) => self.desired(desired),
+        match (latest.desired, latest.time) {
+            (Some(desired), _) => self.desired(desired),
+            // A server of ours that wants nothing.
+            (None, Some(_)) => {}
             // A server that knows only values: what it shows for a switch is what it wants.
-            None => {
+            (None, None) => {
                 for (key, value) in latest.data.members().into_iter().flatten() {
                     if let Some(key) = key.as_plain() {
                         self.switches.desire_plain(key, value);
@@ -261,6 +260,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 }
             }
         }
+    }
+
+    fn leave_refused(&mut self) {
+        self.stats.errors += 1;
+        self.refused = true;
+        self.leave_polling(true);
     }
 
     fn advance(&mut self, done: Exchange) {
