@@ -3,24 +3,87 @@
 //! Every device is in memory ([`State`]), so that a board is recognised without asking the database. It
 //! does not keep what boards measure ([`crate::telemetry`]) or should do ([`crate::control`]).
 
+mod alerts;
+mod check;
+mod delete;
+mod events;
+mod http;
+mod list;
+mod logic;
+mod password;
+mod presence;
 mod registry;
 mod store;
+mod view;
 
+pub use alerts::observe;
 pub use registry::{Device, State};
+pub use view::DeviceView;
 
 use crate::identity::Principal;
-use crate::{ApiError, AppState, random};
+use crate::{ApiError, AppState};
 use espalier_model::{AccountId, Action};
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
+
+/// How often the background task looks after presence, events and notifications when nothing wakes it.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    http::routes()
 }
 
 /// Starts the background work of this feature.
-pub(crate) fn start(_app: &AppState) {}
+pub(crate) fn start(app: &AppState) {
+    presence::begin(app);
+    let app = app.clone();
+    app.clone().tasks.spawn(async move {
+        if let Err(error) = delete::resume(&app).await {
+            tracing::warn!(%error, "deletions that were interrupted could not be finished; they are at the next start");
+        }
+        loop {
+            let last = tokio::select! {
+                () = app.shutdown.cancelled() => true,
+                () = app.devices.tracker.wake.notified() => false,
+                () = tokio::time::sleep(TICK) => false,
+            };
+            if let Err(error) = step(&app, last).await {
+                tracing::warn!(%error, "presence and events of devices could not be stored; it is tried again");
+                // The database is away: its wake-ups must not turn into a busy loop.
+                tokio::select! {
+                    () = app.shutdown.cancelled() => {}
+                    () = tokio::time::sleep(TICK) => {}
+                }
+            }
+            if last {
+                return;
+            }
+        }
+    });
+}
+
+/// One step of the background work: silent devices go offline, owners are told, and events, notifications and
+/// presence are stored.
+///
+/// # Errors
+/// Fails when the database does; nothing is lost, the next step goes on.
+pub async fn tick(app: &AppState) -> Result<(), ApiError> {
+    step(app, false).await
+}
+
+async fn step(app: &AppState, everything: bool) -> Result<(), ApiError> {
+    let _alone = app.devices.tracker.ticking.lock().await;
+    if !everything {
+        presence::expire(app);
+        presence::tell(app);
+    }
+    events::flush(app).await?;
+    presence::save(app, everything).await?;
+    presence::deliver(app).await?;
+    delete::finish(app).await
+}
 
 /// Finds the device that a path names (24-digit id, UUID or alias) and checks that `principal` may act on it.
 ///
@@ -55,9 +118,8 @@ pub fn permits(_app: &AppState, principal: &Principal, device: &Device, action: 
             caller.role.is_admin()
                 || device.owner == caller.account
                 || device
-                    .shares
-                    .iter()
-                    .any(|(account, role)| *account == caller.account && role.permits(action))
+                    .shared_with(caller.account)
+                    .is_some_and(|role| role.permits(action))
         }
     }
 }
@@ -71,34 +133,30 @@ pub async fn create(
     owner: AccountId,
     name: &str,
 ) -> Result<(Arc<Device>, String), ApiError> {
-    let token = hex::encode(random::bytes::<16>());
-    let device = Arc::new(Device {
-        id: random::device_id(&app.clock),
-        oid: random::oid(&app.clock),
-        owner,
-        name: name.to_owned(),
-        token_digest: random::digest(&token),
-        shares: Vec::new(),
-        created_at: app.clock.now_ms(),
-    });
-    let row = device.clone();
-    app.db.write(move |c| store::insert(c, &row)).await?;
-    app.devices.put(device.clone());
-    Ok((device, token))
+    let draft = logic::Draft {
+        name: check::name(name)?,
+        ..logic::Draft::default()
+    };
+    logic::create(app, owner, draft).await
 }
 
 /// Notes that a device was heard of just now: it is online.
-pub fn seen(_app: &AppState, _device: &Arc<Device>) {}
+pub fn seen(app: &AppState, device: &Arc<Device>) {
+    presence::seen(app, device);
+}
 
-/// Notes that something happened to a device, for its list of events.
+/// Notes that something happened to a device, for its list of events. It is stored with the next
+/// [`tick`].
 ///
 /// # Errors
-/// Fails when the database does.
+/// None today; the caller need not know whether events are stored at once.
 pub async fn record_event(
-    _app: &AppState,
-    _device: &Device,
-    _kind: &str,
-    _detail: serde_json::Value,
+    app: &AppState,
+    device: &Device,
+    kind: &str,
+    detail: serde_json::Value,
 ) -> Result<(), ApiError> {
+    let now = app.clock.now_ms();
+    app.devices.journal.add(device, now, kind, &detail);
     Ok(())
 }

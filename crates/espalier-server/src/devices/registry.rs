@@ -1,11 +1,17 @@
-//! Every device in memory, found by id, alias or token digest.
+//! Every device in memory, found by id, alias, token digest or the account that may see it.
+//!
+//! Invariant: the database is written first, then the memory, both under the device's lock
+//! ([`State::lock`]); so two changes of one device never cross, and memory never shows what is not stored.
 
+use super::events::Journal;
+use super::presence::{Presence, Tracker};
 use super::store;
 use espalier_db::Db;
 use espalier_model::{AccountId, DeviceId, Oid, ShareRole};
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// A board as the server knows it. A change makes a new one; whoever holds the old one keeps a snapshot.
 #[derive(Clone)]
@@ -18,12 +24,56 @@ pub struct Device {
     pub owner: AccountId,
     /// What people call it.
     pub name: String,
+    /// What kind of board it is, in its owner's or firmware's word, e.g. `plug`.
+    pub kind: Option<Box<str>>,
+    /// Where it stands, in its owner's words.
+    pub location: Option<Box<str>>,
+    /// Free words to find it by.
+    pub tags: Box<[Box<str>]>,
+    /// The groups it is in.
+    pub groups: Box<[Box<str>]>,
+    /// The other names under which it answers.
+    pub aliases: Box<[Box<str>]>,
+    /// How often it is expected to report, seconds; `None` means the installation's default.
+    pub expected_interval_s: Option<u32>,
+    /// Waits to be claimed by whoever knows its product password; until then it belongs to who prepared it.
+    pub unclaimed: bool,
     /// The digest of its token.
     pub token_digest: [u8; 32],
     /// With whom it is shared.
     pub shares: Vec<(AccountId, ShareRole)>,
     /// When it was created, milliseconds UTC.
     pub created_at: i64,
+    /// Whether it is there; shared by all snapshots of the device.
+    pub(super) presence: Arc<Presence>,
+}
+
+impl Device {
+    /// Tells whether the device is online.
+    pub fn is_online(&self) -> bool {
+        self.presence.is_online()
+    }
+
+    /// When the device was last heard of, milliseconds UTC.
+    pub fn last_active(&self) -> Option<i64> {
+        self.presence.last_active()
+    }
+
+    /// Tells whether the device has been deleted since this snapshot was taken; then nothing may be kept of it.
+    pub fn is_deleted(&self) -> bool {
+        self.presence.is_gone()
+    }
+
+    /// The role in which it is shared with an account.
+    pub fn shared_with(&self, account: AccountId) -> Option<ShareRole> {
+        let found = self.shares.iter().find(|(to, _)| *to == account);
+        found.map(|(_, role)| *role)
+    }
+
+    /// Every account that may see it: the owner and those it is shared with.
+    pub fn audience(&self) -> impl Iterator<Item = AccountId> + '_ {
+        std::iter::once(self.owner).chain(self.shares.iter().map(|(account, _)| *account))
+    }
 }
 
 impl std::fmt::Debug for Device {
@@ -35,9 +85,17 @@ impl std::fmt::Debug for Device {
     }
 }
 
+/// How many locks the devices share. Two devices on one lock only wait for each other; 256 keep that rare.
+const LOCKS: usize = 256;
+
 /// The devices in memory.
 pub struct State {
     index: RwLock<Index>,
+    locks: Box<[Mutex<()>]>,
+    pub(super) tracker: Tracker,
+    pub(super) journal: Journal,
+    /// Deleted devices whose telemetry is removed once more when their last reports must have arrived.
+    pub(super) open_deletions: parking_lot::Mutex<Vec<(DeviceId, i64)>>,
 }
 
 #[derive(Default)]
@@ -45,7 +103,44 @@ struct Index {
     by_id: HashMap<DeviceId, Arc<Device>>,
     by_oid: HashMap<Oid, DeviceId>,
     by_token: HashMap<[u8; 32], DeviceId>,
-    by_alias: HashMap<String, DeviceId>,
+    by_alias: HashMap<Box<str>, DeviceId>,
+    /// What an account may see: its own and what is shared with it. UUIDv7 sorts by time of creation.
+    by_account: HashMap<AccountId, BTreeSet<DeviceId>>,
+}
+
+impl Index {
+    fn remove(&mut self, id: DeviceId) -> Option<Arc<Device>> {
+        let old = self.by_id.remove(&id)?;
+        self.by_oid.remove(&old.oid);
+        self.by_token.remove(&old.token_digest);
+        for alias in &old.aliases {
+            self.by_alias.remove(alias);
+        }
+        for account in old.audience() {
+            if let Some(set) = self.by_account.get_mut(&account) {
+                set.remove(&id);
+                if set.is_empty() {
+                    self.by_account.remove(&account);
+                }
+            }
+        }
+        Some(old)
+    }
+
+    fn insert(&mut self, device: Arc<Device>) {
+        self.by_oid.insert(device.oid, device.id);
+        self.by_token.insert(device.token_digest, device.id);
+        for alias in &device.aliases {
+            self.by_alias.insert(alias.clone(), device.id);
+        }
+        for account in device.audience() {
+            self.by_account
+                .entry(account)
+                .or_default()
+                .insert(device.id);
+        }
+        self.by_id.insert(device.id, device);
+    }
 }
 
 impl State {
@@ -54,33 +149,59 @@ impl State {
     /// # Errors
     /// Returns the database's error.
     pub async fn load(db: &Db) -> Result<Self, espalier_db::Error> {
-        let state = Self {
-            index: RwLock::default(),
-        };
-        for device in db.read(|c| store::all(c)).await? {
-            state.put(Arc::new(device));
+        let (devices, last_event) = db
+            .read(|c| Ok::<_, espalier_db::Error>((store::all(c)?, store::last_event(c)?)))
+            .await?;
+        let mut index = Index::default();
+        for device in devices {
+            index.insert(Arc::new(device));
         }
-        Ok(state)
+        Ok(Self {
+            index: RwLock::new(index),
+            locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+            tracker: Tracker::default(),
+            journal: Journal::new(last_event),
+            open_deletions: parking_lot::Mutex::default(),
+        })
+    }
+
+    fn lock_of(id: DeviceId) -> usize {
+        // The last byte of a UUIDv7 is random.
+        usize::from(id.0.as_bytes()[15]) % LOCKS
+    }
+
+    /// Waits until nobody else changes this device.
+    pub(super) async fn lock(&self, id: DeviceId) -> MutexGuard<'_, ()> {
+        self.locks[Self::lock_of(id)].lock().await
+    }
+
+    /// Waits until nobody else changes any of these devices; always in one order, so nobody waits in a ring.
+    pub(super) async fn lock_all(&self, ids: &[DeviceId]) -> Vec<MutexGuard<'_, ()>> {
+        let wanted: BTreeSet<usize> = ids.iter().map(|&id| Self::lock_of(id)).collect();
+        let mut guards = Vec::with_capacity(wanted.len());
+        for lock in wanted {
+            guards.push(self.locks[lock].lock().await);
+        }
+        guards
     }
 
     /// Adds or replaces a device.
-    pub fn put(&self, device: Arc<Device>) {
+    pub(super) fn put(&self, device: Arc<Device>) {
         let mut index = self.index.write();
-        if let Some(old) = index.by_id.insert(device.id, device.clone()) {
-            index.by_token.remove(&old.token_digest);
-        }
-        index.by_oid.insert(device.oid, device.id);
-        index.by_token.insert(device.token_digest, device.id);
+        index.remove(device.id);
+        index.insert(device);
+    }
+
+    /// Forgets a device.
+    pub(super) fn remove(&self, id: DeviceId) -> Option<Arc<Device>> {
+        self.index.write().remove(id)
     }
 
     /// The device whose token has this digest.
     pub fn by_token(&self, digest: &[u8; 32]) -> Option<Arc<Device>> {
         let index = self.index.read();
-        index
-            .by_token
-            .get(digest)
-            .and_then(|id| index.by_id.get(id))
-            .cloned()
+        let id = index.by_token.get(digest)?;
+        index.by_id.get(id).cloned()
     }
 
     /// The device with this id.
@@ -99,6 +220,23 @@ impl State {
             *index.by_alias.get(text)?
         };
         index.by_id.get(&id).cloned()
+    }
+
+    /// What an account owns or has shared with it, in order of creation.
+    pub fn visible_to(&self, account: AccountId) -> Vec<Arc<Device>> {
+        let index = self.index.read();
+        let Some(ids) = index.by_account.get(&account) else {
+            return Vec::new();
+        };
+        ids.iter()
+            .filter_map(|id| index.by_id.get(id))
+            .cloned()
+            .collect()
+    }
+
+    /// How many devices there are.
+    pub fn count(&self) -> usize {
+        self.index.read().by_id.len()
     }
 
     /// Every device, in no order.

@@ -3,4 +3,5 @@
 //! One file per feature, one binary for all, so that the dependencies are linked once.
 
 mod basics;
+mod devices;
 mod telemetry;
