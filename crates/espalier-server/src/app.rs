@@ -68,7 +68,7 @@ impl AppState {
         let tsdb = open_telemetry(&config, &db).await?;
         ops::archive::apply_pending(&config, &db, &tsdb).await?;
         let app = Self(Arc::new(App {
-            identity: identity::State::load(&db).await?,
+            identity: identity::State::load(&db, &clock).await?,
             devices: devices::State::load(&db).await?,
             telemetry: telemetry::State::load(&db).await?,
             control: control::State::load(&db).await?,

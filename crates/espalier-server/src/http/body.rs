@@ -23,7 +23,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|e| body_error(&e))?;
-        parse(&bytes).map(Self)
+        parse_body(&bytes).map(Self)
     }
 }
 
@@ -51,7 +51,7 @@ pub fn body_error(error: &BytesRejection) -> ApiError {
 ///
 /// # Errors
 /// A 422 that names the place where it does not fit.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -88,23 +88,27 @@ pub fn count_stranger(app: &AppState, peer: Peer) -> Result<(), ApiError> {
 }
 
 async fn admit(app: &AppState, request: &mut Request) -> Result<Option<Allowance>, ApiError> {
+    let peer = Peer::of(
+        request.extensions(),
+        request.headers(),
+        &app.config.trusted_proxies,
+    );
+    let asked = identity::Asked {
+        method: request.method(),
+        headers: request.headers(),
+        uri: request.uri(),
+        peer,
+    };
     let identified = match ops::local_operator(app, request.headers()) {
         Some(operator) => Identified::Known(Principal::Account(operator)),
-        None => identity::identify(app, request.headers(), request.uri()).await?,
+        None => identity::admit(app, asked).await?,
     };
     let path = request.uri().path();
     let key = match &identified {
         Identified::Known(Principal::Account(caller)) => Some(Key::Account(caller.account)),
         Identified::Known(Principal::Device(device)) => Some(Key::Device(device.id)),
         Identified::Nobody if counted_later(request.method(), path) => None,
-        Identified::Nobody | Identified::Unknown => Some(Key::Address(
-            Peer::of(
-                request.extensions(),
-                request.headers(),
-                &app.config.trusted_proxies,
-            )
-            .0,
-        )),
+        Identified::Nobody | Identified::Unknown => Some(Key::Address(peer.0)),
     };
     let allowance = match key {
         Some(key) if !exempt(path) => app.http.limiter.check(key)?,

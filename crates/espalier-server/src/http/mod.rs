@@ -8,7 +8,7 @@ pub mod limit;
 mod peer;
 mod serve;
 
-pub use body::{Json, Query, body_error};
+pub use body::{Json, Query, body_error, parse_body};
 pub use edge::{count_device, count_stranger};
 pub use peer::Peer;
 pub use serve::serve;

@@ -1,62 +1,193 @@
 //! Who asks, and what they may do: accounts, sessions, API keys, roles, access rules, audit log.
 //!
-//! Every carrier of a credential (Bearer, Basic, `X-API-Key`, cookie, query, body) leads through
-//! [`identify`] or [`device_by_token`] to one [`Principal`]. It does not know what a device can do; that is
-//! decided where the device lives, with [`State::permits`].
+//! Every carrier of a credential (Bearer, Basic, `X-API-Key`, cookie, query, body) leads through [`admit`],
+//! [`principal_of`] or [`device_by_token`] to one [`Principal`]. What a caller may do with one device is
+//! decided where the device lives; what holds for every request (scopes, viewers, cross-site requests) is
+//! decided once in `guard.rs`.
 
+mod accounts;
+mod cache;
 mod carrier;
+mod guard;
+mod http;
+mod passwords;
 mod principal;
 mod sessions;
+mod signup;
 mod store;
+mod throttle;
+mod validate;
 
-pub use principal::{Admin, Caller, Credential, Identified, Principal};
+pub use accounts::{NewAccount, create_account, create_account_without_password};
+pub use carrier::COOKIE;
+pub use principal::{Admin, Caller, CallerInfo, Credential, Identified, Principal, Scopes};
 
 use crate::devices::Device;
-use crate::{ApiError, AppState, random};
-use axum::http::{HeaderMap, Uri};
+use crate::http::Peer;
+use crate::{ApiError, AppState, Clock, random};
+use axum::http::{HeaderMap, Method, Uri};
+use carrier::Carried;
 use espalier_db::Db;
-use espalier_model::{AccountId, Role};
+use espalier_model::AccountId;
 use std::sync::Arc;
+use tokio::sync::broadcast;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Sessions and API keys in memory.
+/// Revocations that a slow listener may fall behind; one that falls further behind must check again.
+const REVOKED_BACKLOG: usize = 1024;
+/// How often uses are written down and what has expired is removed, seconds.
+const TICK_SECONDS: u64 = 30;
+
+/// What lives in memory.
 pub struct State {
-    sessions: sessions::Cache,
+    cache: cache::Cache,
+    passwords: passwords::Passwords,
+    throttle: throttle::Throttle,
+    revoked: broadcast::Sender<Revoked>,
+}
+
+/// Credentials that are no longer good; whatever was opened with them must close.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revoked {
+    /// Everything of this account.
+    Account(AccountId),
+    /// The session with this id.
+    Session(String),
+    /// The API key with this id.
+    ApiKey(String),
+}
+
+impl Revoked {
+    /// Tells whether this ends what `caller` has open.
+    pub fn ends(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Account(account) => caller.account == *account,
+            Self::Session(id) => caller.session() == Some(id),
+            Self::ApiKey(id) => caller.credential == Credential::ApiKey(id.clone()),
+        }
+    }
 }
 
 impl State {
-    /// Prepares the caches; they fill as credentials are used.
+    /// Prepares what is remembered; caches fill as credentials are used.
     ///
     /// # Errors
     /// Returns the database's error.
-    pub async fn load(_db: &Db) -> Result<Self, espalier_db::Error> {
+    pub async fn load(_db: &Db, _clock: &Clock) -> anyhow::Result<Self> {
         Ok(Self {
-            sessions: sessions::Cache::default(),
+            cache: cache::Cache::default(),
+            passwords: passwords::Passwords::new()?,
+            throttle: throttle::Throttle::default(),
+            revoked: broadcast::channel(REVOKED_BACKLOG).0,
         })
+    }
+
+    /// Hears of every revocation from now on. A socket listens and closes when [`Revoked::ends`] its caller.
+    pub fn revocations(&self) -> broadcast::Receiver<Revoked> {
+        self.revoked.subscribe()
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    http::routes()
 }
 
 /// Starts the background work of this feature.
-pub(crate) fn start(_app: &AppState) {}
+pub(crate) fn start(app: &AppState) {
+    let app = app.clone();
+    app.tasks.clone().spawn(async move {
+        let mut every = tokio::time::interval(std::time::Duration::from_secs(TICK_SECONDS));
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = app.shutdown.cancelled() => break,
+            }
+            if let Err(error) = tick(&app).await {
+                tracing::warn!(%error, "the uses of sessions could not be written down");
+            }
+        }
+        // What was used since the last tick is written before the database closes.
+        let _ = tick(&app).await;
+    });
+}
 
-/// Finds out who asks from the headers and the query.
+/// Writes down when credentials were used and removes what has expired.
 ///
 /// # Errors
-/// Fails only when the database does; a wrong credential is an [`Identified`] that says so.
-pub async fn identify(
-    app: &AppState,
-    headers: &HeaderMap,
-    uri: &Uri,
-) -> Result<Identified, ApiError> {
-    let Some(secret) = carrier::secret(headers, uri) else {
+/// Fails when the database does.
+pub async fn tick(app: &AppState) -> Result<(), ApiError> {
+    let now = app.clock.now_ms();
+    app.identity.throttle.prune(now);
+    let used = app.identity.cache.take_used(now);
+    app.db
+        .write(move |c| {
+            store::sessions::touch(c, &used)?;
+            store::sessions::delete_expired(c, now)
+        })
+        .await?;
+    Ok(())
+}
+
+/// A request, as far as it matters for who asks.
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The path and query.
+    pub uri: &'a Uri,
+    /// Where it comes from.
+    pub peer: Peer,
+}
+
+/// Finds out who sends a request and refuses what nobody like that may send.
+///
+/// # Errors
+/// 403 when another site made the browser send it, or the credential's scope or role does not cover it;
+/// 429 when passwords are guessed. A wrong credential is no error but an [`Identified`] that says so.
+pub async fn admit(app: &AppState, asked: Asked<'_>) -> Result<Identified, ApiError> {
+    let Some(carried) = carrier::carried(asked.headers, asked.uri) else {
         return Ok(Identified::Nobody);
     };
-    principal_of(app, &secret).await
+    let identified = match &carried {
+        Carried::Header(secret) | Carried::Cookie(secret) | Carried::Query(secret) => {
+            principal_of(app, secret).await?
+        }
+        Carried::Basic { user, password } => {
+            basic(app, user, password, asked.peer, asked.uri.path()).await?
+        }
+    };
+    if let Identified::Known(Principal::Account(caller)) = &identified {
+        guard::check_origin(&carried, asked.method, asked.headers)?;
+        guard::check_caller(caller, asked.method, asked.uri)?;
+    }
+    Ok(identified)
+}
+
+/// HTTP Basic: a device's id or alias with its token anywhere, an account's name with its password below
+/// `/admin` only.
+async fn basic(
+    app: &AppState,
+    user: &str,
+    password: &str,
+    peer: Peer,
+    path: &str,
+) -> Result<Identified, ApiError> {
+    if let Some(device) = device_by_token(app, password) {
+        let named = app.devices.resolve(user);
+        return Ok(match named {
+            Some(named) if named.id == device.id => Identified::Known(Principal::Device(device)),
+            _ => Identified::Unknown,
+        });
+    }
+    if !guard::under(path, "/admin") {
+        return Ok(Identified::Unknown);
+    }
+    let caller = sessions::by_password(app, user, password, peer.0).await?;
+    Ok(caller.map_or(Identified::Unknown, |caller| {
+        Identified::Known(Principal::Account(caller))
+    }))
 }
 
 /// Finds the principal whose secret this is.
@@ -78,38 +209,12 @@ pub fn device_by_token(app: &AppState, token: &str) -> Option<Arc<Device>> {
     app.devices.by_token(&random::digest(token))
 }
 
-/// What is needed to create an account.
-pub struct NewAccount {
-    /// The e-mail address; unique without regard to case.
-    pub email: String,
-    /// The name to sign in with; unique without regard to case and never an e-mail address.
-    pub username: String,
-    /// The password in clear; hashed here and nowhere kept.
-    pub password: String,
-    /// The person's name.
-    pub full_name: Option<String>,
-    /// The role.
-    pub role: Role,
-}
-
-/// Creates an account.
-///
-/// # Errors
-/// 400 when the e-mail or username is taken.
-pub async fn create_account(app: &AppState, new: NewAccount) -> Result<AccountId, ApiError> {
-    let id = random::account_id(&app.clock);
-    let now = app.clock.now_ms();
-    let hash = sessions::hash_password(new.password.clone()).await?;
+/// An account as it is now.
+async fn account(app: &AppState, id: AccountId) -> Result<store::accounts::Account, ApiError> {
     app.db
-        .write(move |c| store::insert_account(c, id, &new, &hash, now))
-        .await
-        .map_err(|error: espalier_db::Error| match error {
-            espalier_db::Error::Unique(_) => {
-                ApiError::bad_request("already_registered", "Email or username already registered")
-            }
-            other => other.into(),
-        })?;
-    Ok(id)
+        .read(move |c| store::accounts::get(c, id))
+        .await?
+        .ok_or_else(|| ApiError::not_found("Account"))
 }
 
 /// Opens a session for an account and returns the access token, in clear for the only time.
@@ -117,7 +222,8 @@ pub async fn create_account(app: &AppState, new: NewAccount) -> Result<AccountId
 /// # Errors
 /// Fails when the database does.
 pub async fn open_session(app: &AppState, account: AccountId) -> Result<String, ApiError> {
-    sessions::open(app, account).await
+    let tokens = sessions::open(app, account, sessions::Origin::default()).await?;
+    Ok(tokens.access)
 }
 
 /// Records a management action: who did what to which thing. It is written when the call returns.
@@ -132,10 +238,28 @@ pub async fn audit(
     target: &str,
     detail: serde_json::Value,
 ) -> Result<(), ApiError> {
-    let (id, now) = (random::oid(&app.clock).to_string(), app.clock.now_ms());
-    let (account, action, target) = (caller.account, action.to_owned(), target.to_owned());
+    record(app, &caller.account.to_string(), action, target, detail).await
+}
+
+/// Records an action of somebody who is not signed in: `by` is an account's id, or `operator`.
+async fn record(
+    app: &AppState,
+    by: &str,
+    action: &str,
+    target: &str,
+    detail: serde_json::Value,
+) -> Result<(), ApiError> {
+    let record = store::audit::Record {
+        id: random::oid(&app.clock).to_string(),
+        account: by.to_owned(),
+        username: None,
+        action: action.to_owned(),
+        target: target.to_owned(),
+        detail,
+        at: app.clock.now_ms(),
+    };
     app.db
-        .write(move |c| store::insert_audit(c, &id, account, &action, &target, &detail, now))
+        .write(move |c| store::audit::insert(c, &record))
         .await?;
     Ok(())
 }

@@ -35,6 +35,28 @@ pub enum Credential {
     Session(String),
     /// An API key, by its id.
     ApiKey(String),
+    /// Name and password with every request (HTTP Basic), only below `/admin`.
+    Password,
+}
+
+/// What an API key may be used for. Everything else has all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scopes {
+    /// GET and HEAD.
+    pub read: bool,
+    /// Every other method.
+    pub write: bool,
+    /// Everything below `/admin`.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Every scope: what a signed-in person has.
+    pub const ALL: Self = Self {
+        read: true,
+        write: true,
+        admin: true,
+    };
 }
 
 /// A signed-in person; a handler that takes it cannot be reached by anybody else.
@@ -52,6 +74,8 @@ pub struct CallerInfo {
     pub role: Role,
     /// With what the caller showed who they are.
     pub credential: Credential,
+    /// What the credential may be used for.
+    pub scopes: Scopes,
 }
 
 impl Deref for Caller {
@@ -69,7 +93,18 @@ impl Caller {
             username: "local operator".to_owned(),
             role: Role::Owner,
             credential: Credential::ApiKey("local".to_owned()),
+            scopes: Scopes::ALL,
         }))
+    }
+}
+
+impl CallerInfo {
+    /// The id of the session that asks, when it is one.
+    pub fn session(&self) -> Option<&str> {
+        match &self.credential {
+            Credential::Session(id) => Some(id),
+            Credential::ApiKey(_) | Credential::Password => None,
+        }
     }
 }
 

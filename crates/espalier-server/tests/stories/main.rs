@@ -5,3 +5,4 @@
 mod basics;
 mod devices;
 mod telemetry;
+mod identity;

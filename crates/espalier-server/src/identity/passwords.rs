@@ -1,0 +1,87 @@
+//! Passwords: argon2id, never on the async threads, never more than two at once.
+
+use crate::{ApiError, random};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Hashes at the same time: each takes 19 MiB and a core for some 20 ms.
+const AT_ONCE: usize = 2;
+/// Hashes that may wait for their turn, about two seconds of work; more are refused.
+const WAITING: usize = 128;
+
+/// Hashes and verifies passwords.
+pub struct Passwords {
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// The hash of a password nobody has: an unknown name costs as much time as a known one.
+    dummy: String,
+}
+
+impl Passwords {
+    /// Prepares the hash that unknown names are verified against.
+    ///
+    /// # Errors
+    /// Fails when argon2 does.
+    pub fn new() -> Result<Self, ApiError> {
+        Ok(Self {
+            running: Arc::new(Semaphore::new(AT_ONCE)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            dummy: hash(&random::secret(""))?,
+        })
+    }
+
+    /// Hashes a password.
+    ///
+    /// # Errors
+    /// 503 when too many wait.
+    pub async fn hash(&self, password: String) -> Result<String, ApiError> {
+        self.run(move || hash(&password)).await?
+    }
+
+    /// Tells whether `password` is the one that was hashed. Without a hash it takes as long and says no.
+    ///
+    /// # Errors
+    /// 503 when too many wait.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.dummy.clone());
+        let verified = self
+            .run(move || {
+                Argon2::default()
+                    .verify_password(password.as_bytes(), hash.as_str())
+                    .is_ok()
+            })
+            .await?;
+        Ok(verified && known)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let _place = self.waiting.try_acquire().map_err(|_| {
+            ApiError::busy("Too many people are signing in; try again in a moment.", 2)
+        })?;
+        let turn = self
+            .running
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(ApiError::internal)?;
+        // The permit moves into the work: a client that hangs up must not free a core that is still busy.
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        })
+        .await
+        .map_err(ApiError::internal)
+    }
+}
+
+fn hash(password: &str) -> Result<String, ApiError> {
+    Argon2::default()
+        .hash_password_with_salt(password.as_bytes(), &random::bytes::<16>())
+        .map(|hash| hash.to_string())
+        .map_err(|e| ApiError::internal(anyhow::anyhow!("argon2: {e}")))
+}
