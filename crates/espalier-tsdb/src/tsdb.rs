@@ -167,6 +167,25 @@ impl Tsdb {
         }
     }
 
+    /// Writes a consistent copy of the embedded store at `path` to a new file, also while another process uses it.
+    ///
+    /// # Errors
+    /// As [`Self::backup`]; [`Error::Incompatible`] when `path` is no telemetry store.
+    pub async fn backup_file(path: &Path, dest: &Path) -> Result<()> {
+        let (path, dest) = (path.to_owned(), dest.to_owned());
+        blocking(move || embedded::backup::backup(&path, &dest)).await
+    }
+
+    /// Puts a copy made by [`Self::backup`] in the place of the embedded store at `path`, which must be closed. The copy
+    /// is checked first.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when the store is in use; [`Error::Incompatible`] or [`Error::Corrupt`] when the copy is no good.
+    pub async fn restore_file(backup: &Path, path: &Path) -> Result<()> {
+        let (backup, path) = (backup.to_owned(), path.to_owned());
+        blocking(move || embedded::backup::restore(&backup, &path)).await
+    }
+
     /// Seals everything that is only in the journal into chunks, now. Nothing to do on PostgreSQL.
     ///
     /// # Errors
@@ -194,6 +213,17 @@ impl Tsdb {
     pub async fn stats(&self) -> Result<Stats> {
         on_engine!(self, engine => engine.stats().await)
     }
+}
+
+/// Runs work on files off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error: tokio::task::JoinError| Error::Database {
+        detail: error.to_string(),
+        source: None,
+    };
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
 fn validate(points: &[Point]) -> Result<()> {

@@ -8,12 +8,15 @@
 //!
 //! Series ids, the newest sample per series and everything unsealed are in memory; sealed samples are only on disk.
 
+pub(crate) mod backup;
 mod chunks;
+mod deleting;
 mod journal;
 mod open;
 mod reader;
 mod schema;
 mod sealer;
+mod sealing;
 mod series;
 mod shared;
 mod writer;
@@ -210,7 +213,7 @@ impl Engine {
     pub(crate) async fn backup(&self, dest: &Path) -> Result<()> {
         let path = self.shared.path.clone();
         let dest = dest.to_owned();
-        let copy = tokio::task::spawn_blocking(move || open::backup(&path, &dest)).await;
+        let copy = tokio::task::spawn_blocking(move || backup::backup(&path, &dest)).await;
         copy.map_err(|error| Error::Database {
             detail: error.to_string(),
             source: None,

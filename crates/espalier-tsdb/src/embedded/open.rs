@@ -1,4 +1,4 @@
-//! Opening a file: the lock, the series, the replay of the journal and the threads. And the copy of a file in use.
+//! Opening a file: the lock, the series, the replay of the journal and the threads.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::chunks::Store;
 use super::journal::{self, Entry};
-use super::schema::{lock_path, open_reader, open_writer, storage_error};
+use super::schema::{lock_path, open_writer};
 use super::sealer;
 use super::series::{Registry, Series, State};
 use super::shared::{Counters, Queue, Shared};
@@ -84,7 +83,7 @@ fn spawn(name: &str, path: &Path, run: impl FnOnce() + Send + 'static) -> Result
 }
 
 /// Keeps every other process out for as long as the file lives. The head in memory would not see what another writes.
-fn lock(path: &Path) -> Result<File> {
+pub(super) fn lock(path: &Path) -> Result<File> {
     let fail = |error: std::io::Error| Error::Storage {
         path: path.into(),
         detail: error.to_string(),
@@ -189,44 +188,4 @@ fn replay(store: Store<'_>, by_id: &HashMap<i64, Arc<Series>>) -> Result<Replaye
         .map(|series| series.state.lock().head.len())
         .sum();
     Ok(replayed)
-}
-
-/// Writes a consistent, compact copy of a store to `dest`, also while it is in use. The copy is complete on disk when
-/// this returns.
-///
-/// # Errors
-/// [`Error::Storage`] when `dest` exists already or cannot be written.
-pub(super) fn backup(path: &Path, dest: &Path) -> Result<()> {
-    let broken = |error: std::io::Error| Error::Storage {
-        path: dest.into(),
-        detail: error.to_string(),
-        source: Some(Box::new(error)),
-    };
-    if dest.exists() {
-        return Err(broken(std::io::Error::new(
-            std::io::ErrorKind::AlreadyExists,
-            "the file exists already; name a new one",
-        )));
-    }
-    let name = dest
-        .to_str()
-        .ok_or_else(|| broken(std::io::Error::other("its name is not UTF-8")))?;
-    let conn: Connection = open_reader(path)?;
-    let copied = conn
-        .execute("vacuum into ?1", [name])
-        .map_err(|error| storage_error(dest, error));
-    if let Err(error) = copied {
-        let _ = std::fs::remove_file(dest);
-        return Err(error);
-    }
-    File::open(dest)
-        .and_then(|file| file.sync_all())
-        .map_err(broken)?;
-    let folder = dest
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(broken)
 }

@@ -58,34 +58,7 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     let conn = Connection::open(path).map_err(fail)?;
     conn.pragma_update(None, "page_size", PAGE_BYTES)
         .map_err(fail)?;
-    let application: i64 = conn
-        .query_row("pragma application_id", [], |row| row.get(0))
-        .map_err(fail)?;
-    let version: i64 = conn
-        .query_row("pragma user_version", [], |row| row.get(0))
-        .map_err(fail)?;
-    let tables: i64 = conn
-        .query_row("select count(*) from sqlite_schema", [], |row| row.get(0))
-        .map_err(fail)?;
-    let incompatible = |reason: String| Error::Incompatible {
-        path: path.into(),
-        reason,
-    };
-    match (application, version, tables) {
-        (APPLICATION_ID, SCHEMA_VERSION, _) => {}
-        (APPLICATION_ID, newer, _) if newer > SCHEMA_VERSION => {
-            let reason = format!(
-                "it has format {newer}, this program knows {SCHEMA_VERSION}; use the newer program"
-            );
-            return Err(incompatible(reason));
-        }
-        (0, 0, 0) => {}
-        _ => {
-            return Err(incompatible(
-                "it is a database of something else; choose another path".into(),
-            ));
-        }
-    }
+    let version = version_of(&conn, path)?;
     // The log mode is stored in the file, so it comes only after we know that the file is ours.
     conn.query_row("pragma journal_mode = wal", [], |_| Ok(()))
         .map_err(fail)?;
@@ -107,7 +80,7 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
         conn.query_row(&format!("pragma max_page_count = {pages}"), [], |_| Ok(()))
             .map_err(fail)?;
     }
-    if version == 0 {
+    if version.is_none() {
         let create = format!(
             "begin immediate; {TABLES} pragma application_id = {APPLICATION_ID}; pragma user_version = {SCHEMA_VERSION}; commit;"
         );
@@ -115,6 +88,42 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     }
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
+}
+
+/// The format version of our file, or nothing for an empty one.
+fn version_of(conn: &Connection, path: &Path) -> Result<Option<i64>> {
+    let number = |sql: &str| {
+        conn.query_row(sql, [], |row| row.get::<_, i64>(0))
+            .map_err(|error| storage_error(path, error))
+    };
+    let application = number("pragma application_id")?;
+    let version = number("pragma user_version")?;
+    let tables = number("select count(*) from sqlite_schema")?;
+    let incompatible = |reason: String| {
+        Err(Error::Incompatible {
+            path: path.into(),
+            reason,
+        })
+    };
+    match (application, version, tables) {
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(Some(version)),
+        (APPLICATION_ID, newer, _) if newer > SCHEMA_VERSION => incompatible(format!(
+            "it has format {newer}, this program knows {SCHEMA_VERSION}; use the newer program"
+        )),
+        (0, 0, 0) => Ok(None),
+        _ => incompatible("it is a database of something else; choose another path".into()),
+    }
+}
+
+/// Refuses a file that is not a telemetry store of a format we know.
+pub(super) fn verify(conn: &Connection, path: &Path) -> Result<()> {
+    match version_of(conn, path)? {
+        Some(_) => Ok(()),
+        None => Err(Error::Incompatible {
+            path: path.into(),
+            reason: "it is empty".into(),
+        }),
+    }
 }
 
 /// Opens a connection that only reads.

@@ -6,6 +6,7 @@
 //! record in its place. Until that commit nothing changed on disk; after it nothing is missing. The carry-over may hold
 //! samples that came after `upto`: replaying their own records again on top changes nothing.
 
+use std::collections::HashSet;
 use std::sync::{Arc, mpsc};
 
 use super::chunks::{Plan, Store};
@@ -38,6 +39,8 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     /// The carry-over record and its number of points, when there is anything to carry over.
     pub(super) carry: Option<(Vec<u8>, usize)>,
+    /// Series whose chunks on disk are damaged: their samples are carried over, so that the others can be sealed.
+    pub(super) damaged: HashSet<i64>,
 }
 
 /// Work for the sealer.
@@ -86,11 +89,27 @@ fn plan(shared: &Shared, conn: &mut Option<rusqlite::Connection>, task: &Task) -
         path: &shared.path,
     };
     let mut plan = Plan::default();
-    for (series, samples) in &task.frozen {
-        store.plan_merge(series.id, samples, shared.options.chunk_len(), &mut plan)?;
-    }
     let mut record = RecordWriter::with_capacity(0);
     let mut points = 0;
+    let mut damaged = HashSet::new();
+    for (series, samples) in &task.frozen {
+        let (replaced, chunks) = (plan.replaced.len(), plan.chunks.len());
+        match store.plan_merge(series.id, samples, shared.options.chunk_len(), &mut plan) {
+            Ok(()) => {}
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::error!(%error, device = %series.device, "telemetry of a device cannot be sealed; it stays in the journal");
+                plan.replaced.truncate(replaced);
+                plan.chunks.truncate(chunks);
+                damaged.insert(series.id);
+                points += samples.len();
+                record.points(
+                    series.id,
+                    samples.iter().map(|sample| (sample.ts, &sample.value)),
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
     for series in &task.carry {
         let state = series.state.lock();
         if !state.head.is_empty() {
@@ -102,7 +121,11 @@ fn plan(shared: &Shared, conn: &mut Option<rusqlite::Connection>, task: &Task) -
         }
     }
     let carry = (points > 0).then(|| (record.finish(), points));
-    Ok(Planned { plan, carry })
+    Ok(Planned {
+        plan,
+        carry,
+        damaged,
+    })
 }
 
 /// Copies the log into the file as far as no reader needs it; does not hold up the writer.

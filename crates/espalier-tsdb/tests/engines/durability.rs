@@ -308,3 +308,68 @@ async fn a_dropped_append_is_whole_or_absent() {
     tsdb.append(points("end", 0..1)).await.unwrap();
     assert_eq!(times(&tsdb, "t").await, (0..500).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_damaged_chunk_of_one_series_does_not_stop_the_sealing_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.db");
+    let tsdb = Tsdb::open_embedded(&path, Options::default())
+        .await
+        .unwrap();
+    tsdb.append(points("bad", 0..100)).await.unwrap();
+    tsdb.seal_now().await.unwrap();
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("update chunk set data = x'00'")
+        .unwrap();
+    tsdb.append(points("good", 0..100)).await.unwrap();
+    tsdb.append(points("bad", 100..150)).await.unwrap();
+    tsdb.seal_now().await.unwrap();
+    let stats = tsdb.stats().await.unwrap();
+    assert_eq!((stats.sealed_points, stats.head_points), (200, 50));
+    drop(tsdb);
+    let tsdb = Tsdb::open_embedded(&path, Options::default())
+        .await
+        .unwrap();
+    assert_eq!(times(&tsdb, "good").await, (0..100).collect::<Vec<_>>());
+    let mode = Mode::Raw {
+        limit: 1000,
+        order: Order::Asc,
+    };
+    let query = Query {
+        series: vec![(DEVICE, "bad".into())],
+        from: 100,
+        to: 1000,
+        mode,
+    };
+    assert_eq!(tsdb.query(query).await.unwrap()[0].rows.samples().len(), 50);
+    assert_eq!(tsdb.delete_device(DEVICE).await.unwrap(), 250);
+    assert!(tsdb.keys(DEVICE).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_backup_can_be_put_in_the_place_of_a_closed_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("t.db"), dir.path().join("copy.db"));
+    let tsdb = Tsdb::open_embedded(&path, Options::default())
+        .await
+        .unwrap();
+    tsdb.append(points("t", 0..100)).await.unwrap();
+    Tsdb::backup_file(&path, &copy).await.unwrap();
+    tsdb.append(points("t", 100..200)).await.unwrap();
+    let error = Tsdb::restore_file(&copy, &path).await.unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    tsdb.close().await.unwrap();
+    let error = Tsdb::restore_file(&dir.path().join("t.db.lock"), &path)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Incompatible { .. } | Error::Corrupt { .. }),
+        "{error}"
+    );
+    Tsdb::restore_file(&copy, &path).await.unwrap();
+    let tsdb = Tsdb::open_embedded(&path, Options::default())
+        .await
+        .unwrap();
+    assert_eq!(times(&tsdb, "t").await, (0..100).collect::<Vec<_>>());
+}

@@ -1,17 +1,15 @@
 //! The engine against a map that does everything the obvious way, under any interleaving of appends (late, repeated,
 //! replacing), seals, restarts, crashes, retention and deletes, with every kind of question after each step.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::support::{self, Place};
 use espalier_tsdb::{
     Agg, Bucket, Buckets, Mode, Options, Order, Point, RetentionRule, Sample, ScanQuery, Tsdb,
     Value,
 };
 use proptest::prelude::*;
-use support::Place;
 use uuid::Uuid;
 
 const DEVICES: u128 = 2;
