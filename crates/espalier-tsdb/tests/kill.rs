@@ -69,6 +69,10 @@ async fn child(path: &Path) {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how the parent process tells the child which file to use"
+)]
 fn child_process() {
     if let Ok(path) = std::env::var(CHILD) {
         tokio::runtime::Builder::new_multi_thread()

@@ -54,11 +54,7 @@ impl Writer {
                 let state = series.state.lock();
                 (
                     state.head.len(),
-                    state
-                        .head
-                        .iter()
-                        .map(|sample| sample_bytes(sample))
-                        .sum::<usize>(),
+                    state.head.iter().map(sample_bytes).sum::<usize>(),
                 )
             };
             if len > 0 {

@@ -34,6 +34,10 @@ impl Place {
     }
 
     /// Nothing when no PostgreSQL is given; says so, because a skipped test must be seen.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests are told of their database by the environment"
+    )]
     pub fn postgres() -> Option<Self> {
         let Ok(url) = std::env::var("TEST_DATABASE_URL") else {
             eprintln!("skipped on PostgreSQL: TEST_DATABASE_URL is not set");
