@@ -129,10 +129,12 @@ impl Switches {
         if switch.report != Report::Clean {
             return;
         }
-        if switch.value != value.as_str() && switch.wanted.is_none() && switch.applying.is_none() {
-            if let Ok(value) = String::try_from(value.as_str()) {
-                switch.wanted = Some((value, 0));
-            }
+        let idle = switch.wanted.is_none() && switch.applying.is_none();
+        if idle
+            && switch.value != value.as_str()
+            && let Ok(value) = String::try_from(value.as_str())
+        {
+            switch.wanted = Some((value, 0));
         }
     }
 

@@ -104,7 +104,7 @@ fn apply(world: &mut World, op: &Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_sample_arrives_and_every_report_is_true(seed in any::<u64>(), ops in prop::collection::vec(op(), 0..120)) {

@@ -69,7 +69,7 @@ pub fn socket_config() -> WebSocketConfig {
 }
 
 /// Opens the device socket; the error is the HTTP status, when a server answered.
-pub async fn open_socket(target: Arc<Target>, token: String) -> Result<Socket, Option<u16>> {
+pub async fn open_socket(target: Arc<Target>, token: String) -> Result<Box<Socket>, Option<u16>> {
     let url = format!("ws://{}{}/ws/device", target.authority, target.base);
     let mut request = url.into_client_request().map_err(|_| None)?;
     let bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| None)?;
@@ -77,7 +77,7 @@ pub async fn open_socket(target: Arc<Target>, token: String) -> Result<Socket, O
     let stream = target.connect().await.map_err(|_| None)?;
     match tokio_tungstenite::client_async_with_config(request, stream, Some(socket_config())).await
     {
-        Ok((socket, _)) => Ok(socket),
+        Ok((socket, _)) => Ok(Box::new(socket)),
         Err(Error::Http(response)) => Err(Some(response.status().as_u16())),
         Err(_) => Err(None),
     }

@@ -1,12 +1,14 @@
-//! The machine: one [`Core`] takes inputs and hands out outputs. Read here first, then `link.rs` (the socket), `polling.rs`
+//! The machine: one [`Core`] takes inputs and hands out outputs. Read here first, then `io.rs` (what
+//! goes in and out), `link.rs` (the socket), `polling.rs`
 //! (the HTTP fallback), `frames.rs` (what is sent) and `timers.rs` (when).
 
 mod frames;
+mod io;
 mod link;
 mod polling;
 mod timers;
 
-use espalier_wire::json::{Json, Value, write_object};
+use espalier_wire::json::{Value, write_object};
 use heapless::{String, Vec};
 
 use crate::backoff::Backoff;
@@ -18,6 +20,7 @@ use crate::rng::Rng;
 use crate::state::{STATE_IMAGE, Switches};
 use crate::stats::Stats;
 use crate::storage::{self, Slot, Storage};
+pub use io::{Input, Led, Method, Output};
 use link::Link;
 
 /// Most telemetry and report frames that wait for an acknowledgement at once: enough to fill a link with 200 ms round
@@ -25,144 +28,6 @@ use link::Link;
 pub const WINDOW: usize = 4;
 /// Bytes that a frame needs besides the text of one sample.
 pub const FRAME_OVERHEAD: usize = 128;
-
-/// Something that happened. Time comes beside it.
-#[derive(Debug, Clone, Copy)]
-pub enum Input<'a> {
-    /// Nothing but the passing of time.
-    Tick,
-    /// The socket that was asked for is open; the token went with the handshake.
-    Opened,
-    /// The socket could not be opened; with the HTTP status when a server answered.
-    OpenFailed {
-        /// HTTP status of the handshake.
-        status: Option<u16>,
-    },
-    /// A text frame arrived.
-    Frame(&'a str),
-    /// The socket closed without being asked to.
-    Closed,
-    /// The answer to a request.
-    Answer {
-        /// HTTP status.
-        status: u16,
-        /// The body, cut to what the device can hold.
-        body: &'a str,
-        /// The server's time from its `Date` header, in milliseconds UTC.
-        date: Option<i64>,
-        /// Seconds from its `Retry-After` header.
-        retry_after_s: Option<u32>,
-    },
-    /// The request failed without an answer.
-    RequestFailed,
-    /// Values that were just measured.
-    Sample(&'a [(&'a str, Value<'a>)]),
-    /// The outcome of [`Output::Apply`].
-    Applied {
-        /// The switch.
-        key: &'a str,
-        /// Whether the value took effect.
-        ok: bool,
-    },
-    /// A switch was changed at the device.
-    LocalChange {
-        /// The switch.
-        key: &'a str,
-        /// Its new value.
-        value: Value<'a>,
-    },
-    /// The outcome of [`Output::Run`].
-    CommandDone {
-        /// The id of the command.
-        id: &'a str,
-        /// What it returned, or one sentence that says why it failed.
-        outcome: Result<Option<Value<'a>>, &'a str>,
-    },
-    /// Vital signs for the next heartbeat.
-    Vitals {
-        /// Free heap in bytes.
-        heap_free: Option<u32>,
-        /// Wi-Fi signal strength in dBm.
-        rssi: Option<i32>,
-    },
-}
-
-/// How a request is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// GET, without a body.
-    Get,
-    /// POST with a JSON body.
-    Post,
-}
-
-/// Something to do. Texts are valid until the next call.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Output<'a> {
-    /// Connect to `/ws/device` of the configured server with the token as Bearer; answer with `Opened` or `OpenFailed`.
-    OpenSocket,
-    /// Drop the socket, also one that is opening, and report nothing more about it.
-    CloseSocket,
-    /// Send a text frame.
-    Send {
-        /// The id that the server will acknowledge, when it will.
-        id: Option<u32>,
-        /// The frame.
-        frame: &'a str,
-    },
-    /// Send a request with the token as Bearer; answer with `Answer` or `RequestFailed`.
-    /// A request that is still on its way was given up: drop it and report nothing more about it.
-    Request {
-        /// The method.
-        method: Method,
-        /// The path with its query, below the configured server.
-        path: &'a str,
-        /// The body of a POST.
-        body: &'a str,
-    },
-    /// Read the sensors and answer with a sample.
-    Measure,
-    /// Set a switch and answer with `Applied`.
-    Apply {
-        /// The switch.
-        key: &'a str,
-        /// The value it should have.
-        value: Json<'a>,
-    },
-    /// Run a command and answer with `CommandDone`.
-    Run {
-        /// The id for the answer.
-        id: &'a str,
-        /// What to do.
-        name: &'a str,
-        /// An object of parameters.
-        params: Json<'a>,
-    },
-    /// The server has kept the frame with this id.
-    Acked {
-        /// The id of the frame.
-        id: u32,
-        /// Samples in it.
-        samples: u32,
-        /// Values in these samples.
-        points: u32,
-    },
-    /// Call [`Core::persist`] when it suits, soon.
-    Persist,
-}
-
-/// What the status LED should show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Led {
-    /// Asleep: dark.
-    Off,
-    /// Connecting: slow blinking.
-    Searching,
-    /// Refused by the server: fast blinking.
-    Refused,
-    /// Connected: steady.
-    Steady,
-}
 
 /// A frame that waits for its acknowledgement.
 #[derive(Debug, Clone, Copy)]

@@ -1,24 +1,28 @@
 //! One simulated board: the device core bound to a model, a socket, memory flash and mishaps. One task each.
+//!
+//! `link.rs` waits for the network, `hands.rs` reads the sensors, sets the switches and runs the commands.
 
-use std::future::Future;
-use std::pin::Pin;
+mod hands;
+mod link;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::{Config, ConfigError, Core, Input, Method, Output};
 use espalier_wire::json::{Json, Value};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::{Mishap, Plan};
 use crate::flash::MemoryFlash;
-use crate::net::{self, Answer, Socket, Target};
+use crate::net::{self, Answer, Target};
 use crate::options::{BoardSpec, SimOptions};
-use crate::physics::{self, Moment, Physics, Readings};
+use crate::physics::{self, Physics};
 use crate::summary::{Counters, Share};
+use link::{Event, Link, Requesting, next_event};
 
 /// Bytes of the offline queue: some minutes of samples, little enough for thousands of boards in one process.
 const QUEUE: usize = 8192;
@@ -26,28 +30,8 @@ const QUEUE: usize = 8192;
 const FRAME: usize = 2048;
 /// How long a frame may wait in the socket before the network counts as dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// Every so many samples the board adds its own vital signs.
-const VITALS_EVERY: u64 = 6;
 
 type BoardCore = Core<QUEUE, FRAME>;
-type Opening = Pin<Box<dyn Future<Output = Result<Socket, Option<u16>>> + Send>>;
-type Requesting = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
-
-/// The socket of a board.
-enum Link {
-    None,
-    Opening(Opening),
-    Open(Box<Socket>),
-}
-
-/// What the network brought.
-enum Event {
-    Opened(Result<Socket, Option<u16>>),
-    Text(String),
-    Closed,
-    Answered(Option<Answer>),
-}
-
 /// What the core asked for, copied out of its buffers.
 enum Wish {
     Open,
@@ -244,7 +228,7 @@ impl Board {
     async fn receive(&mut self, event: Event) {
         match event {
             Event::Opened(Ok(socket)) => {
-                self.link = Link::Open(Box::new(socket));
+                self.link = Link::Open(socket);
                 self.step(Input::Opened);
             }
             Event::Opened(Err(status)) => {
@@ -370,112 +354,6 @@ impl Board {
         if !matches!(sent, Ok(Ok(()))) {
             self.drop_network();
         }
-    }
-
-    fn measure(&mut self) {
-        let t = unix_seconds() + f64::from(self.utc_offset_s);
-        let dt = self
-            .measured_at
-            .replace(t)
-            .map_or(0.0, |last| (t - last).clamp(0.0, 3_600.0));
-        let mut readings = Readings::default();
-        self.model.measure(Moment { t, dt }, &mut readings);
-        if self.samples.is_multiple_of(VITALS_EVERY) {
-            self.add_vitals(&mut readings);
-        }
-        self.samples += 1;
-        let values: Vec<_> = readings
-            .0
-            .into_iter()
-            .map(|(key, reading)| (key, reading.to_value()))
-            .collect();
-        self.step(Input::Sample(&values));
-        while let Some((key, value)) = self.model.changed() {
-            if let Ok(json) = Json::parse(&value) {
-                self.step(Input::LocalChange {
-                    key,
-                    value: Value::Json(json),
-                });
-            }
-        }
-    }
-
-    fn add_vitals(&mut self, readings: &mut Readings) {
-        let rssi = physics::rssi(self.spec.seed, self.samples);
-        readings.whole("rssi", i64::from(rssi));
-        readings.whole(
-            "uptime",
-            i64::try_from(self.core.uptime_ms() / 1000).unwrap_or(0),
-        );
-        self.step(Input::Vitals {
-            heap_free: Some(118_000 + (self.spec.seed % 9_000) as u32),
-            rssi: Some(rssi),
-        });
-    }
-
-    fn apply(&mut self, key: &str, value: &str) {
-        let ok = Json::parse(value).is_ok_and(|json| self.model.apply(key, json));
-        self.step(Input::Applied { key, ok });
-        if ok {
-            // What the switch changes is seen at once, not at the next interval.
-            self.measure();
-        }
-    }
-
-    fn command(&mut self, id: &str, name: &str) {
-        let outcome = match name {
-            "identify" | "ping" => Ok(None),
-            "measure" => {
-                self.measure();
-                Ok(None)
-            }
-            "restart" => {
-                self.restart_wanted = true;
-                Ok(None)
-            }
-            _ => Err(
-                "this board does not know the command; it knows identify, measure, ping and restart",
-            ),
-        };
-        self.step(Input::CommandDone { id, outcome });
-    }
-}
-
-/// The time of the world outside, which decides over sun and people; not the board's clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the simulated world has the day and night of the real one"
-)]
-fn unix_seconds() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs_f64()
-}
-
-/// Waits for whatever the network brings first.
-async fn next_event(link: &mut Link, request: &mut Option<Requesting>) -> Event {
-    let answer = async {
-        match request {
-            Some(request) => request.await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        event = next_on_link(link) => event,
-        answer = answer => Event::Answered(answer),
-    }
-}
-
-async fn next_on_link(link: &mut Link) -> Event {
-    match link {
-        Link::None => std::future::pending().await,
-        Link::Opening(opening) => Event::Opened(opening.await),
-        Link::Open(socket) => loop {
-            match socket.next().await {
-                Some(Ok(Message::Text(text))) => return Event::Text(text.as_str().to_owned()),
-                Some(Ok(message)) if !net::is_close(&message) => {}
-                _ => return Event::Closed,
-            }
-        },
     }
 }
 
