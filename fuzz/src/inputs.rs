@@ -56,43 +56,72 @@ const AWKWARD: &[&[u8]] = &[
     b"",
 ];
 
-/// Makes one input for a target.
-pub fn make(target: &Target, random: &mut Random) -> Vec<u8> {
-    let mut input = match random.below(16) {
-        // The seeds themselves must be accepted, and pure noise refused.
-        0 => random.choose(target.seeds).to_vec(),
-        1 => (0..random.below(64)).map(|_| random.word() as u8).collect(),
-        _ => {
-            let mut input = random.choose(target.seeds).to_vec();
-            for _ in 0..1 + random.below(4) {
-                mutate(&mut input, target, random);
-            }
-            input
-        }
-    };
-    input.truncate(MAX_BYTES);
-    input
+/// The inputs of one target, by number.
+#[derive(Debug)]
+pub struct Inputs {
+    seeds: Vec<Vec<u8>>,
+    words: &'static [&'static [u8]],
 }
 
-fn mutate(input: &mut Vec<u8>, target: &Target, random: &mut Random) {
-    let at = random.below(input.len() + 1);
-    let end = (at + random.below(24)).min(input.len());
-    match random.below(8) {
-        0 if at < input.len() => input[at] ^= 1 << random.below(8),
-        1 if at < input.len() => input[at] = random.word() as u8,
-        2 => drop(input.drain(at..end)),
-        3 => {
-            let piece = input[at..end].repeat(1 + random.below(64));
-            input.splice(at..at, piece);
+impl Inputs {
+    /// Takes over the seeds and words of a target.
+    pub fn of(target: &Target) -> Self {
+        Self {
+            seeds: (target.seeds)(),
+            words: target.words,
         }
-        4 => input.truncate(at),
-        5 => drop(input.splice(at..end, random.choose(AWKWARD).iter().copied())),
-        6 => {
-            let other = random.choose(target.seeds);
-            let from = random.below(other.len() + 1);
-            input.truncate(at);
-            input.extend_from_slice(&other[from..]);
+    }
+
+    /// Returns the valid inputs that all others are made from.
+    pub fn seeds(&self) -> &[Vec<u8>] {
+        &self.seeds
+    }
+
+    /// Makes the input with this number; always the same.
+    pub fn make(&self, number: u64) -> Vec<u8> {
+        let random = &mut Random::new(number);
+        let mut input = match random.below(16) {
+            // The seeds themselves must be accepted, and pure noise refused.
+            0 => self.seed(random).to_vec(),
+            1 => (0..random.below(64)).map(|_| random.word() as u8).collect(),
+            _ => {
+                let mut input = self.seed(random).to_vec();
+                for _ in 0..1 + random.below(4) {
+                    self.mutate(&mut input, random);
+                }
+                input
+            }
+        };
+        input.truncate(MAX_BYTES);
+        input
+    }
+
+    fn seed(&self, random: &mut Random) -> &[u8] {
+        self.seeds
+            .get(random.below(self.seeds.len()))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    fn mutate(&self, input: &mut Vec<u8>, random: &mut Random) {
+        let at = random.below(input.len() + 1);
+        let end = (at + random.below(24)).min(input.len());
+        match random.below(8) {
+            0 if at < input.len() => input[at] ^= 1 << random.below(8),
+            1 if at < input.len() => input[at] = random.word() as u8,
+            2 => drop(input.drain(at..end)),
+            3 => {
+                let piece = input[at..end].repeat(1 + random.below(64));
+                input.splice(at..at, piece);
+            }
+            4 => input.truncate(at),
+            5 => drop(input.splice(at..end, random.choose(AWKWARD).iter().copied())),
+            6 => {
+                let other = self.seed(random).to_vec();
+                let from = random.below(other.len() + 1);
+                input.truncate(at);
+                input.extend_from_slice(&other[from..]);
+            }
+            _ => drop(input.splice(at..at, random.choose(self.words).iter().copied())),
         }
-        _ => drop(input.splice(at..at, random.choose(target.words).iter().copied())),
     }
 }

@@ -7,7 +7,9 @@
 //! A target that only waits for panics finds little. Each one here also writes back what it has read and reads that again, or asks
 //! a second reader.
 
+mod device;
 pub mod inputs;
+mod tsdb;
 mod wire;
 
 /// What became of an input.
@@ -24,8 +26,8 @@ pub struct Target {
     pub name: &'static str,
     /// Feeds the reader; panics when something that must hold does not.
     pub run: fn(&[u8]) -> Verdict,
-    /// Valid inputs to start from.
-    pub seeds: &'static [&'static [u8]],
+    /// Makes valid inputs to start from.
+    pub seeds: fn() -> Vec<Vec<u8>>,
     /// Pieces that mutations insert.
     pub words: &'static [&'static [u8]],
 }
@@ -37,6 +39,11 @@ pub const TARGETS: &[Target] = &[
     wire::DEVICE_DOWN,
     wire::DEVICE_HTTP,
     wire::APP_MESSAGE,
+    device::CORE,
+    device::QUEUE,
+    device::SERVER_URL,
+    tsdb::CHUNK,
+    tsdb::RECORD,
 ];
 
 /// Returns the target of that name.
@@ -48,4 +55,9 @@ pub fn target(name: &str) -> &'static Target {
         .iter()
         .find(|target| target.name == name)
         .unwrap_or_else(|| panic!("no fuzz target `{name}`"))
+}
+
+/// Makes seeds from texts.
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }

@@ -5,10 +5,10 @@ use espalier_wire::device::{Down, Up};
 use espalier_wire::http::{Latest, PendingCommands, ResultPost, TelemetryPost};
 use espalier_wire::json::{Json, JsonFault};
 
-use crate::{Target, Verdict};
+use crate::{Target, Verdict, texts};
 
 /// Pieces of JSON and of the messages.
-const WORDS: &[&[u8]] = &[
+pub const WORDS: &[&[u8]] = &[
     b"{}",
     b"[]",
     b"null",
@@ -37,66 +37,76 @@ const WORDS: &[&[u8]] = &[
 pub const JSON: Target = Target {
     name: "wire_json",
     run: json,
-    seeds: &[
-        br#"{"a":[1,-2.5e3,true,null,"x\n\u00e9\ud83c\udf31"],"b":{"c":{}},"":0}"#,
-        br#"[[[[[1]]]],"",[],{},1e-7,0.0]"#,
-        br#""text""#,
-    ],
+    seeds: || {
+        texts(&[
+            r#"{"a":[1,-2.5e3,true,null,"x\n\u00e9\ud83c\udf31"],"b":{"c":{}},"":0}"#,
+            r#"[[[[[1]]]],"",[],{},1e-7,0.0]"#,
+            r#""text""#,
+        ])
+    },
     words: WORDS,
 };
 
 pub const DEVICE_UP: Target = Target {
     name: "wire_device_up",
     run: device_up,
-    seeds: &[
-        br#"{"type":"hello","token":"secret","proto":1,"firmware":{"version":"1.2.0","sha256":"00"},"chip":"esp32c3","board":"weather","expected_interval_s":10}"#,
-        br#"{"type":"telemetry","id":7,"data":{"temperature":21.5,"relay1":true,"name":"a","pos":{"x":1}}}"#,
-        br#"{"type":"telemetry","id":8,"ts":1700000000000,"data":{"t":-40}}"#,
-        br#"{"type":"telemetry","id":9,"samples":[{"ts":1700000000000,"data":{"t":1}},{"ts":1700000001000,"data":{"t":2}}]}"#,
-        br#"{"type":"reported","id":3,"state":{"relay1":{"value":true,"version":4}}}"#,
-        br#"{"type":"heartbeat","id":1,"uptime_s":3600,"heap_free":120000,"rssi":-61,"boot_reason":"power_on"}"#,
-        br#"{"type":"command_result","id":"c1","ok":false,"result":{"a":1},"error":"no \"such\" pin"}"#,
-        br#"{"type":"ping"}"#,
-    ],
+    seeds: || {
+        texts(&[
+            r#"{"type":"hello","token":"secret","proto":1,"firmware":{"version":"1.2.0","sha256":"00"},"chip":"esp32c3","board":"weather","expected_interval_s":10}"#,
+            r#"{"type":"telemetry","id":7,"data":{"temperature":21.5,"relay1":true,"name":"a","pos":{"x":1}}}"#,
+            r#"{"type":"telemetry","id":8,"ts":1700000000000,"data":{"t":-40}}"#,
+            r#"{"type":"telemetry","id":9,"samples":[{"ts":1700000000000,"data":{"t":1}},{"ts":1700000001000,"data":{"t":2}}]}"#,
+            r#"{"type":"reported","id":3,"state":{"relay1":{"value":true,"version":4}}}"#,
+            r#"{"type":"heartbeat","id":1,"uptime_s":3600,"heap_free":120000,"rssi":-61,"boot_reason":"power_on"}"#,
+            r#"{"type":"command_result","id":"c1","ok":false,"result":{"a":1},"error":"no \"such\" pin"}"#,
+            r#"{"type":"ping"}"#,
+        ])
+    },
     words: WORDS,
 };
 
 pub const DEVICE_DOWN: Target = Target {
     name: "wire_device_down",
     run: device_down,
-    seeds: &[
-        br#"{"type":"welcome","device_id":"65f0c0ffee65f0c0ffee65f0","time":1700000000000,"heartbeat_s":30}"#,
-        br#"{"type":"ack","id":7}"#,
-        br#"{"type":"error","id":7,"code":"too_large","detail":"a \u00e9","retry_after_ms":500}"#,
-        br#"{"type":"desired","state":{"relay1":{"value":true,"version":4}}}"#,
-        br#"{"type":"command","id":"c1","name":"identify","params":{"seconds":3},"expires_at":1700000000000}"#,
-        br#"{"type":"pong"}"#,
-    ],
+    seeds: || {
+        texts(&[
+            r#"{"type":"welcome","device_id":"65f0c0ffee65f0c0ffee65f0","time":1700000000000,"heartbeat_s":30}"#,
+            r#"{"type":"ack","id":7}"#,
+            r#"{"type":"error","id":7,"code":"too_large","detail":"a \u00e9","retry_after_ms":500}"#,
+            r#"{"type":"desired","state":{"relay1":{"value":true,"version":4}}}"#,
+            r#"{"type":"command","id":"c1","name":"identify","params":{"seconds":3},"expires_at":1700000000000}"#,
+            r#"{"type":"pong"}"#,
+        ])
+    },
     words: WORDS,
 };
 
 pub const DEVICE_HTTP: Target = Target {
     name: "wire_device_http",
     run: device_http,
-    seeds: &[
-        br#"{"device_token":"secret","data":{"t":21.5},"reported":{"relay1":{"value":true,"version":4}}}"#,
-        br#"{"samples":[{"ts":1700000000000,"data":{"t":1}}]}"#,
-        br#"{"data":{"relay1":true},"desired":{"relay1":{"value":false,"version":5}},"time":1700000000000}"#,
-        br#"{"commands":[{"id":"c1","name":"identify","params":{},"expires_at":1700000000000}]}"#,
-        br#"{"ok":true,"result":[1,2]}"#,
-    ],
+    seeds: || {
+        texts(&[
+            r#"{"device_token":"secret","data":{"t":21.5},"reported":{"relay1":{"value":true,"version":4}}}"#,
+            r#"{"samples":[{"ts":1700000000000,"data":{"t":1}}]}"#,
+            r#"{"data":{"relay1":true},"desired":{"relay1":{"value":false,"version":5}},"time":1700000000000}"#,
+            r#"{"commands":[{"id":"c1","name":"identify","params":{},"expires_at":1700000000000}]}"#,
+            r#"{"ok":true,"result":[1,2]}"#,
+        ])
+    },
     words: WORDS,
 };
 
 pub const APP_MESSAGE: Target = Target {
     name: "wire_app_message",
     run: app_message,
-    seeds: &[
-        br#"{"type":"connected","message":"hello","timestamp":"2026-01-01T00:00:00Z"}"#,
-        br#"{"type":"telemetry_update","device_id":"a","timestamp":"2026-01-01T00:00:00Z","data":{"t":1}}"#,
-        br#"{"type":"subscribed","channels":["devices"]}"#,
-        br#"{"type":"error","message":"no","code":"x"}"#,
-    ],
+    seeds: || {
+        texts(&[
+            r#"{"type":"connected","message":"hello","timestamp":"2026-01-01T00:00:00Z"}"#,
+            r#"{"type":"telemetry_update","device_id":"a","timestamp":"2026-01-01T00:00:00Z","data":{"t":1}}"#,
+            r#"{"type":"subscribed","channels":["devices"]}"#,
+            r#"{"type":"error","message":"no","code":"x"}"#,
+        ])
+    },
     words: WORDS,
 };
 

@@ -6,6 +6,8 @@
 mod codec;
 mod embedded;
 mod error;
+#[doc(hidden)]
+pub mod formats;
 mod options;
 mod postgres;
 mod query;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 
-use espalier_fuzz::inputs::{Random, make};
+use espalier_fuzz::inputs::Inputs;
 use espalier_fuzz::{TARGETS, Target, Verdict, target};
 
 /// Inputs for each target; about a second for the slowest.
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 
 /// Runs one target on its inputs and returns whether all is well.
 fn smoke(target: &Target) -> bool {
-    for seed in target.seeds {
+    let inputs = Inputs::of(target);
+    for seed in inputs.seeds() {
         if (target.run)(seed) != Verdict::Accepted {
             println!("{}: refuses its seed {}", target.name, seed.escape_ascii());
             return false;
@@ -39,7 +40,7 @@ fn smoke(target: &Target) -> bool {
     }
     let mut accepted = 0;
     for number in 0..INPUTS {
-        let input = make(target, &mut Random::new(number));
+        let input = inputs.make(number);
         match catch_unwind(AssertUnwindSafe(|| (target.run)(&input))) {
             Ok(verdict) => accepted += u64::from(verdict == Verdict::Accepted),
             Err(_) => {

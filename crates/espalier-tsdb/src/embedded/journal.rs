@@ -22,24 +22,24 @@ const DROP: u8 = 3;
 
 /// Builds one record.
 #[derive(Debug)]
-pub(super) struct RecordWriter {
+pub(crate) struct RecordWriter {
     bytes: Vec<u8>,
     last_ts: i64,
 }
 
 impl RecordWriter {
-    pub(super) fn with_capacity(points: usize) -> Self {
+    pub(crate) fn with_capacity(points: usize) -> Self {
         let mut bytes = Vec::with_capacity(16 + points * 16);
         bytes.push(VERSION);
         Self { bytes, last_ts: 0 }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.len() == 1
     }
 
     /// Adds points of one series.
-    pub(super) fn points<'a>(
+    pub(crate) fn points<'a>(
         &mut self,
         series: i64,
         points: impl ExactSizeIterator<Item = (i64, &'a Value)>,
@@ -55,7 +55,7 @@ impl RecordWriter {
     }
 
     /// Adds the removal of a range.
-    pub(super) fn delete(&mut self, series: i64, from: i64, to: i64) {
+    pub(crate) fn delete(&mut self, series: i64, from: i64, to: i64) {
         self.bytes.push(DELETE);
         put_varint(&mut self.bytes, series as u64);
         put_varint(&mut self.bytes, zigzag(from));
@@ -63,12 +63,12 @@ impl RecordWriter {
     }
 
     /// Adds the removal of a series.
-    pub(super) fn drop_series(&mut self, series: i64) {
+    pub(crate) fn drop_series(&mut self, series: i64) {
         self.bytes.push(DROP);
         put_varint(&mut self.bytes, series as u64);
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         let crc = crc32fast::hash(&self.bytes);
         self.bytes.extend_from_slice(&crc.to_le_bytes());
         self.bytes
@@ -94,14 +94,14 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
 
 /// One entry of a record.
 #[derive(Debug, PartialEq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     Points { series: i64, samples: Vec<Sample> },
     Delete { series: i64, from: i64, to: i64 },
     Drop { series: i64 },
 }
 
 /// Reads a record and hands its entries over in order.
-pub(super) fn replay(record: &[u8], mut each: impl FnMut(Entry)) -> Result<(), Damaged> {
+pub(crate) fn replay(record: &[u8], mut each: impl FnMut(Entry)) -> Result<(), Damaged> {
     let (body, crc) = record
         .split_last_chunk::<4>()
         .ok_or(Damaged("record too short"))?;

@@ -11,7 +11,7 @@
 pub(crate) mod backup;
 mod chunks;
 mod deleting;
-mod journal;
+pub(crate) mod journal;
 mod open;
 mod reader;
 mod schema;
