@@ -180,6 +180,11 @@ impl ApiError {
         self.retry_after
     }
 
+    /// What went wrong inside, for the log only.
+    pub fn cause(&self) -> Option<String> {
+        self.source.as_ref().map(|source| format!("{source:#}"))
+    }
+
     /// The same failure with another status, for paths whose clients expect it (merge.md C21).
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {

@@ -1,5 +1,6 @@
 //! A server on a loopback port, and WebSocket clients for it.
 
+use axum::serve::ListenerExt;
 use espalier_server::AppState;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -24,6 +25,10 @@ impl Server {
     pub(crate) async fn start(app: AppState) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
+        // As the program does: a small frame must not wait for the acknowledgement of the one before it.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let service =
             espalier_server::router(app).into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move {
@@ -46,10 +51,27 @@ impl Server {
         path: &str,
         bearer: Option<&str>,
     ) -> Result<Socket, Box<tokio_tungstenite::tungstenite::Error>> {
+        let value = bearer.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = value
+            .iter()
+            .map(|v| ("authorization", v.as_str()))
+            .collect();
+        self.socket_with(path, &headers).await
+    }
+
+    /// Opens a WebSocket with these headers.
+    ///
+    /// # Errors
+    /// Returns the handshake's failure.
+    pub async fn socket_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Socket, Box<tokio_tungstenite::tungstenite::Error>> {
         let mut request = format!("ws://{}{path}", self.address).into_client_request()?;
-        if let Some(token) = bearer {
-            let value = format!("Bearer {token}").parse().expect("a header value");
-            request.headers_mut().insert("authorization", value);
+        for (name, value) in headers {
+            let value = value.parse().expect("a header value");
+            request.headers_mut().insert(*name, value);
         }
         let (stream, _) = tokio_tungstenite::connect_async(request).await?;
         Ok(Socket { stream })
@@ -74,6 +96,26 @@ impl Socket {
             .send(Message::text(frame.to_string()))
             .await
             .expect("the frame is sent");
+    }
+
+    /// Sends one text frame as it is, also one that is not JSON.
+    pub async fn send_text(&mut self, text: &str) {
+        self.stream
+            .send(Message::text(text))
+            .await
+            .expect("the frame is sent");
+    }
+
+    /// Reads frames until the server closes, and returns the code.
+    ///
+    /// # Panics
+    /// Panics when the connection ends without a code.
+    pub async fn close_code(&mut self) -> u16 {
+        loop {
+            if let Err(code) = self.next_or_close().await {
+                return code.expect("a close code");
+            }
+        }
     }
 
     /// The next JSON frame.

@@ -179,6 +179,8 @@ pub enum CommandProgress {
     Failed,
     /// Nobody answered in time.
     Expired,
+    /// A person took it back.
+    Cancelled,
 }
 
 /// Something the person should know.

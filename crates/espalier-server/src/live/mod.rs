@@ -1,4 +1,17 @@
 //! What is pushed: the app socket, server-sent events, the device socket, notifications.
+//!
+//! `hub` knows who watches and hands each event over once, `queue` bounds what a slow reader may hold up,
+//! `signal` ends connections, `frame` writes events as JSON. It decides nothing about devices or accounts:
+//! who may see a device is asked of the device at the moment of each event.
+
+mod app_socket;
+mod device_socket;
+mod frame;
+mod http;
+mod hub;
+mod origin;
+mod queue;
+mod signal;
 
 use crate::control::{Desired, PendingCommand};
 use crate::devices::Device;
@@ -8,25 +21,84 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-/// What this feature keeps in memory.
+/// The largest frame that a client may send, bytes.
+const MAX_FRAME: usize = espalier_wire::limits::MAX_FRAME_BYTES;
+
+/// How long an app may say nothing before its socket is closed, milliseconds; existing clients know it.
+const SILENCE_MS: i64 = 45_000;
+
+/// How often connections are looked after.
+const TICK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Who watches, and which devices are connected.
 #[derive(Default)]
-pub struct State {}
+pub struct State {
+    hub: hub::Hub,
+    links: device_socket::Links,
+}
 
 impl State {
     /// An empty state.
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// How many apps watch: sockets and event streams.
+    pub fn watchers(&self) -> usize {
+        self.hub.len()
+    }
+
+    /// How many devices are connected by socket.
+    pub fn connected_devices(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Tells whether a device is connected by socket.
+    pub fn is_connected(&self, device: DeviceId) -> bool {
+        self.links.get(device).is_some()
+    }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
+        .routes(routes!(http::app))
+        .routes(routes!(http::device))
 }
 
 /// Starts the background work of this feature.
-pub(crate) fn start(_app: &AppState) {}
+pub(crate) fn start(app: &AppState) {
+    let app = app.clone();
+    app.tasks.clone().spawn(async move {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => tick(&app),
+                () = app.shutdown.cancelled() => break,
+            }
+        }
+        for watcher in app.live.hub.all() {
+            watcher.signal.finish(signal::End::Stopping);
+        }
+        for link in app.live.links.all() {
+            link.signal.finish(signal::End::Stopping);
+        }
+    });
+}
+
+/// Looks after every connection once: ends those that are dead or no longer permitted.
+pub fn tick(app: &AppState) {
+    app_socket::sweep(app);
+    device_socket::sweep(app);
+}
+
+/// Ends a device's connection when its token was renewed or the device is gone; call it after either.
+pub fn recheck_device(app: &AppState, device: DeviceId) {
+    device_socket::recheck(app, device);
+}
 
 /// Something that people or boards who watch should know at once. Events about a device reach its owner and
 /// those it is shared with, and nobody else.
@@ -74,20 +146,21 @@ pub enum Event {
 }
 
 /// Tells everybody who watches. It never waits and never fails: who reads too slowly loses telemetry first.
-pub fn publish(_app: &AppState, _event: Event) {}
+pub fn publish(app: &AppState, event: Event) {
+    hub::publish(app, &event);
+    if let Event::DeviceRemoved { device } = &event {
+        device_socket::recheck(app, device.id);
+    }
+}
 
 /// Pushes desired values to the device's socket, when it has one. Returns whether it was handed over.
-pub fn push_desired(
-    _app: &AppState,
-    _device: DeviceId,
-    _desired: &BTreeMap<String, Desired>,
-) -> bool {
-    false
+pub fn push_desired(app: &AppState, device: DeviceId, desired: &BTreeMap<String, Desired>) -> bool {
+    device_socket::push_desired(app, device, desired)
 }
 
 /// Pushes a command to the device's socket, when it has one. Returns whether it was handed over.
-pub fn push_command(_app: &AppState, _device: DeviceId, _command: &PendingCommand) -> bool {
-    false
+pub fn push_command(app: &AppState, device: DeviceId, command: &PendingCommand) -> bool {
+    device_socket::push_command(app, device, command)
 }
 
 /// What a notification says.

@@ -4,5 +4,7 @@
 
 mod basics;
 mod devices;
+mod live_devices;
+mod live_sockets;
 mod telemetry;
 mod identity;

@@ -1,0 +1,243 @@
+//! Frames of a device turned into calls of the features, and what came of them into frames for the device.
+
+use super::work::Work;
+use crate::control::{self, Reported};
+use crate::devices::Device;
+use crate::live::signal::End;
+use crate::telemetry::{self, Sample};
+use crate::{ApiError, AppState, random};
+use axum::extract::ws::Utf8Bytes;
+use axum::http::StatusCode;
+use espalier_wire::codes;
+use espalier_wire::device::{
+    CommandResult, Down, Heartbeat, Hello, StateMap, Telemetry, Up, WireError,
+};
+use espalier_wire::json::{Json, Text};
+use espalier_wire::limits::{MAX_KEYS_PER_SAMPLE, check_key};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Milliseconds after which a device may try again when the failure names no time.
+const RETRY_MS: u32 = 1_000;
+
+/// What came of one frame at once.
+pub(super) enum Heard {
+    /// It is being handled; the answer comes from [`Work`].
+    Taken,
+    /// The answer.
+    Answer(Utf8Bytes),
+    /// It was wrong; the answer says how.
+    Wrong(Utf8Bytes),
+    /// The connection must end.
+    End(End),
+}
+
+/// Takes one frame of a device.
+pub(super) fn hear(app: &AppState, device: &Arc<Device>, text: &str, work: &mut Work) -> Heard {
+    let up = match Up::parse(text) {
+        Ok(up) => up,
+        Err(error) => return Heard::Wrong(refusal(text, &error)),
+    };
+    let taken = match up {
+        Up::Hello(hello) => return greet(device, &hello),
+        Up::Ping => return Heard::Answer(Down::Pong.to_json().into()),
+        Up::Telemetry { id, telemetry } => measure(app, device, id, telemetry, work),
+        Up::Reported { id, state } => report(app, device, id, state, work),
+        Up::Heartbeat(heartbeat) => {
+            beat(app, device, &heartbeat, work);
+            Ok(())
+        }
+        Up::CommandResult(result) => answer_command(app, device, &result, work),
+    };
+    match taken {
+        Ok(()) => Heard::Taken,
+        Err(wrong) => Heard::Wrong(wrong),
+    }
+}
+
+/// A greeting of a device that is signed in already: it may repeat its token, but not show another one.
+fn greet(device: &Device, hello: &Hello<'_>) -> Heard {
+    let other = hello
+        .token
+        .is_some_and(|token| random::digest(&token.expose().to_cow()) != device.token_digest);
+    if other {
+        return Heard::End(End::Unauthorized);
+    }
+    Heard::Taken
+}
+
+fn measure(
+    app: &AppState,
+    device: &Arc<Device>,
+    id: u32,
+    telemetry: Telemetry<'_>,
+    work: &mut Work,
+) -> Result<(), Utf8Bytes> {
+    let samples: Result<Vec<Sample>, serde_json::Error> = telemetry
+        .samples()
+        .map(|sample| {
+            Ok(Sample {
+                ts: sample.ts,
+                data: serde_json::from_str(sample.data.as_str())?,
+            })
+        })
+        .collect();
+    let samples = samples
+        .map_err(|error| error_frame(Some(id), codes::INVALID_DATA, &error.to_string(), None))?;
+    ingest(app, device, Some(id), samples, work);
+    Ok(())
+}
+
+fn ingest(
+    app: &AppState,
+    device: &Arc<Device>,
+    id: Option<u32>,
+    samples: Vec<Sample>,
+    work: &mut Work,
+) {
+    let (app, device) = (app.clone(), device.clone());
+    work.side_by_side(Box::pin(async move {
+        let stored = telemetry::ingest(&app, &device, samples).await;
+        settle(id, stored.map(|_| ()))
+    }));
+}
+
+/// Vital signs are series like any other.
+fn beat(app: &AppState, device: &Arc<Device>, heartbeat: &Heartbeat<'_>, work: &mut Work) {
+    let mut data = Map::new();
+    data.insert("uptime".to_owned(), json!(heartbeat.uptime_s));
+    if let Some(free) = heartbeat.heap_free {
+        data.insert("heap_free".to_owned(), json!(free));
+    }
+    if let Some(rssi) = heartbeat.rssi {
+        data.insert("rssi".to_owned(), json!(rssi));
+    }
+    ingest(
+        app,
+        device,
+        heartbeat.id,
+        vec![Sample { ts: None, data }],
+        work,
+    );
+}
+
+fn report(
+    app: &AppState,
+    device: &Arc<Device>,
+    id: u32,
+    state: StateMap<'_>,
+    work: &mut Work,
+) -> Result<(), Utf8Bytes> {
+    let reported =
+        reported(state).map_err(|why| error_frame(Some(id), codes::INVALID_DATA, &why, None))?;
+    let (app, device) = (app.clone(), device.clone());
+    work.in_order(Box::pin(async move {
+        settle(Some(id), control::report(&app, &device, &reported).await)
+    }));
+    Ok(())
+}
+
+fn reported(state: StateMap<'_>) -> Result<BTreeMap<String, Reported>, String> {
+    let mut reported = BTreeMap::new();
+    for entry in state.iter() {
+        let key = entry.key.to_cow();
+        check_key(&key).map_err(|error| error.to_string())?;
+        let value = parse(entry.value).map_err(|error| format!("{key}: {error}"))?;
+        let version = entry.version;
+        reported.insert(key.into_owned(), Reported { value, version });
+        if reported.len() > MAX_KEYS_PER_SAMPLE {
+            return Err(format!(
+                "a report may hold at most {MAX_KEYS_PER_SAMPLE} keys"
+            ));
+        }
+    }
+    Ok(reported)
+}
+
+fn answer_command(
+    app: &AppState,
+    device: &Arc<Device>,
+    result: &CommandResult<'_>,
+    work: &mut Work,
+) -> Result<(), Utf8Bytes> {
+    let id = result.id.to_owned_string();
+    let outcome = if result.ok {
+        let value = result.result.map_or(Ok(Value::Null), parse);
+        Ok(value.map_err(|e| error_frame(None, codes::INVALID_DATA, &e.to_string(), None))?)
+    } else {
+        let why = result.error.map(Text::to_owned_string);
+        Err(why.unwrap_or_else(|| "the device could not do it".to_owned()))
+    };
+    let (app, device) = (app.clone(), device.clone());
+    work.in_order(Box::pin(async move {
+        match control::command_result(&app, &device, &id, outcome).await {
+            Ok(()) => None,
+            Err(error)
+                if matches!(error.status(), StatusCode::NOT_FOUND | StatusCode::CONFLICT) =>
+            {
+                let detail = format!("{id}: {}", error.message());
+                Some(error_frame(None, codes::UNKNOWN_COMMAND, &detail, None))
+            }
+            Err(error) => Some(failure(None, &error)),
+        }
+    }));
+    Ok(())
+}
+
+fn parse(json: Json<'_>) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(json.as_str())
+}
+
+/// The answer to a message with an id: acknowledged only when it is durable.
+fn settle(id: Option<u32>, outcome: Result<(), ApiError>) -> Option<Utf8Bytes> {
+    match outcome {
+        Ok(()) => id.map(|id| Down::Ack { id }.to_json().into()),
+        Err(error) => Some(failure(id, &error)),
+    }
+}
+
+/// A failure of a feature as an error frame.
+pub(super) fn failure(id: Option<u32>, error: &ApiError) -> Utf8Bytes {
+    let code = match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => codes::TOO_LARGE,
+        StatusCode::TOO_MANY_REQUESTS => codes::RATE_LIMITED,
+        StatusCode::SERVICE_UNAVAILABLE => codes::UNAVAILABLE,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => codes::UNAUTHORIZED,
+        status if status.is_client_error() => codes::INVALID_DATA,
+        _ => codes::INTERNAL,
+    };
+    if code == codes::INTERNAL {
+        tracing::error!(error = error.cause(), "a message of a device failed");
+    }
+    let named = error
+        .retry_after()
+        .map(|seconds| seconds.saturating_mul(1_000));
+    let retry = codes::is_retryable(code).then_some(named.unwrap_or(RETRY_MS));
+    error_frame(id, code, error.message(), retry)
+}
+
+fn refusal(text: &str, error: &WireError) -> Utf8Bytes {
+    let code = match error {
+        WireError::UnknownType => codes::UNKNOWN_TYPE,
+        _ => codes::BAD_MESSAGE,
+    };
+    error_frame(Up::peek_id(text), code, &error.to_string(), None)
+}
+
+/// An error frame.
+pub(super) fn error_frame(
+    id: Option<u32>,
+    code: &str,
+    detail: &str,
+    retry_after_ms: Option<u32>,
+) -> Utf8Bytes {
+    Down::Error {
+        id,
+        code: Text::new(code),
+        detail: Text::new(detail),
+        retry_after_ms,
+    }
+    .to_json()
+    .into()
+}

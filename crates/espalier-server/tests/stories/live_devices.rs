@@ -1,0 +1,262 @@
+//! The device socket: who gets in, what is acknowledged, what is pushed, and when it ends.
+
+use espalier_server::control::{Desired, PendingCommand};
+use espalier_server::devices::Device;
+use espalier_server::{AppState, live};
+use espalier_testkit::{Server, Socket, story};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Opens a device socket and reads the welcome.
+async fn connect(server: &Server, token: &str) -> Socket {
+    let mut socket = server.socket("/ws/device", Some(token)).await.unwrap();
+    assert_eq!(socket.next().await["type"], "welcome");
+    socket
+}
+
+fn held(app: &AppState, oid: &str) -> Arc<Device> {
+    app.devices.resolve(oid).expect("the device is known")
+}
+
+/// Gives a device another token, as renewing it does.
+fn renew(app: &AppState, device: &Arc<Device>, digest: [u8; 32]) {
+    let mut renewed = Device::clone(device);
+    renewed.token_digest = digest;
+    app.devices.put(Arc::new(renewed));
+}
+
+story!(
+    a_device_signs_in_by_header_query_or_hello,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let mut by_header = server.socket("/ws/device", Some(&token)).await.unwrap();
+        let welcome = by_header.next().await;
+        assert_eq!(
+            welcome,
+            json!({"type": "welcome", "device_id": oid, "time": espalier_testkit::START_MS, "heartbeat_s": 30})
+        );
+        let path = format!("/ws/device?token={token}");
+        let mut by_query = server.socket(&path, None).await.unwrap();
+        assert_eq!(by_query.next().await["type"], "welcome");
+        let mut by_hello = server.socket("/ws/device", None).await.unwrap();
+        by_hello
+            .send(json!({"type": "hello", "token": token, "proto": 1, "chip": "esp32c3"}))
+            .await;
+        assert_eq!(by_hello.next().await["device_id"], oid);
+    }
+);
+
+story!(
+    a_wrong_token_gets_an_error_frame_and_4401,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        for token in ["0123456789abcdef0123456789abcdef", ada.token.as_str()] {
+            let mut socket = server.socket("/ws/device", Some(token)).await.unwrap();
+            assert_eq!(socket.next().await["code"], "unauthorized");
+            assert_eq!(socket.next_or_close().await, Err(Some(4401)));
+        }
+        let mut silent = server.socket("/ws/device", None).await.unwrap();
+        silent.send(json!({"type": "ping"})).await;
+        assert_eq!(silent.close_code().await, 4401);
+    }
+);
+
+story!(every_message_is_acknowledged_by_its_id, |app| async move {
+    let (server, ada) = (app.serve().await, app.person("ada").await);
+    let mut board = connect(&server, &ada.device("board").await.1).await;
+    let frames = [
+        json!({"type": "telemetry", "id": 1, "data": {"t": 21.5}}),
+        json!({"type": "telemetry", "id": 2, "samples": [{"ts": espalier_testkit::START_MS, "data": {"t": 1}}]}),
+        json!({"type": "reported", "id": 3, "state": {"v0": {"value": true, "version": 0}}}),
+        json!({"type": "heartbeat", "id": 4, "uptime_s": 7, "heap_free": 1000, "rssi": -60}),
+        json!({"type": "telemetry", "id": 1, "data": {"t": 21.5}}),
+    ];
+    for frame in frames {
+        let id = frame["id"].clone();
+        board.send(frame).await;
+        assert_eq!(board.next().await, json!({"type": "ack", "id": id}));
+    }
+    // A heartbeat without an id is stored, but not answered.
+    board
+        .send(json!({"type": "heartbeat", "uptime_s": 8}))
+        .await;
+    board.send(json!({"type": "ping"})).await;
+    assert_eq!(board.next().await, json!({"type": "pong"}));
+});
+
+story!(
+    many_messages_may_be_in_flight_and_all_are_answered,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let mut board = connect(&server, &ada.device("board").await.1).await;
+        for id in 0..500 {
+            let frame = json!({"type": "telemetry", "id": id, "data": {"n": id}});
+            board.send(frame).await;
+        }
+        let mut answered: Vec<u64> = Vec::new();
+        for _ in 0..500 {
+            let ack = board.next().await;
+            assert_eq!(ack["type"], "ack");
+            answered.push(ack["id"].as_u64().unwrap());
+        }
+        answered.sort_unstable();
+        assert_eq!(answered, (0..500).collect::<Vec<_>>());
+    }
+);
+
+story!(
+    one_bad_frame_is_refused_with_its_id_and_nothing_else_happens,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let mut board = connect(&server, &ada.device("board").await.1).await;
+        let cases: [(&str, Value, &str); 6] = [
+            ("{", Value::Null, "bad_message"),
+            (r#"{"type":"telemetry","id":5}"#, json!(5), "bad_message"),
+            (
+                r#"{"type":"telemetry","id":6,"data":[]}"#,
+                json!(6),
+                "bad_message",
+            ),
+            (r#"{"type":"dance","id":7}"#, json!(7), "unknown_type"),
+            (
+                r#"{"type":"reported","id":8,"state":{"ä":{"value":1,"version":1}}}"#,
+                json!(8),
+                "invalid_data",
+            ),
+            (
+                r#"{"type":"telemetry","id":9,"data":{"t":1e999}}"#,
+                json!(9),
+                "invalid_data",
+            ),
+        ];
+        for (text, id, code) in cases {
+            board.send_text(text).await;
+            let error = board.next().await;
+            assert_eq!(error["type"], "error", "{text}");
+            assert_eq!(error["code"], code, "{text}");
+            assert_eq!(error.get("id").cloned().unwrap_or_default(), id, "{text}");
+            assert!(!error["detail"].as_str().unwrap().is_empty());
+            assert!(
+                error.get("retry_after_ms").is_none(),
+                "again would not help"
+            );
+        }
+        board
+            .send(json!({"type": "telemetry", "id": 10, "data": {"t": 1}}))
+            .await;
+        assert_eq!(board.next().await, json!({"type": "ack", "id": 10}));
+    }
+);
+
+story!(
+    garbage_is_closed_with_1008_and_a_large_frame_with_1009,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (_, token) = ada.device("board").await;
+        let mut board = connect(&server, &token).await;
+        for _ in 0..40 {
+            board.send_text("x").await;
+        }
+        assert_eq!(board.close_code().await, 1008);
+        let mut board = connect(&server, &token).await;
+        let large = "x".repeat(65 * 1024);
+        board
+            .send(json!({"type": "telemetry", "id": 1, "data": {"text": large}}))
+            .await;
+        assert_eq!(board.close_code().await, 1009);
+    }
+);
+
+story!(
+    a_newer_connection_of_the_same_device_replaces_the_older,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let mut first = connect(&server, &token).await;
+        let mut second = connect(&server, &token).await;
+        assert_eq!(first.next().await["code"], "replaced");
+        assert_eq!(first.next_or_close().await, Err(Some(4409)));
+        assert_eq!(app.app.live.connected_devices(), 1);
+        let device = held(&app.app, &oid);
+        let desired = BTreeMap::from([(
+            "v0".to_owned(),
+            Desired {
+                value: json!(1),
+                version: 1,
+            },
+        )]);
+        assert!(live::push_desired(&app.app, device.id, &desired));
+        assert_eq!(second.next().await["type"], "desired");
+    }
+);
+
+story!(
+    desired_values_and_commands_are_pushed_at_once,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let device = held(&app.app, &oid);
+        let desired = BTreeMap::from([
+            (
+                "v0".to_owned(),
+                Desired {
+                    value: json!(true),
+                    version: 4,
+                },
+            ),
+            (
+                "text \"quoted\"".to_owned(),
+                Desired {
+                    value: json!({"a": ["ü", 1.5]}),
+                    version: 9,
+                },
+            ),
+        ]);
+        let command = PendingCommand {
+            id: "c1".to_owned(),
+            name: "identify".to_owned(),
+            params: json!({"seconds": 3}),
+            expires_at: espalier_testkit::START_MS + 1_000,
+        };
+        assert!(!live::push_desired(&app.app, device.id, &desired));
+        assert!(!live::push_command(&app.app, device.id, &command));
+        let mut board = connect(&server, &token).await;
+        assert!(live::push_desired(&app.app, device.id, &desired));
+        assert_eq!(
+            board.next().await,
+            json!({"type": "desired", "state": {
+                "text \"quoted\"": {"value": {"a": ["ü", 1.5]}, "version": 9},
+                "v0": {"value": true, "version": 4},
+            }})
+        );
+        assert!(live::push_command(&app.app, device.id, &command));
+        assert_eq!(
+            board.next().await,
+            json!({"type": "command", "id": "c1", "name": "identify", "params": {"seconds": 3},
+                   "expires_at": espalier_testkit::START_MS + 1_000})
+        );
+    }
+);
+
+story!(
+    a_renewed_token_or_a_deleted_device_closes_with_4401,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let device = held(&app.app, &oid);
+        let mut board = connect(&server, &token).await;
+        renew(&app.app, &device, [7; 32]);
+        live::recheck_device(&app.app, device.id);
+        assert_eq!(board.next().await["code"], "unauthorized");
+        assert_eq!(board.next_or_close().await, Err(Some(4401)));
+        let (oid, token) = ada.device("other").await;
+        let mut board = connect(&server, &token).await;
+        let device = held(&app.app, &oid);
+        renew(&app.app, &device, [8; 32]);
+        // Nobody told the socket: the next frame finds out.
+        board.send(json!({"type": "ping"})).await;
+        assert_eq!(board.close_code().await, 4401);
+    }
+);
