@@ -186,7 +186,7 @@ impl State {
     }
 
     /// Adds or replaces a device.
-    pub(super) fn put(&self, device: Arc<Device>) {
+    pub fn put(&self, device: Arc<Device>) {
         let mut index = self.index.write();
         index.remove(device.id);
         index.insert(device);
