@@ -151,9 +151,9 @@ pub struct SimArgs {
     /// `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub api_key_file: PathBuf,
-    /// Seconds between two reports of a board
-    #[arg(long, default_value_t = 5.0)]
-    pub interval: f64,
+    /// How much faster than usual every board measures
+    #[arg(long, default_value_t = 1.0)]
+    pub rate: f64,
     /// How often the network of a board is cut, per board and hour
     #[arg(long, default_value_t = 0.0)]
     pub cuts_per_hour: f64,

@@ -9,6 +9,7 @@ mod cli;
 mod demo;
 mod doctor;
 mod logging;
+mod provision;
 mod run_file;
 mod serve;
 mod settings;

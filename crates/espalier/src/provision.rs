@@ -1,0 +1,116 @@
+//! Boards for the simulator: made on any server through its public API, or taken up again with new tokens.
+
+use anyhow::{Context, bail};
+use espalier_sim::{BoardKind, BoardSpec, Outage};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Devices that are created with one request.
+const AT_ONCE: usize = 500;
+
+/// The server, as somebody who may create devices there.
+pub struct Server {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+/// A board that shall exist.
+pub struct Wanted {
+    /// What it is.
+    pub kind: BoardKind,
+    /// What people call it.
+    pub name: String,
+    /// When it drops off and returns.
+    pub outage: Option<Outage>,
+}
+
+impl Server {
+    /// Prepares to talk to the server at `url` with an access token or API key.
+    pub fn new(url: &str, token: &str) -> anyhow::Result<Self> {
+        let client = crate::backup::http_client()?;
+        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token: token.to_owned() })
+    }
+
+    /// Sends a request and waits as long as the server's rate limit wants.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        loop {
+            let url = format!("{}{path}", self.url);
+            let mut request = self.client.request(method.clone(), &url).bearer_auth(&self.token);
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let response = request.send().await.with_context(|| format!("cannot reach {}", self.url))?;
+            let status = response.status();
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+                tokio::time::sleep(Duration::from_secs(wait.unwrap_or(1))).await;
+                continue;
+            }
+            let text = response.text().await?;
+            let answer: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? };
+            if !status.is_success() {
+                let sentence = answer["message"].as_str().unwrap_or("no reason was given");
+                bail!("{} refused {method} {path}: {sentence}", self.url);
+            }
+            return Ok(answer);
+        }
+    }
+
+    /// Makes sure that the account has these boards with this tag, and returns them with fresh tokens.
+    pub async fn boards(&self, tag: &str, wanted: Vec<Wanted>) -> anyhow::Result<Vec<BoardSpec>> {
+        let found = self.ask(Method::GET, &format!("/devices?tag={tag}&limit=100000"), None).await?;
+        let mut existing: std::collections::HashMap<String, String> = found
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|d| Some((d["name"].as_str()?.to_owned(), d["id"].as_str()?.to_owned())))
+            .collect();
+        let (mut specs, mut missing) = (Vec::new(), Vec::new());
+        for (seed, board) in wanted.into_iter().enumerate() {
+            match existing.remove(&board.name) {
+                Some(id) => {
+                    let rotated = self.ask(Method::POST, &format!("/devices/{id}/token"), Some(&json!({}))).await?;
+                    specs.push(spec(board, seed, &json!({ "id": id, "device_token": rotated["device_token"] }))?);
+                }
+                None => missing.push((seed, board)),
+            }
+        }
+        while !missing.is_empty() {
+            let part: Vec<_> = missing.drain(..missing.len().min(AT_ONCE)).collect();
+            let devices: Vec<Value> = part
+                .iter()
+                .map(|(_, board)| json!({ "name": board.name, "kind": board.kind.as_str(), "tags": [tag] }))
+                .collect();
+            let made = self.ask(Method::POST, "/devices/batch", Some(&json!({ "devices": devices }))).await?;
+            let made = made.as_array().context("the server answered in an unknown form")?;
+            for ((seed, board), device) in part.into_iter().zip(made) {
+                specs.push(spec(board, seed, device)?);
+            }
+        }
+        Ok(specs)
+    }
+
+    /// Deletes boards.
+    pub async fn remove(&self, specs: &[BoardSpec]) -> anyhow::Result<()> {
+        for part in specs.chunks(AT_ONCE) {
+            let ids: Vec<&str> = part.iter().map(|spec| spec.device_id.as_str()).collect();
+            let body = json!({ "device_ids": ids, "action": "delete" });
+            self.ask(Method::POST, "/devices/bulk", Some(&body)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn spec(board: Wanted, seed: usize, device: &Value) -> anyhow::Result<BoardSpec> {
+    let text = |key: &str| device[key].as_str().map(str::to_owned).with_context(|| format!("the server gave no {key}"));
+    Ok(BoardSpec {
+        kind: board.kind,
+        name: board.name,
+        device_id: text("id")?,
+        token: text("device_token")?,
+        seed: seed as u64 + 1,
+        outage: board.outage,
+    })
+}
