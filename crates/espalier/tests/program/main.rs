@@ -1,0 +1,6 @@
+//! The program as a person runs it: real processes, real signals, real files.
+
+mod backup;
+mod commands;
+mod crash;
+mod process;
