@@ -4,6 +4,7 @@
 //! does not keep what boards measure ([`crate::telemetry`]) or should do ([`crate::control`]).
 
 mod alerts;
+mod batch;
 mod check;
 mod delete;
 mod events;
@@ -32,7 +33,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    http::routes()
+    http::routes().merge(batch::routes())
 }
 
 /// Starts the background work of this feature.
