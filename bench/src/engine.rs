@@ -1,7 +1,7 @@
 //! The telemetry engine alone: appends against a raw SQLite journal, a day's query, bytes per point.
 
 use crate::report::{Report, median};
-use espalier_sim::physics::{Moment, Reading, model};
+use espalier_sim::physics::{Moment, Reading, Readings, model};
 use espalier_sim::BoardKind;
 use espalier_tsdb::{Buckets, Mode, Options, Point, Query, Tsdb, Value};
 use rusqlite::{Connection, params};
@@ -161,7 +161,8 @@ pub async fn bytes_per_point(report: &mut Report) -> anyhow::Result<()> {
             // A board's own clock and scheduler move each report by some milliseconds.
             #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this century fit")]
             let ts = (now * 1000.0) as i64 + i64::try_from(points.len() * 7919 % 23).unwrap_or(0);
-            let readings = physics.step(Moment { t: now, dt: step });
+            let mut readings = Readings::default();
+            physics.measure(Moment { t: now, dt: step }, &mut readings);
             for (key, reading) in readings.0 {
                 points.push(Point { device: device(n), key: key.into(), ts, value: stored(reading) });
             }
@@ -186,7 +187,7 @@ pub async fn bytes_per_point(report: &mut Report) -> anyhow::Result<()> {
 fn stored(reading: Reading) -> Value {
     match reading {
         Reading::Number(x) => Value::Number(x),
-        Reading::Flag(on) => Value::Bool(on),
+        Reading::Whole(n) => Value::Number(f64::from(i32::try_from(n).unwrap_or(i32::MAX))),
         Reading::Text(text) => Value::Text(text.into()),
     }
 }
