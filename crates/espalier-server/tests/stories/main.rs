@@ -2,7 +2,9 @@
 //!
 //! One file per feature, one binary for all, so that the dependencies are linked once.
 
+mod authorisation;
 mod basics;
+mod contract;
 mod devices;
 mod live_devices;
 mod live_sockets;
