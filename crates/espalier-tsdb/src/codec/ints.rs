@@ -7,8 +7,8 @@
 //! exception= position:u8  high:varint                      (bits above `width` of the residual at that position)
 //! packed   = ceil(n × width / 8) bytes, first residual in the lowest bits
 //! ```
-//! Order 0 stores the values, order 1 their differences, order 2 the differences of the differences; the encoder takes
-//! the smallest. All arithmetic wraps, so every 64-bit integer is representable. A residual is its value minus the
+//! Order 0 stores the values, order 1 their differences, order 2 the differences of the differences; the encoder goes
+//! on while it gets smaller. All arithmetic wraps, so every 64-bit integer is representable. A residual is its value minus the
 //! smallest of the block, so steady sequences (a clock tick, a constant) take no bits at all; a few outliers (a gap in
 //! time) are patched instead of widening the whole block.
 
@@ -75,7 +75,7 @@ fn encode_block(values: &[i64], out: &mut Vec<u8>) {
     pack(values.iter().map(|v| residual(*v) & mask), width, out);
 }
 
-/// The width that makes the block smallest, from the histogram of bit lengths.
+/// The width that makes the block smallest. Only widths at which some residual just fits can be best, apart from 0.
 fn best_width(values: &[i64], reference: i64) -> u32 {
     let mut lengths = [0usize; 65];
     for value in values {
@@ -83,12 +83,16 @@ fn best_width(values: &[i64], reference: i64) -> u32 {
     }
     let widest = (0..=64).rev().find(|len| lengths[*len] > 0).unwrap_or(0);
     let mut best = (usize::MAX, widest);
-    for width in 0..=widest {
-        let patches: usize = (width + 1..=widest)
+    for width in (0..=widest)
+        .rev()
+        .filter(|width| *width == 0 || lengths[*width] > 0)
+    {
+        let wider = (width + 1..=widest).filter(|len| lengths[*len] > 0);
+        let patches: usize = wider
             .map(|len| lengths[len] * (1 + (len - width).div_ceil(7)))
             .sum();
         let size = (values.len() * width).div_ceil(8) + patches + usize::from(patches > 0);
-        if size <= best.0 {
+        if size < best.0 {
             best = (size, width);
         }
     }

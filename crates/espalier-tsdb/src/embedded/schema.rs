@@ -11,6 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -86,6 +87,7 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
         );
         conn.execute_batch(&create).map_err(fail)?;
     }
+    plan_once(&conn).map_err(fail)?;
     conn.set_prepared_statement_cache_capacity(32);
     Ok(conn)
 }
@@ -135,8 +137,15 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
         .map_err(fail)?;
     conn.busy_timeout(std::time::Duration::from_secs(5))
         .map_err(fail)?;
+    plan_once(&conn).map_err(fail)?;
     conn.set_prepared_statement_cache_capacity(16);
     Ok(conn)
+}
+
+/// Lets SQLite keep the plan of a prepared statement whatever is bound to it. It would otherwise parse and plan range
+/// lookups again for every new bound value, which costs several times the lookup itself.
+fn plan_once(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
 }
 
 /// The file that keeps a second process out.

@@ -88,6 +88,9 @@ fn plan(shared: &Shared, conn: &mut Option<rusqlite::Connection>, task: &Task) -
         conn,
         path: &shared.path,
     };
+    // One view of the file for all lookups: the writer commits meanwhile, but only to the journal, and a new view for
+    // every lookup would throw away the page cache each time. Ended when dropped.
+    let _view = conn.unchecked_transaction().map_err(store.fail())?;
     let mut plan = Plan::default();
     let mut record = RecordWriter::with_capacity(0);
     let mut points = 0;
