@@ -1,6 +1,6 @@
 //! Many new devices at once: a class, a production run, a simulated fleet.
 
-use super::http::NewDeviceBody;
+use super::http::items::NewDeviceBody;
 use super::logic::{self, Draft};
 use super::view::DeviceView;
 use crate::error::{ApiResult, Problem};

@@ -5,7 +5,7 @@
 
 use super::{Device, logic, store};
 use crate::live::{self, Event};
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, control, telemetry};
 use espalier_model::DeviceId;
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub async fn delete(app: &AppState, id: DeviceId) -> Result<bool, ApiError> {
 pub fn forget(app: &AppState, device: &Arc<Device>) {
     device.presence.bury();
     app.devices.remove(device.id);
+    control::forget(app, device.id);
+//    live::recheck_device(app, device.id);
     live::publish(
         app,
         Event::DeviceRemoved {
@@ -43,7 +45,7 @@ pub fn forget(app: &AppState, device: &Arc<Device>) {
 
 /// Removes a deleted device's telemetry. A failure is logged; the note in the database remains.
 async fn purge(app: &AppState, id: DeviceId) -> bool {
-    match app.tsdb.delete_device(id.0).await {
+    match telemetry::forget(app, id).await {
         Ok(_) => true,
         Err(error) => {
             tracing::warn!(%error, device = %id, "the telemetry of a deleted device could not be removed yet; it is tried again");

@@ -103,3 +103,22 @@ pub async fn flush(app: &AppState) -> Result<(), ApiError> {
     }
     Ok(())
 }
+
+/// Events of a device, newest first, older than `before` and of one kind when asked for.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn list(
+    app: &AppState,
+    device: &Device,
+    before: i64,
+    kind: Option<String>,
+    limit: i64,
+) -> Result<Vec<store::EventRead>, ApiError> {
+    // What waits belongs to the answer.
+    flush(app).await?;
+    let id = device.id;
+    let read =
+        move |c: &espalier_db::Conn<'_>| store::events(c, id, before, kind.as_deref(), limit);
+    Ok(app.db.read(read).await?)
+}

@@ -4,7 +4,8 @@ use super::Device;
 use super::view::DeviceView;
 use crate::{ApiError, AppState};
 use espalier_model::AccountId;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// The largest page.
@@ -97,4 +98,34 @@ pub fn devices(
         .take(filter.limit.unwrap_or(usize::MAX));
     let page = page.map(|device| DeviceView::of(device, account));
     Ok((found.len(), page.collect()))
+}
+
+/// A group of devices.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Group")]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// How many devices are in it.
+    pub device_count: usize,
+    /// How many of them are online.
+    pub online_count: usize,
+}
+
+/// The groups of what an account may see, by name.
+pub fn groups(app: &AppState, account: AccountId) -> Vec<Group> {
+    let mut groups: BTreeMap<Box<str>, (usize, usize)> = BTreeMap::new();
+    for device in app.devices.visible_to(account) {
+        for name in &device.groups {
+            let (all, online) = groups.entry(name.clone()).or_default();
+            *all += 1;
+            *online += usize::from(device.is_online());
+        }
+    }
+    let group = |(name, (device_count, online_count)): (Box<str>, _)| Group {
+        name: name.into(),
+        device_count,
+        online_count,
+    };
+    groups.into_iter().map(group).collect()
 }

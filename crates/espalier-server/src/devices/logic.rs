@@ -1,14 +1,14 @@
 //! Creating, changing and deleting devices: the database first, then the memory, then everybody who watches.
 
 use super::check;
-use super::http::NewDeviceBody;
-use super::{Device, password, presence::Presence, store};
+use super::http::items::{DevicePatch, NewDeviceBody};
+use super::{Device, password, presence, presence::Presence, store};
 use crate::identity::Caller;
 use crate::live::{self, Event};
 use crate::{ApiError, AppState, identity, random};
-use espalier_db::Error as DbError;
+use espalier_db::{Conn, Error as DbError};
 use espalier_model::{AccountId, DeviceId, Role};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -186,23 +186,18 @@ async fn insert(
     });
     let event = app.devices.journal.row(&device, now, "created", &json!({}));
     let (row, product) = (device.clone(), draft.product);
-    let write = move |c: &espalier_db::Conn<'_>| {
-        if let Some(taken) = store::taken_alias(c, &row)? {
-            return Ok(Err(taken));
+    let write = move |c: &Conn<'_>| {
+        if let Some(alias) = store::taken_alias(c, &row)? {
+            return Err(taken(&alias));
         }
-        store::insert(c, &row)?;
+        store::insert(c, &row).map_err(stored)?;
         if let Some((product_id, hash)) = &product {
-            store::insert_product(c, row.id, product_id, hash)?;
+            store::insert_product(c, row.id, product_id, hash).map_err(stored)?;
         }
-        store::insert_event(c, &event)?;
-        Ok(Ok(()))
+        store::insert_event(c, &event).map_err(stored)
     };
     let guard = app.devices.lock(device.id).await;
-    app.db
-        .write(write)
-        .await
-        .map_err(stored)?
-        .map_err(|alias| taken(&alias))?;
+    app.db.write(write).await?;
     app.devices.put(device.clone());
     drop(guard);
     live::publish(
@@ -237,44 +232,154 @@ pub fn stored(error: DbError) -> ApiError {
 
 /// What a change of a device is called in its events.
 pub struct Note {
-    pub kind: &'static str,
-    pub detail: Value,
+    kind: &'static str,
+    detail: Value,
 }
 
-/// Changes a device under its lock: `change` gets the newest snapshot and returns the next one with a note for
-/// its events, or `None` when nothing is to be done. Aliases are stored too when they differ.
-pub async fn change<F>(app: &AppState, id: DeviceId, change: F) -> Result<Arc<Device>, ApiError>
+impl Note {
+    /// A note of a kind, with what a reader may want to know.
+    pub fn new(kind: &'static str, detail: Value) -> Self {
+        Self { kind, detail }
+    }
+}
+
+/// Changes a device under its lock: `decide` gets the newest snapshot and returns the next one with a note for
+/// its events, or `None` when nothing is to be done. `also` runs first in the same transaction; when it
+/// refuses, nothing is changed. Shares are its business, everything else is stored here.
+///
+/// # Errors
+/// 404 when the device is gone, 409 for a taken alias, and what `decide` and `also` return.
+pub async fn change<D, A>(
+    app: &AppState,
+    id: DeviceId,
+    decide: D,
+    also: A,
+) -> Result<Arc<Device>, ApiError>
 where
-    F: FnOnce(&Device) -> Result<Option<(Device, Note)>, ApiError> + Send,
+    D: FnOnce(&Device) -> Result<Option<(Device, Note)>, ApiError>,
+    A: Fn(&Conn<'_>, &Device) -> Result<(), ApiError> + Send + 'static,
 {
     let _guard = app.devices.lock(id).await;
     let old = app
         .devices
         .get(id)
         .ok_or_else(|| ApiError::not_found("Device"))?;
-    let Some((new, note)) = change(&old)? else {
+    let Some((new, note)) = decide(&old)? else {
         return Ok(old);
     };
     let now = app.clock.now_ms();
     let event = app.devices.journal.row(&new, now, note.kind, &note.detail);
     let new = Arc::new(new);
     let (row, renamed) = (new.clone(), old.aliases != new.aliases);
-    let write = move |c: &espalier_db::Conn<'_>| {
-        store::update(c, &row)?;
+    let write = move |c: &Conn<'_>| {
+        also(c, &row)?;
+        store::update(c, &row).map_err(stored)?;
         if renamed {
             if let Some(alias) = store::taken_alias(c, &row)? {
-                return Ok(Err(alias));
+                return Err(taken(&alias));
             }
-            store::replace_aliases(c, &row)?;
+            store::replace_aliases(c, &row).map_err(stored)?;
         }
-        store::insert_event(c, &event)?;
-        Ok::<_, DbError>(Ok(()))
+        store::insert_event(c, &event).map_err(stored)
     };
-    app.db
-        .write(write)
-        .await
-        .map_err(stored)?
-        .map_err(|alias| taken(&alias))?;
+    app.db.write(write).await?;
     app.devices.put(new.clone());
     Ok(new)
+}
+
+/// Renames, labels or otherwise describes a device, as `patch` says.
+///
+/// # Errors
+/// 422 for what breaks a limit, 409 for a taken alias.
+pub async fn patch(
+    app: &AppState,
+    caller: &Caller,
+    device: &Device,
+    patch: DevicePatch,
+) -> Result<Arc<Device>, ApiError> {
+    let (app, caller, id) = (app.clone(), caller.clone(), device.id);
+    to_the_end(&app.clone(), async move {
+        let mut words = None;
+        let changed = change(
+            &app,
+            id,
+            |old| {
+                let new = patched(old, patch)?;
+                let detail = difference(old, &new);
+                if detail.is_empty() {
+                    return Ok(None);
+                }
+                let kind = if detail.contains_key("name") {
+                    "renamed"
+                } else {
+                    "changed"
+                };
+                let detail = Value::Object(detail);
+                words = Some(detail.clone());
+                Ok(Some((new, Note::new(kind, detail))))
+            },
+            |_, _| Ok(()),
+        )
+        .await?;
+        if let Some(detail) = words {
+            presence::reschedule(&app, &changed);
+            let target = changed.oid.to_string();
+            identity::audit(&app, &caller, "device.change", &target, detail).await?;
+        }
+        Ok(changed)
+    })
+    .await
+}
+
+fn patched(old: &Device, patch: DevicePatch) -> Result<Device, ApiError> {
+    let mut new = old.clone();
+    if let Some(name) = &patch.name {
+        new.name = check::name(name)?;
+    }
+    if let Some(kind) = &patch.kind {
+        new.kind = check::kind(kind.as_deref())?;
+    }
+    if let Some(location) = &patch.location {
+        new.location = check::location(location.as_deref())?;
+    }
+    if let Some(tags) = &patch.tags {
+        new.tags = check::labels("tags", tags)?;
+    }
+    if let Some(groups) = &patch.groups {
+        new.groups = check::labels("groups", groups)?;
+    }
+    if let Some(aliases) = &patch.aliases {
+        new.aliases = check::aliases(aliases)?;
+    }
+    if let Some(interval) = patch.expected_interval_seconds {
+        new.expected_interval_s = check::interval(interval)?;
+    }
+    Ok(new)
+}
+
+/// What differs, in the words of the wire.
+fn difference(old: &Device, new: &Device) -> Map<String, Value> {
+    let before = fields(old);
+    fields(new)
+        .into_iter()
+        .filter(|(key, value)| before.get(key) != Some(value))
+        .collect()
+}
+
+fn fields(device: &Device) -> Map<String, Value> {
+    [
+        ("name", json!(device.name)),
+        ("kind", json!(device.kind)),
+        ("location", json!(device.location)),
+        ("tags", json!(device.tags)),
+        ("groups", json!(device.groups)),
+        ("aliases", json!(device.aliases)),
+        (
+            "expected_interval_seconds",
+            json!(device.expected_interval_s),
+        ),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
 }

@@ -3,9 +3,12 @@
 //! Every device is in memory ([`State`]), so that a board is recognised without asking the database. It
 //! does not keep what boards measure ([`crate::telemetry`]) or should do ([`crate::control`]).
 
+mod access;
 mod alerts;
 mod batch;
+mod bulk;
 mod check;
+mod claim;
 mod delete;
 mod events;
 mod http;
@@ -144,6 +147,26 @@ pub async fn create(
 /// Notes that a device was heard of just now: it is online.
 pub fn seen(app: &AppState, device: &Arc<Device>) {
     presence::seen(app, device);
+}
+
+/// Removes an account from the devices: its own are deleted with everything that belongs to them, shares
+/// with it end. To be called before the account itself is deleted.
+///
+/// # Errors
+/// Fails when the database does; what was done remains, and calling again goes on.
+pub async fn release_account(app: &AppState, account: AccountId) -> Result<(), ApiError> {
+    let app = app.clone();
+    logic::to_the_end(&app.clone(), async move {
+        for device in app.devices.visible_to(account) {
+            if device.owner == account {
+                delete::delete(&app, device.id).await?;
+            } else {
+                access::drop_share(&app, device.id, account).await?;
+            }
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Notes that something happened to a device, for its list of events. It is stored with the next

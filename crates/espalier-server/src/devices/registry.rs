@@ -3,6 +3,7 @@
 //! Invariant: the database is written first, then the memory, both under the device's lock
 //! ([`State::lock`]); so two changes of one device never cross, and memory never shows what is not stored.
 
+use super::claim::Attempts;
 use super::events::Journal;
 use super::presence::{Presence, Tracker};
 use super::store;
@@ -94,6 +95,7 @@ pub struct State {
     locks: Box<[Mutex<()>]>,
     pub(super) tracker: Tracker,
     pub(super) journal: Journal,
+    pub(super) attempts: Attempts,
     /// Deleted devices whose telemetry is removed once more when their last reports must have arrived.
     pub(super) open_deletions: parking_lot::Mutex<Vec<(DeviceId, i64)>>,
 }
@@ -161,6 +163,7 @@ impl State {
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             tracker: Tracker::default(),
             journal: Journal::new(last_event),
+            attempts: Attempts::default(),
             open_deletions: parking_lot::Mutex::default(),
         })
     }
@@ -173,16 +176,6 @@ impl State {
     /// Waits until nobody else changes this device.
     pub(super) async fn lock(&self, id: DeviceId) -> MutexGuard<'_, ()> {
         self.locks[Self::lock_of(id)].lock().await
-    }
-
-    /// Waits until nobody else changes any of these devices; always in one order, so nobody waits in a ring.
-    pub(super) async fn lock_all(&self, ids: &[DeviceId]) -> Vec<MutexGuard<'_, ()>> {
-        let wanted: BTreeSet<usize> = ids.iter().map(|&id| Self::lock_of(id)).collect();
-        let mut guards = Vec::with_capacity(wanted.len());
-        for lock in wanted {
-            guards.push(self.locks[lock].lock().await);
-        }
-        guards
     }
 
     /// Adds or replaces a device.

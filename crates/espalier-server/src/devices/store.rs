@@ -1,5 +1,6 @@
 //! All SQL of devices.
 
+use super::access::{Named, Share};
 use super::events::{EventRow, KEEP};
 use super::presence::Presence;
 use super::registry::Device;
@@ -365,4 +366,135 @@ pub fn insert_product(c: &Conn<'_>, id: DeviceId, product_id: &str, hash: &str) 
         params![id.to_string(), product_id, hash],
     )?;
     Ok(())
+}
+
+/// The active account with this e-mail, username or id, in lower case.
+pub fn account(c: &Conn<'_>, login: &str) -> Result<Option<Named>> {
+    let row = c.query_opt(
+        "select id, username, role from account where (email = $1 or username = $2 or id = $3) and is_active = 1",
+        params![login, login, login],
+    )?;
+    row.map(|row| {
+        Ok(Named {
+            id: parse("id", &row.get::<String>("id")?)?,
+            username: row.get("username")?,
+            role: parse("role", &row.get::<String>("role")?)?,
+        })
+    })
+    .transpose()
+}
+
+/// Shares a device, or changes the role in which it is shared.
+pub fn put_share(
+    c: &Conn<'_>,
+    id: DeviceId,
+    account: AccountId,
+    role: ShareRole,
+    now: i64,
+) -> Result<()> {
+    c.execute(
+        "insert into device_share (device_id, account_id, role, created_at) values ($1, $2, $3, $4) \
+         on conflict (device_id, account_id) do update set role = excluded.role",
+        params![id.to_string(), account.to_string(), role.as_str(), now],
+    )?;
+    Ok(())
+}
+
+/// Ends one share.
+pub fn delete_share(c: &Conn<'_>, id: DeviceId, account: AccountId) -> Result<()> {
+    c.execute(
+        "delete from device_share where device_id = $1 and account_id = $2",
+        params![id.to_string(), account.to_string()],
+    )?;
+    Ok(())
+}
+
+/// Ends every share of a device.
+pub fn delete_shares(c: &Conn<'_>, id: DeviceId) -> Result<()> {
+    c.execute(
+        "delete from device_share where device_id = $1",
+        params![id.to_string()],
+    )?;
+    Ok(())
+}
+
+/// With whom a device is shared, the oldest share first.
+pub fn shares(c: &Conn<'_>, id: DeviceId) -> Result<Vec<Share>> {
+    let rows = c.query(
+        "select s.account_id, a.username, s.role, s.created_at from device_share s \
+         join account a on a.id = s.account_id where s.device_id = $1 order by s.created_at, a.username",
+        params![id.to_string()],
+    )?;
+    rows.iter()
+        .map(|row| {
+            Ok(Share {
+                account: parse("account_id", &row.get::<String>("account_id")?)?,
+                username: row.get("username")?,
+                role: parse("role", &row.get::<String>("role")?)?,
+                since: row.get("created_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Stores a claim code in place of a former one.
+pub fn put_code(c: &Conn<'_>, id: DeviceId, digest: [u8; 32], expires_at: i64) -> Result<()> {
+    c.execute(
+        "insert into device_claim (device_id, code_digest, code_expires_at) values ($1, $2, $3) \
+         on conflict (device_id) do update set code_digest = excluded.code_digest, \
+         code_expires_at = excluded.code_expires_at",
+        params![id.to_string(), digest, expires_at],
+    )?;
+    Ok(())
+}
+
+/// The device that a code is for, while it works.
+pub fn by_code(c: &Conn<'_>, digest: [u8; 32], now: i64) -> Result<Option<DeviceId>> {
+    let row = c.query_opt(
+        "select device_id from device_claim where code_digest = $1 and code_expires_at > $2",
+        params![digest, now],
+    )?;
+    row.map(|row| parse("device_id", &row.get::<String>("device_id")?))
+        .transpose()
+}
+
+/// Takes a device's code out of use and tells whether it still worked.
+pub fn use_up_code(c: &Conn<'_>, id: DeviceId, digest: [u8; 32], now: i64) -> Result<bool> {
+    let used = c.execute(
+        "update device_claim set code_digest = null, code_expires_at = null \
+         where device_id = $1 and code_digest = $2 and code_expires_at > $3",
+        params![id.to_string(), digest, now],
+    )?;
+    Ok(used > 0)
+}
+
+/// Takes whatever code a device has out of use.
+pub fn use_up_claims(c: &Conn<'_>, id: DeviceId) -> Result<()> {
+    c.execute(
+        "update device_claim set code_digest = null, code_expires_at = null where device_id = $1",
+        params![id.to_string()],
+    )?;
+    Ok(())
+}
+
+/// The device with this product id, and the hash of its password.
+pub fn by_product(c: &Conn<'_>, product: &str) -> Result<Option<(DeviceId, String)>> {
+    let row = c.query_opt(
+        "select device_id, password_hash from device_claim where product_id = $1 and password_hash is not null",
+        params![product],
+    )?;
+    row.map(|row| {
+        let id = parse("device_id", &row.get::<String>("device_id")?)?;
+        Ok((id, row.get("password_hash")?))
+    })
+    .transpose()
+}
+
+/// Tells whether a device still waits to be claimed.
+pub fn is_unclaimed(c: &Conn<'_>, id: DeviceId) -> Result<bool> {
+    let row = c.query_opt(
+        "select unclaimed from device where id = $1",
+        params![id.to_string()],
+    )?;
+    row.map_or(Ok(false), |row| row.get("unclaimed"))
 }

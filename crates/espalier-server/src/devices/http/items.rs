@@ -1,7 +1,8 @@
 //! The routes of devices themselves: list, create, read, change, delete.
 
-use super::view::DeviceView;
-use super::{list, logic, require};
+use super::{Message, given};
+use crate::devices::view::DeviceView;
+use crate::devices::{list, logic, require};
 use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
 use crate::identity::{Caller, Principal};
@@ -10,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use espalier_model::{Action, DeviceId, Oid};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,18 +19,12 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(get_devices, post_device))
-        .routes(routes!(get_device, delete_device))
+        .routes(routes!(get_device, patch_device, delete_device))
+        .routes(routes!(get_groups))
 }
 
 /// How many devices match, whatever the page.
 static TOTAL: HeaderName = HeaderName::from_static("x-total-count");
-
-/// A sentence that says what was done.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Message {
-    /// The sentence.
-    pub message: String,
-}
 
 /// A new device; everything may be left out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -59,6 +54,31 @@ pub struct NewDeviceBody {
     pub product_id: Option<String>,
     /// Admins only: the password with which the product is claimed, 8 to 128 bytes.
     pub password: Option<String>,
+}
+
+/// What to change of a device; what is left out stays. `null` takes a kind, location or interval away.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct DevicePatch {
+    /// What to call it, 1 to 100 characters.
+    pub name: Option<String>,
+    /// What kind of board it is.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub kind: Option<Option<String>>,
+    /// Where it stands.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub location: Option<Option<String>>,
+    /// All its tags.
+    pub tags: Option<Vec<String>>,
+    /// All its groups.
+    pub groups: Option<Vec<String>>,
+    /// All its other names.
+    pub aliases: Option<Vec<String>>,
+    /// How often it will report, seconds.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub expected_interval_seconds: Option<Option<u32>>,
 }
 
 /// Turns the error for a device that cannot be named into what existing clients expect: 400 when the id has
@@ -121,6 +141,32 @@ async fn get_device(
     Ok(Json(DeviceView::for_principal(&device, &principal)))
 }
 
+/// Rename a device, or change its tags, groups, aliases, kind, location or interval.
+#[utoipa::path(patch, path = "/devices/{id}", tag = "devices", request_body = DevicePatch,
+    params(("id" = String, Path, description = "24-digit id, UUID or alias")),
+    security(("bearer" = [])),
+    responses((status = 200, body = DeviceView), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, description = "An alias is taken", body = Problem),
+        (status = 422, body = Problem)))]
+async fn patch_device(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(patch): Json<DevicePatch>,
+) -> ApiResult<Json<DeviceView>> {
+    let principal = Principal::Account(caller.clone());
+    let device = require(&app, &principal, &id, Action::Manage)?;
+    let device = logic::patch(&app, &caller, &device, patch).await?;
+    Ok(Json(DeviceView::of(&device, caller.account)))
+}
+
+/// List the groups of the devices that the caller may see.
+#[utoipa::path(get, path = "/groups", tag = "devices", security(("bearer" = [])),
+    responses((status = 200, body = [list::Group]), (status = 401, body = Problem), (status = 403, body = Problem)))]
+async fn get_groups(State(app): State<AppState>, caller: Caller) -> Json<Vec<list::Group>> {
+    Json(list::groups(&app, caller.account))
+}
+
 /// Delete a device with everything that belongs to it.
 #[utoipa::path(delete, path = "/devices/{id}", tag = "devices",
     params(("id" = String, Path, description = "24-digit id, UUID or alias")),
@@ -136,7 +182,5 @@ async fn delete_device(
     let device =
         require(&app, &principal, &id, Action::Own).map_err(|error| contract_error(&id, error))?;
     logic::delete(&app, &caller, &device).await?;
-    Ok(Json(Message {
-        message: "Device deleted".to_owned(),
-    }))
+    Ok(Json(Message::new("Device deleted")))
 }
