@@ -326,7 +326,7 @@ pub async fn rotate(
             |_, _| Ok(()),
         )
         .await?;
-//        live::recheck_device(&app, id);
+        //        live::recheck_device(&app, id);
         identity::audit(
             &app,
             &caller,
@@ -338,30 +338,4 @@ pub async fn rotate(
         Ok((renewed, token))
     })
     .await
-}
-
-/// Ends a share with an account that is about to be deleted.
-///
-/// # Errors
-/// Fails when the database does.
-pub async fn drop_share(app: &AppState, id: DeviceId, account: AccountId) -> Result<(), ApiError> {
-    let dropped = logic::change(
-        app,
-        id,
-        |old| {
-            let mut new = old.clone();
-            new.shares.retain(|(to, _)| *to != account);
-            Ok(Some((
-                new,
-                Note::new("unshared", json!({ "reason": "the account is deleted" })),
-            )))
-        },
-        move |c, device| store::delete_share(c, device.id, account).map_err(logic::stored),
-    )
-    .await;
-    match dropped {
-        // Deleted in between: nothing is shared any more.
-        Err(error) if error.status() == axum::http::StatusCode::NOT_FOUND => Ok(()),
-        other => other.map(|_| ()),
-    }
 }

@@ -6,7 +6,7 @@
 use super::{Device, logic, store};
 use crate::live::{self, Event};
 use crate::{ApiError, AppState, control, telemetry};
-use espalier_model::DeviceId;
+use espalier_model::{AccountId, DeviceId};
 use std::sync::Arc;
 
 /// How long after a deletion telemetry is removed once more, milliseconds: longer than any report takes.
@@ -29,12 +29,32 @@ pub async fn delete(app: &AppState, id: DeviceId) -> Result<bool, ApiError> {
     Ok(true)
 }
 
+/// Forgets the devices of an account whose rows are gone, and ends what was shared with it.
+pub async fn forget_account(app: &AppState, account: AccountId) {
+    let now = app.clock.now_ms();
+    for device in app.devices.visible_to(account) {
+        let _guard = app.devices.lock(device.id).await;
+        let Some(device) = app.devices.get(device.id) else {
+            continue;
+        };
+        if device.owner == account {
+            app.devices.open_deletions.lock().push((device.id, now));
+            forget(app, &device);
+            purge(app, device.id).await;
+        } else {
+            let mut left = Device::clone(&device);
+            left.shares.retain(|(to, _)| *to != account);
+            app.devices.put(Arc::new(left));
+        }
+    }
+}
+
 /// Takes a device out of the memory and tells everybody.
 pub fn forget(app: &AppState, device: &Arc<Device>) {
     device.presence.bury();
     app.devices.remove(device.id);
     control::forget(app, device.id);
-//    live::recheck_device(app, device.id);
+    //    live::recheck_device(app, device.id);
     live::publish(
         app,
         Event::DeviceRemoved {

@@ -26,7 +26,7 @@ pub use view::DeviceView;
 
 use crate::identity::Principal;
 use crate::{ApiError, AppState};
-use espalier_model::{AccountId, Action};
+use espalier_model::{AccountId, Action, Role};
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
@@ -119,6 +119,9 @@ pub fn permits(_app: &AppState, principal: &Principal, device: &Device, action: 
     match principal {
         Principal::Device(own) => own.id == device.id && action <= Action::Control,
         Principal::Account(caller) => {
+            if caller.role == Role::Viewer && action != Action::Read {
+                return false;
+            }
             caller.role.is_admin()
                 || device.owner == caller.account
                 || device
@@ -149,21 +152,26 @@ pub fn seen(app: &AppState, device: &Arc<Device>) {
     presence::seen(app, device);
 }
 
-/// Removes an account from the devices: its own are deleted with everything that belongs to them, shares
-/// with it end. To be called before the account itself is deleted.
+/// Notes, in the transaction that deletes an account, that the telemetry of its devices is to be removed.
 ///
 /// # Errors
-/// Fails when the database does; what was done remains, and calling again goes on.
-pub async fn release_account(app: &AppState, account: AccountId) -> Result<(), ApiError> {
+/// Returns the database's error.
+pub fn note_account_deletion(
+    c: &espalier_db::Conn<'_>,
+    account: AccountId,
+    now: i64,
+) -> Result<(), espalier_db::Error> {
+    store::delete_owned(c, account, now)
+}
+
+/// Forgets the devices of an account that was deleted, with their telemetry, and what was shared with it.
+///
+/// # Errors
+/// Fails when the server is stopping; telemetry is then removed at the next start.
+pub async fn forget_account(app: &AppState, account: AccountId) -> Result<(), ApiError> {
     let app = app.clone();
     logic::to_the_end(&app.clone(), async move {
-        for device in app.devices.visible_to(account) {
-            if device.owner == account {
-                delete::delete(&app, device.id).await?;
-            } else {
-                access::drop_share(&app, device.id, account).await?;
-            }
-        }
+        delete::forget_account(&app, account).await;
         Ok(())
     })
     .await

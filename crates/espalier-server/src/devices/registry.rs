@@ -190,17 +190,6 @@ impl State {
         self.index.write().remove(id)
     }
 
-    /// Forgets every device of an account that is gone.
-    pub fn forget_owned(&self, owner: AccountId) {
-        let mut index = self.index.write();
-        let index = &mut *index;
-        index.by_id.retain(|_, device| device.owner != owner);
-        let by_id = &index.by_id;
-        index.by_oid.retain(|_, id| by_id.contains_key(id));
-        index.by_token.retain(|_, id| by_id.contains_key(id));
-        index.by_alias.retain(|_, id| by_id.contains_key(id));
-    }
-
     /// The device whose token has this digest.
     pub fn by_token(&self, digest: &[u8; 32]) -> Option<Arc<Device>> {
         let index = self.index.read();

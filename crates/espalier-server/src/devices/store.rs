@@ -108,6 +108,18 @@ pub fn delete(c: &Conn<'_>, id: DeviceId, now: i64) -> Result<bool> {
     Ok(removed > 0)
 }
 
+/// Removes every device of an account and notes that their telemetry is still to be removed.
+pub fn delete_owned(c: &Conn<'_>, account: AccountId, now: i64) -> Result<()> {
+    let owned = c.query(
+        "select id from device where owner_id = $1",
+        params![account.to_string()],
+    )?;
+    for row in owned {
+        delete(c, parse("id", &row.get::<String>("id")?)?, now)?;
+    }
+    Ok(())
+}
+
 /// The devices whose telemetry is still to be removed, and when they were deleted.
 pub fn deletions(c: &Conn<'_>) -> Result<Vec<(DeviceId, i64)>> {
     c.query(

@@ -4,7 +4,7 @@ use super::sessions::{self, Origin, Tokens};
 use super::store::accounts::{self as store, Account, Changes};
 use super::throttle::key;
 use super::{Caller, Revoked, validate};
-use crate::{ApiError, AppState, random};
+use crate::{ApiError, AppState, devices, random};
 use axum::http::StatusCode;
 use espalier_model::{AccountId, Role};
 use serde_json::Value;
@@ -361,17 +361,19 @@ async fn end_other_sessions(app: &AppState, caller: &Caller) -> Result<(), ApiEr
 /// # Errors
 /// 409 for the last owner, 404 when there is no such account.
 pub async fn delete(app: &AppState, id: AccountId) -> Result<(), ApiError> {
+    let now = app.clock.now_ms();
     app.db
         .write(move |c| {
             let account = store::get(c, id)?.ok_or_else(|| ApiError::not_found("Account"))?;
             if account.role == Role::Owner && store::active_with_role(c, Role::Owner, id)? == 0 {
                 return Err(last_owner());
             }
+            devices::note_account_deletion(c, id, now)?;
             store::delete(c, id)?;
             Ok(())
         })
         .await?;
-    app.devices.forget_owned(id);
+    devices::forget_account(app, id).await?;
     sessions::revoked(app, Revoked::Account(id));
     Ok(())
 }

@@ -326,6 +326,7 @@ pub(super) async fn announce(
         return Ok(());
     };
     let data = Arc::new(values::map(fresh));
+    devices::observe(app, device, &data);
     live::publish(
         app,
         Event::Telemetry {

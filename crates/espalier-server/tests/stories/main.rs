@@ -6,6 +6,8 @@ mod authorisation;
 mod basics;
 mod contract;
 mod devices;
+mod devices_access;
+mod devices_presence;
 mod live_devices;
 mod live_sockets;
 mod telemetry;
