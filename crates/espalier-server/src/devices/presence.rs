@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
 use tokio::sync::Notify;
 
 /// Reports that a device may miss before it counts as offline.
@@ -113,6 +113,8 @@ pub struct Tracker {
     /// Devices whose state people were not told yet.
     untold: Mutex<HashSet<DeviceId>>,
     outbox: Mutex<VecDeque<(AccountId, NewNotification)>>,
+    /// Notifications caused since the start.
+    pub(super) caused: AtomicU64,
     /// Wakes the background task before its time.
     pub(super) wake: Notify,
     /// Held by whoever runs a tick.
@@ -134,6 +136,7 @@ impl Tracker {
             return;
         }
         outbox.push_back((to, notification));
+        self.caused.fetch_add(1, Relaxed);
         drop(outbox);
         self.wake.notify_one();
     }

@@ -12,6 +12,7 @@ use espalier_model::{AccountId, DeviceId, Oid, ShareRole};
 use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A board as the server knows it. A change makes a new one; whoever holds the old one keeps a snapshot.
@@ -230,6 +231,11 @@ impl State {
     /// How many devices there are.
     pub fn count(&self) -> usize {
         self.index.read().by_id.len()
+    }
+
+    /// How many notifications devices have caused since the start: coming, going, low batteries, heat.
+    pub fn notifications(&self) -> u64 {
+        self.tracker.caused.load(Ordering::Relaxed)
     }
 
     /// Every device, in no order.
