@@ -326,7 +326,7 @@ pub async fn rotate(
             |_, _| Ok(()),
         )
         .await?;
-        //        live::recheck_device(&app, id);
+        live::recheck_device(&app, id);
         identity::audit(
             &app,
             &caller,

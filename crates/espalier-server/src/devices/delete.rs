@@ -54,7 +54,7 @@ pub fn forget(app: &AppState, device: &Arc<Device>) {
     device.presence.bury();
     app.devices.remove(device.id);
     control::forget(app, device.id);
-    //    live::recheck_device(app, device.id);
+    live::recheck_device(app, device.id);
     live::publish(
         app,
         Event::DeviceRemoved {
