@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use self::reader::ReadPool;
+use self::reader::{ReadPool, Snapshot};
 use self::series::{Latest, Series, Tail};
 use self::shared::{Deletion, Job, Shared};
 use crate::error::{Error, Result};
@@ -89,15 +89,15 @@ impl Engine {
             let known = series.state.lock().latest();
             match known {
                 Latest::Known(sample) => latest.push((Arc::clone(&series.key), sample)),
-                Latest::Sealed => sealed.push(series),
+                Latest::Sealed => sealed.push((Snapshot::of(&series, i64::MIN, i64::MAX), series)),
                 Latest::None => {}
             }
         }
         if !sealed.is_empty() {
             let load = move |store: chunks::Store<'_>| {
                 let mut loaded = Vec::new();
-                for series in sealed {
-                    if let Some(sample) = load_latest(store, &series)? {
+                for (snapshot, series) in sealed {
+                    if let Some(sample) = load_latest(store, &snapshot, &series)? {
                         loaded.push((Arc::clone(&series.key), sample));
                     }
                 }
@@ -118,9 +118,16 @@ impl Engine {
                 to,
                 mode,
             } = query;
-            let one = |(device, key): (Uuid, Arc<str>)| {
-                let rows = match shared.registry.get(device, &key) {
-                    Some(series) => reader::query(store, &series, from, to, &mode)?,
+            let snapshot = |(device, key): (Uuid, Arc<str>)| {
+                let series = shared.registry.get(device, &key);
+                let snapshot = series.map(|series| Snapshot::of(&series, from, to));
+                (device, key, snapshot)
+            };
+            // All of them before the file is looked at for the first of them.
+            let snapshots: Vec<_> = series.into_iter().map(snapshot).collect();
+            let one = |(device, key, snapshot): (Uuid, Arc<str>, Option<Snapshot>)| {
+                let rows = match snapshot {
+                    Some(snapshot) => reader::query(store, &snapshot, from, to, &mode)?,
                     None if matches!(mode, Mode::Raw { .. }) => Rows::Raw {
                         samples: Vec::new(),
                         more: false,
@@ -129,7 +136,7 @@ impl Engine {
                 };
                 Ok(SeriesData { device, key, rows })
             };
-            series.into_iter().map(one).collect()
+            snapshots.into_iter().map(one).collect()
         };
         self.pool.run(&self.shared, read).await
     }
@@ -277,27 +284,26 @@ impl Drop for Engine {
     }
 }
 
-/// Loads the newest sealed sample of a series and remembers it.
-fn load_latest(store: chunks::Store<'_>, series: &Series) -> Result<Option<Sample>> {
-    let generation = series.state.lock().sealed_generation;
-    let row = reader::query(
-        store,
-        series,
-        i64::MIN,
-        i64::MAX,
-        &Mode::Raw {
-            limit: 1,
-            order: Order::Desc,
-        },
-    )?;
-    let Some(sample) = row.samples().first().cloned() else {
-        return Ok(None);
+/// Loads the newest sample of a series, which is a sealed one, and remembers it.
+fn load_latest(
+    store: chunks::Store<'_>,
+    snapshot: &Snapshot,
+    series: &Series,
+) -> Result<Option<Sample>> {
+    let newest = Mode::Raw {
+        limit: 1,
+        order: Order::Desc,
     };
-    let mut state = series.state.lock();
-    if state.sealed_generation == generation && state.sealed_to == Some(sample.ts) {
-        state.sealed_last = Some(sample.value.clone());
+    let rows = reader::query(store, snapshot, i64::MIN, i64::MAX, &newest)?;
+    let sample = rows.samples().first().cloned();
+    if let Some(sample) = &sample
+        && snapshot.sealed_to() == Some(sample.ts)
+    {
+        snapshot.remember(series, |state| {
+            state.sealed_last = Some(sample.value.clone())
+        });
     }
-    Ok(Some(sample))
+    Ok(sample)
 }
 
 /// The newest `n` numbers, when memory has them all.
@@ -351,63 +357,35 @@ fn load_recent(
     n: usize,
     keep: usize,
 ) -> Result<Vec<(i64, f64)>> {
-    let (generation, head_empty, sealed_to) = {
-        let state = series.state.lock();
-        (
-            state.sealed_generation,
-            state.head.is_empty() && state.frozen.is_empty(),
-            state.sealed_to,
-        )
+    let snapshot = Snapshot::of(series, i64::MIN, i64::MAX);
+    let newest = Mode::Raw {
+        limit: keep,
+        order: Order::Desc,
     };
     let mut recent = Vec::with_capacity(keep);
     let mut to = i64::MAX;
     let mut complete = false;
     while recent.len() < keep && !complete {
-        let rows = reader::query(
-            store,
-            series,
-            i64::MIN,
-            to,
-            &Mode::Raw {
-                limit: keep,
-                order: Order::Desc,
-            },
-        )?;
+        let rows = reader::query(store, &snapshot, i64::MIN, to, &newest)?;
         let samples = rows.samples();
         complete = samples.len() < keep;
         to = samples.last().map_or(i64::MIN, |sample| sample.ts);
-        recent.extend(
-            samples
-                .iter()
-                .filter_map(|sample| Some((sample.ts, sample.value.as_number()?))),
-        );
+        let number = |sample: &Sample| Some((sample.ts, sample.value.as_number()?));
+        recent.extend(samples.iter().filter_map(number));
     }
     complete &= recent.len() <= keep;
     recent.truncate(keep);
     recent.reverse();
-    let mut state = series.state.lock();
-    if state.sealed_generation == generation {
-        // Only what is not newer than the sealed part belongs to the tail, and only if nothing unsealed is among it.
-        let sealed: Vec<(i64, f64)> = recent
-            .iter()
-            .copied()
-            .filter(|(ts, _)| sealed_to.is_some_and(|to| *ts <= to))
-            .collect();
-        let pure = head_empty
-            || state
-                .unsealed(
-                    i64::MIN,
-                    sealed_to.map_or(i64::MIN, |to| to.saturating_add(1)),
-                )
-                .is_empty();
-        if pure {
-            state.tail = Some(Tail {
-                samples: sealed,
-                complete,
-            });
+    // Only what is sealed belongs to the tail, and only if nothing unsealed lies among or over it.
+    let sealed_end = snapshot.sealed_to().map(|to| to.saturating_add(1));
+    let sealed_end = sealed_end.unwrap_or(i64::MIN);
+    let sealed = recent.partition_point(|(ts, _)| *ts < sealed_end);
+    snapshot.remember(series, |state| {
+        if state.unsealed(i64::MIN, sealed_end).is_empty() {
+            let samples = recent[..sealed].to_vec();
+            state.tail = Some(Tail { samples, complete });
         }
-    }
-    drop(state);
+    });
     let surplus = recent.len().saturating_sub(n);
     recent.drain(..surplus);
     Ok(recent)

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::chunks::{Store, read_agg};
 use super::schema;
-use super::series::{Series, overlay, range};
+use super::series::{Series, State, overlay, range};
 use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::query::{Agg, Bucketer, Buckets, Mode, Order, Rows};
@@ -78,25 +78,58 @@ impl ReadPool {
     }
 }
 
-/// Answers a query for one series.
+/// What memory knows of a series within a range, at one moment.
+///
+/// It must be taken before the first statement of the read transaction: a seal in between would take samples out of
+/// memory that the older view of the file does not have yet.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    series: i64,
+    unsealed: Vec<Sample>,
+    sealed_to: Option<i64>,
+    generation: u64,
+}
+
+impl Snapshot {
+    pub(super) fn of(series: &Series, from: i64, to: i64) -> Self {
+        let state = series.state.lock();
+        Self {
+            series: series.id,
+            unsealed: state.unsealed(from, to),
+            sealed_to: state.sealed_to,
+            generation: state.sealed_generation,
+        }
+    }
+
+    /// Lets `remember` keep something that was read with this snapshot, if the sealed part is still the same.
+    pub(super) fn remember(&self, series: &Series, remember: impl FnOnce(&mut State)) {
+        let mut state = series.state.lock();
+        if state.sealed_generation == self.generation && state.sealed_to == self.sealed_to {
+            remember(&mut state);
+        }
+    }
+
+    pub(super) fn sealed_to(&self) -> Option<i64> {
+        self.sealed_to
+    }
+}
+
+/// Answers a query for one series within the range of the snapshot.
 pub(super) fn query(
     store: Store<'_>,
-    series: &Series,
+    snapshot: &Snapshot,
     from: i64,
     to: i64,
     mode: &Mode,
 ) -> Result<Rows> {
-    let (unsealed, sealed_to) = {
-        let state = series.state.lock();
-        (state.unsealed(from, to), state.sealed_to)
-    };
-    let sealed = sealed_to.is_some_and(|newest| newest >= from);
+    let sealed = snapshot.sealed_to.is_some_and(|newest| newest >= from);
+    let unsealed = &snapshot.unsealed[range(&snapshot.unsealed, from, to)];
     let mut walk = Walk {
         store,
-        series: series.id,
+        series: snapshot.series,
         from,
         to,
-        unsealed: &unsealed,
+        unsealed,
     };
     match mode {
         Mode::Raw { limit, order } => walk.raw(sealed, *limit, *order),

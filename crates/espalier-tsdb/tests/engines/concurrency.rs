@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::support::{self, Place};
-use espalier_tsdb::{Buckets, Mode, Options, Order, Point, Value};
+use espalier_tsdb::{Buckets, Mode, Options, Order, Point, Query, Value};
 use uuid::Uuid;
 
 const WRITERS: u128 = 4;
@@ -34,9 +34,42 @@ async fn readers_see_what_was_acknowledged(place: Place) {
         .await;
     let done = Arc::new(AtomicBool::new(false));
     let mut tasks = tokio::task::JoinSet::new();
+    let all: Vec<Arc<AtomicI64>> = (0..WRITERS).map(|_| Arc::default()).collect();
+    let (reader, seen, ended) = (tsdb.clone(), all.clone(), Arc::clone(&done));
+    tasks.spawn(async move {
+        while !ended.load(Ordering::Acquire) {
+            // One question about all series, of which each must be seen as a whole.
+            let before: Vec<i64> = seen
+                .iter()
+                .map(|count| count.load(Ordering::Acquire))
+                .collect();
+            let series = (0..WRITERS)
+                .map(|writer| (Uuid::from_u128(writer), "t".into()))
+                .collect();
+            let mode = Mode::Raw {
+                limit: usize::MAX,
+                order: Order::Asc,
+            };
+            let answer = reader
+                .query(Query {
+                    series,
+                    from: 0,
+                    to: i64::MAX,
+                    mode,
+                })
+                .await
+                .unwrap();
+            for (data, before) in answer.iter().zip(before) {
+                let times = data.rows.samples().iter().map(|sample| sample.ts);
+                assert!(times.len() as i64 >= before, "{} of {before}", times.len());
+                assert!(times.eq(0..data.rows.samples().len() as i64));
+            }
+            tokio::task::yield_now().await;
+        }
+    });
     for writer in 0..WRITERS {
         let device = Uuid::from_u128(writer);
-        let acknowledged = Arc::new(AtomicI64::new(0));
+        let acknowledged = Arc::clone(&all[writer as usize]);
         let (reader, seen, ended) = (tsdb.clone(), Arc::clone(&acknowledged), Arc::clone(&done));
         tasks.spawn(async move {
             while !ended.load(Ordering::Acquire) {
