@@ -98,6 +98,13 @@ impl BoardKind {
             _ => None,
         }
     }
+
+    /// Returns how often the server should expect to hear from the board at the normal rate, in seconds: what
+    /// `expected_interval_seconds` of its device should be.
+    pub fn expected_interval_s(self) -> u32 {
+        let longest = self.wakes_every().unwrap_or_default().max(self.interval());
+        u32::try_from(longest.as_secs()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A board of the demo fleet, before it has an identity on a server.
@@ -136,4 +143,13 @@ pub fn demo_fleet() -> [DemoBoard; 12] {
         name,
         outage: (kind == BoardKind::Freezer).then_some(weak),
     })
+}
+
+/// Returns the kinds and names of a fleet of any size: every kind in turn, numbered.
+pub fn numbered_fleet(count: usize) -> impl Iterator<Item = (BoardKind, String)> {
+    let kinds = BoardKind::ALL.into_iter().cycle();
+    kinds
+        .take(count)
+        .enumerate()
+        .map(|(i, kind)| (kind, format!("{} {:05}", kind.as_str(), i + 1)))
 }

@@ -47,7 +47,7 @@ mod summary;
 pub mod watch;
 
 pub use fleet::{Fleet, FleetHandle};
-pub use kinds::{BoardKind, DemoBoard, demo_fleet};
+pub use kinds::{BoardKind, DemoBoard, demo_fleet, numbered_fleet};
 pub use options::{BoardSpec, Faults, Outage, SimError, SimOptions};
 pub use summary::Summary;
 pub use watch::watch;

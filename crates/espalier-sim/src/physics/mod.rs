@@ -5,6 +5,8 @@ mod garden;
 mod home;
 mod power;
 mod signal;
+#[cfg(test)]
+mod tests;
 
 use espalier_wire::json::{Json, Value};
 
