@@ -326,3 +326,33 @@ fn a_device_that_the_server_does_not_know_keeps_its_samples() {
     world.heal();
     assert_eq!(world.server.stored.len(), 5);
 }
+
+#[test]
+fn flash_is_written_only_while_samples_cannot_be_delivered() {
+    let mut world = World::new(8);
+    world.heal();
+    for _ in 0..500 {
+        world.sample();
+        world.heal();
+        world.pass(10_000);
+    }
+    assert_eq!(
+        world.flash.1, 0,
+        "a device that delivers does not wear its flash"
+    );
+    world.lose();
+    for _ in 0..60 {
+        world.sample();
+        world.pass(10_000);
+        world.lose();
+        if world.request.take().is_some() {
+            world.step(Input::RequestFailed);
+        }
+    }
+    // Ten minutes offline: once in half a minute.
+    assert!((10..=21).contains(&world.flash.1), "{}", world.flash.1);
+    let before = world.flash.1;
+    world.heal();
+    world.pass(60_000);
+    assert_eq!(world.flash.1, before + 1, "the stored copy is emptied once");
+}

@@ -81,7 +81,10 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     /// When the server last wanted something: a device that sleeps stays awake a moment longer for it.
     asked_at: u64,
     persist_at: u64,
+    /// The changes of queue and switches that storage has seen.
     persisted: (u32, u32),
+    /// Whether the stored queue holds samples.
+    stored_samples: bool,
     persist_asked: bool,
     due: Option<u64>,
 }
@@ -120,6 +123,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             asked_at: 0,
             persist_at: timers::PERSIST_MS,
             persisted: (0, 0),
+            stored_samples: false,
             persist_asked: false,
             due: None,
         }
@@ -265,7 +269,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if queue != self.persisted.0 {
             let image = self.queue.image();
             match storage.write(Slot::Queue, &[&storage::seal(image), image]) {
-                Ok(()) => self.persisted.0 = queue,
+                Ok(()) => {
+                    self.persisted.0 = queue;
+                    self.stored_samples = !self.queue.is_empty();
+                }
                 Err(_) => self.stats.storage_errors += 1,
             }
         }
@@ -305,6 +312,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             .and_then(storage::open)
             .map_or(0, |image| self.queue.restore(image));
         self.persisted.0 = self.queue.changes();
+        self.stored_samples = samples > 0;
         samples
     }
 

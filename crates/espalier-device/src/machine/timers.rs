@@ -80,8 +80,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     }
 
     fn wants_persist(&self) -> bool {
-        let queue = self.queue.changes() != self.persisted.0
-            && (self.queue.is_empty() || !self.is_online());
+        let queue = if self.queue.is_empty() {
+            self.stored_samples
+        } else {
+            !self.is_online() && self.queue.changes() != self.persisted.0
+        };
         queue || self.switches.changes() != self.persisted.1
     }
 

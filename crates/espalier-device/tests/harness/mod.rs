@@ -11,7 +11,7 @@ pub const T0: i64 = 1_763_683_200_000;
 pub type SmallCore = Core<2048, 512>;
 
 #[derive(Default)]
-pub struct Flash(HashMap<Slot, Vec<u8>>);
+pub struct Flash(HashMap<Slot, Vec<u8>>, pub u32);
 
 impl Storage for Flash {
     type Error = ();
@@ -27,6 +27,7 @@ impl Storage for Flash {
     }
 
     fn write(&mut self, slot: Slot, parts: &[&[u8]]) -> Result<(), ()> {
+        self.1 += 1;
         self.0.insert(slot, parts.concat());
         Ok(())
     }
@@ -50,7 +51,7 @@ pub struct Server {
 pub struct World {
     pub core: SmallCore,
     pub now: u64,
-    flash: Flash,
+    pub flash: Flash,
     pub socket: bool,
     pub opening: bool,
     pub request: Option<(String, String)>,
