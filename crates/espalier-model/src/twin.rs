@@ -43,7 +43,7 @@ pub struct Twin {
     pub reported_version: u64,
     /// When the device said so, milliseconds UTC.
     pub reported_at: Option<i64>,
-    /// The device may have got the current version. Not stored: after a restart it is assumed.
+    /// The device may have got the desired value. Not stored: after a restart it is assumed.
     pub maybe_handed: bool,
     /// The device certainly got the current version. Not stored: after a restart it must get it again.
     pub handed: bool,
@@ -108,7 +108,9 @@ impl Twin {
         self.expires_at = expires_at;
         self.set_by = Some(by.to_owned());
         self.set_at = Some(now);
-        self.maybe_handed = false;
+        if other {
+            self.maybe_handed = false;
+        }
         self.handed = false;
         self.version
     }

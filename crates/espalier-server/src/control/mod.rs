@@ -67,6 +67,15 @@ pub(crate) fn start(app: &AppState) {
     });
 }
 
+/// Runs a change to its end even when the client hangs up meanwhile; otherwise memory and devices could miss
+/// what the database has.
+async fn to_the_end<T: Send + 'static>(
+    app: &AppState,
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    app.tasks.spawn(work).await.map_err(ApiError::internal)?
+}
+
 /// Expires desired values and commands whose time is over. Costs nothing while none is due.
 ///
 /// # Errors

@@ -12,3 +12,5 @@ mod live_devices;
 mod live_sockets;
 mod telemetry;
 mod identity;
+mod control;
+mod control_commands;

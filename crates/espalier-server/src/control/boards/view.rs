@@ -165,7 +165,7 @@ impl Values {
     pub fn view(&self, app: &AppState, widget: &Widget) -> WidgetView {
         let key = self.key(app, widget);
         let state = key.as_ref().and_then(|key| {
-            let online = crate::control::state::online(app, key.device);
+            let online = key.device.is_online();
             let twin = key.twin.as_ref()?;
             Some(KeyState::new(twin, online, app.clock.now_ms()))
         });

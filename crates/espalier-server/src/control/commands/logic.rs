@@ -2,6 +2,7 @@
 
 use super::store::{self, Command, Phase};
 use super::{PendingCommand, http::CommandView};
+use crate::control::to_the_end;
 use crate::devices::Device;
 use crate::{ApiError, AppState, live, random};
 use espalier_db::Conn;
@@ -45,6 +46,15 @@ pub async fn send(
     new: NewCommand,
 ) -> Result<(Command, bool), ApiError> {
     check(&new)?;
+    let (at, device) = (app.clone(), device.clone());
+    to_the_end(app, async move { store_and_push(&at, &device, new).await }).await
+}
+
+async fn store_and_push(
+    app: &AppState,
+    device: &Arc<Device>,
+    new: NewCommand,
+) -> Result<(Command, bool), ApiError> {
     let now = app.clock.now_ms();
     let command = Command {
         id: random::oid(&app.clock).to_string(),
@@ -192,6 +202,19 @@ async fn finish(
     result: Option<Value>,
     error: Option<String>,
 ) -> Result<Command, ApiError> {
+    let (at, device, id) = (app.clone(), device.clone(), id.to_owned());
+    let work = async move { store_outcome(&at, &device, &id, phase, result, error).await };
+    to_the_end(app, work).await
+}
+
+async fn store_outcome(
+    app: &AppState,
+    device: &Arc<Device>,
+    id: &str,
+    phase: Phase,
+    result: Option<Value>,
+    error: Option<String>,
+) -> Result<Command, ApiError> {
     let (owner, now, wanted) = (device.id, app.clock.now_ms(), id.to_owned());
     let end = move |c: &Conn<'_>| {
         let command = store::get(c, owner, &wanted)?;
@@ -237,25 +260,21 @@ pub async fn outcome(
     id: &str,
     wait: Duration,
 ) -> Result<Command, ApiError> {
-    let signal = app.control.waiters.signal(id);
-    let woken = signal.notified();
+    let waiting = app.control.waiters.wait(id);
+    let woken = waiting.signal.notified();
     tokio::pin!(woken);
     // From here on a wake-up is not missed, also when it comes before the first look.
     woken.as_mut().enable();
-    let first = read(app, device, id).await;
-    let result = match first {
-        Ok(command) if command.phase.is_open() && !wait.is_zero() => {
-            tokio::select! {
-                () = woken => {}
-                () = tokio::time::sleep(wait) => {}
-                () = app.shutdown.cancelled() => {}
-            }
-            read(app, device, id).await
-        }
-        other => other,
-    };
-    app.control.waiters.leave(id, signal.clone());
-    result
+    let command = read(app, device, id).await?;
+    if !command.phase.is_open() || wait.is_zero() {
+        return Ok(command);
+    }
+    tokio::select! {
+        () = woken => {}
+        () = tokio::time::sleep(wait) => {}
+        () = app.shutdown.cancelled() => {}
+    }
+    read(app, device, id).await
 }
 
 async fn read(app: &AppState, device: DeviceId, id: &str) -> Result<Command, ApiError> {

@@ -9,10 +9,22 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub struct Waiters(Mutex<HashMap<String, Arc<Notify>>>);
 
+/// One request that waits; it leaves nothing behind when it is dropped.
+pub struct Waiting<'a> {
+    /// Notified when the outcome is known.
+    pub signal: Arc<Notify>,
+    waiters: &'a Waiters,
+    id: &'a str,
+}
+
 impl Waiters {
-    /// A signal for the outcome of this command; ask for it before looking whether there is one already.
-    pub fn signal(&self, id: &str) -> Arc<Notify> {
-        self.0.lock().entry(id.to_owned()).or_default().clone()
+    /// Begins to wait for this command; to be called before looking whether there is an outcome already.
+    pub fn wait<'a>(&'a self, id: &'a str) -> Waiting<'a> {
+        Waiting {
+            signal: self.0.lock().entry(id.to_owned()).or_default().clone(),
+            waiters: self,
+            id,
+        }
     }
 
     /// Wakes everybody who waits for this command.
@@ -21,13 +33,17 @@ impl Waiters {
             signal.notify_waiters();
         }
     }
+}
 
-    /// Drops a signal that nobody else holds.
-    pub fn leave(&self, id: &str, mine: Arc<Notify>) {
-        let mut waiting = self.0.lock();
-        drop(mine);
-        if waiting.get(id).is_some_and(|s| Arc::strong_count(s) == 1) {
-            waiting.remove(id);
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.waiters.0.lock();
+        // One count is this one's, one the map's: nobody else waits.
+        let last = |signal: &Arc<Notify>| {
+            Arc::ptr_eq(signal, &self.signal) && Arc::strong_count(signal) == 2
+        };
+        if waiting.get(self.id).is_some_and(last) {
+            waiting.remove(self.id);
         }
     }
 }

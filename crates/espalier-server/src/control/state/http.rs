@@ -82,7 +82,7 @@ pub struct DeviceState {
 
 impl DeviceState {
     fn new(app: &AppState, device: &Device, keys: &Keys) -> Self {
-        let (now, online) = (app.clock.now_ms(), logic::online(app, device));
+        let (now, online) = (app.clock.now_ms(), device.is_online());
         let view = |(key, twin): (&String, &Twin)| (key.clone(), KeyState::new(twin, online, now));
         Self {
             device_id: device.oid.to_string(),

@@ -2,9 +2,10 @@
 
 use super::memory::{DeviceTwin, Keys};
 use super::{Desired, Reported, store};
-use crate::control::boards;
+use crate::control::{boards, to_the_end};
 use crate::devices::Device;
 use crate::{ApiError, AppState, live};
+use espalier_db::Conn;
 use espalier_model::twin::{Progress, same};
 use espalier_model::{DeviceId, Twin};
 use espalier_wire::limits;
@@ -29,46 +30,56 @@ pub async fn set_desired(
     expires_at: Option<i64>,
 ) -> Result<BTreeMap<String, Desired>, ApiError> {
     check_values(&values)?;
-    let (id, now, by) = (device.id, app.clock.now_ms(), by.to_owned());
+    let (at, device, by) = (app.clone(), device.clone(), by.to_owned());
+    let work = async move { set(&at, &device, by, values, expires_at).await };
+    to_the_end(app, work).await
+}
+
+async fn set(
+    app: &AppState,
+    device: &Arc<Device>,
+    by: String,
+    values: BTreeMap<String, Value>,
+    expires_at: Option<i64>,
+) -> Result<BTreeMap<String, Desired>, ApiError> {
+    let (id, now) = (device.id, app.clock.now_ms());
     let twin = app.control.twins.get_or_new(id);
     let keys: Vec<String> = values.keys().cloned().collect();
-    {
-        let _gate = twin.gate.lock().await;
-        let before = twin.keys.read().clone();
-        let change = move |c: &espalier_db::Conn<'_>| {
-            if !store::device_exists(c, id)? {
-                return Err(ApiError::not_found("Device"));
-            }
-            let mut keys = load(c, id, &before)?;
-            for (key, value) in &values {
-                keys.entry(key.clone())
-                    .or_default()
-                    .set(value.clone(), &by, now, expires_at);
-            }
-            check_count(&keys)?;
-            let changed: Keys = values.keys().filter_map(|k| keys.remove_entry(k)).collect();
-            for (key, twin) in &changed {
-                store::put(c, id, key, twin)?;
-            }
-            Ok(changed)
-        };
-        let changed = app.db.write(change).await?;
-        remember(&twin, changed);
-        if let Some(at) = expires_at {
-            app.control.due.at(at);
+    let gate = twin.gate.lock().await;
+    let before = twin.keys.read().clone();
+    let change = move |c: &Conn<'_>| {
+        if !store::device_exists(c, id)? {
+            return Err(ApiError::not_found("Device"));
         }
-        push(app, device, &twin, &keys);
-        publish(app, device, &twin, &keys);
-    }
-    boards::announce(app, device, &keys).await;
-    let stored = twin.keys.read();
-    let desired = |key: &String| {
-        let twin = stored.get(key)?;
-        let value = twin.desired.clone()?;
-        let version = twin.version;
+        let mut keys = load(c, id, &before)?;
+        for (key, value) in &values {
+            keys.entry(key.clone())
+                .or_default()
+                .set(value.clone(), &by, now, expires_at);
+        }
+        check_count(&keys)?;
+        let changed: Keys = values.keys().filter_map(|k| keys.remove_entry(k)).collect();
+        for (key, twin) in &changed {
+            store::put(c, id, key, twin)?;
+        }
+        Ok(changed)
+    };
+    let changed = app.db.write(change).await?;
+    // What this call has set; a moment later somebody else may have set it again.
+    let desired = |(key, twin): (&String, &Twin)| {
+        let (value, version) = (twin.desired.clone()?, twin.version);
         Some((key.clone(), Desired { value, version }))
     };
-    Ok(keys.iter().filter_map(desired).collect())
+    let desired = changed.iter().filter_map(desired).collect();
+    remember(&twin, changed);
+    if let Some(at) = expires_at {
+        app.control.due.at(at);
+    }
+    push(app, device, &twin, &keys);
+    publish(app, device, &twin, &keys);
+    drop(gate);
+    boards::announce(app, device, &keys).await;
+    Ok(desired)
 }
 
 /// Takes what a device says of its switches (the `reported` frame, or the `reported` part of a post) and
@@ -125,52 +136,55 @@ async fn take(
     device: &Arc<Device>,
     reported: &BTreeMap<String, Reported>,
 ) -> Result<(), ApiError> {
-    if reported.is_empty() {
+    let twin = app.control.twins.get_or_new(device.id);
+    if reported.is_empty() || no_news(&twin, reported, app.clock.now_ms()) {
         return Ok(());
     }
+    let (at, device, reported) = (app.clone(), device.clone(), reported.clone());
+    let work = async move { take_news(&at, &device, &twin, reported).await };
+    to_the_end(app, work).await
+}
+
+async fn take_news(
+    app: &AppState,
+    device: &Arc<Device>,
+    twin: &DeviceTwin,
+    reported: BTreeMap<String, Reported>,
+) -> Result<(), ApiError> {
     let (id, now) = (device.id, app.clock.now_ms());
-    let twin = app.control.twins.get_or_new(id);
-    if no_news(&twin, reported, now) {
-        return Ok(());
-    }
-    let (changed, raised) = {
-        let _gate = twin.gate.lock().await;
-        let before = twin.keys.read().clone();
-        let reports = reported.clone();
-        let change = move |c: &espalier_db::Conn<'_>| {
-            let mut keys = load(c, id, &before)?;
-            let mut changed = Keys::new();
-            for (key, report) in &reports {
-                let twin = keys.entry(key.clone()).or_default();
-                if twin.report(&report.value, report.version, now).changed {
-                    store::put(c, id, key, twin).map_err(gone)?;
-                    changed.insert(key.clone(), twin.clone());
-                }
+    let gate = twin.gate.lock().await;
+    let before = twin.keys.read().clone();
+    let known = before.clone();
+    let change = move |c: &Conn<'_>| {
+        let mut keys = load(c, id, &known)?;
+        let mut changed = Keys::new();
+        for (key, report) in &reported {
+            let twin = keys.entry(key.clone()).or_default();
+            if twin.report(&report.value, report.version, now).changed {
+                store::put(c, id, key, twin).map_err(gone)?;
+                changed.insert(key.clone(), twin.clone());
             }
-            check_count(&keys)?;
-            Ok::<_, ApiError>(changed)
-        };
-        let before = twin.keys.read().clone();
-        let changed = app.db.write(change).await?;
-        let keys: Vec<String> = changed.keys().cloned().collect();
-        // A version that went up without a set is one that the device must hear of again.
-        let raised: Vec<String> = changed
-            .iter()
-            .filter(|(key, new)| {
-                before
-                    .get(*key)
-                    .is_some_and(|old| old.version < new.version)
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
-        remember(&twin, changed);
-        push(app, device, &twin, &raised);
-        publish(app, device, &twin, &keys);
-        (keys, raised)
+        }
+        check_count(&keys)?;
+        Ok::<_, ApiError>(changed)
     };
-    if !changed.is_empty() || !raised.is_empty() {
-        boards::announce(app, device, &changed).await;
-    }
+    let changed = app.db.write(change).await?;
+    let keys: Vec<String> = changed.keys().cloned().collect();
+    // A version that went up without a set is one that the device must hear of again.
+    let grew = |(key, new): &(&String, &Twin)| {
+        let old = before.get(*key);
+        old.is_some_and(|old| old.version < new.version)
+    };
+    let raised: Vec<String> = changed
+        .iter()
+        .filter(grew)
+        .map(|(k, _)| k.clone())
+        .collect();
+    remember(twin, changed);
+    push(app, device, twin, &raised);
+    publish(app, device, twin, &keys);
+    drop(gate);
+    boards::announce(app, device, &keys).await;
     Ok(())
 }
 
@@ -233,7 +247,7 @@ pub async fn expire(app: &AppState, now: i64) -> Result<Option<i64>, ApiError> {
         let keys = {
             let _gate = twin.gate.lock().await;
             let before = twin.keys.read().clone();
-            let change = move |c: &espalier_db::Conn<'_>| {
+            let change = move |c: &Conn<'_>| {
                 let mut changed = Keys::new();
                 for (key, mut twin) in load(c, id, &before)? {
                     if twin.expire(now) {
@@ -263,7 +277,7 @@ fn gone(error: espalier_db::Error) -> ApiError {
 }
 
 /// The keys as stored, with what only memory knows of them.
-fn load(c: &espalier_db::Conn<'_>, id: DeviceId, memory: &Keys) -> Result<Keys, ApiError> {
+fn load(c: &Conn<'_>, id: DeviceId, memory: &Keys) -> Result<Keys, ApiError> {
     let mut keys = store::keys(c, id)?;
     for (key, twin) in &mut keys {
         if let Some(known) = memory.get(key).filter(|m| m.version == twin.version) {
@@ -283,8 +297,10 @@ fn remember(twin: &DeviceTwin, changed: Keys) {
                 new.maybe_handed |= old.maybe_handed;
                 new.handed |= old.handed;
             } else if old.maybe_handed && old.version > old.answered {
-                let other = old.desired.as_ref().zip(new.desired.as_ref());
-                new.contested |= other.is_some_and(|(a, b)| !same(a, b));
+                match old.desired.as_ref().zip(new.desired.as_ref()) {
+                    Some((a, b)) if same(a, b) => new.maybe_handed = true,
+                    _ => new.contested |= new.version > new.answered,
+                }
             }
         }
         keys.insert(key, new);
@@ -380,8 +396,9 @@ fn check_value(key: &str, value: &Value) -> Result<(), ApiError> {
             "null is no state; send a number, a boolean, a text or a small object".to_owned(),
         ),
         Value::Bool(_) => Ok(()),
-        Value::Number(n) => match n.as_f64() {
-            Some(x) if n.is_f64() || x.abs() <= limits::MAX_EXACT_INTEGER as f64 => Ok(()),
+        Value::Number(n) if n.is_f64() => Ok(()),
+        Value::Number(n) => match n.as_i64().map(i64::unsigned_abs) {
+            Some(size) if size <= limits::MAX_EXACT_INTEGER.unsigned_abs() => Ok(()),
             _ => refuse("whole numbers beyond 2^53 are not exact; send them as text".to_owned()),
         },
         Value::String(text) if text.len() <= limits::MAX_TEXT_VALUE_BYTES => Ok(()),
@@ -424,9 +441,4 @@ fn check_count(keys: &Keys) -> Result<(), ApiError> {
         ));
     }
     Ok(())
-}
-
-/// Tells whether the device is there; a pending value of one that is not shows as `offline`.
-pub fn online(_app: &AppState, _device: &Device) -> bool {
-    true
 }

@@ -11,9 +11,7 @@ mod memory;
 mod store;
 
 pub use http::KeyState;
-pub use logic::{
-    expire, led, online, over_reported, pending, report, report_telemetry, set_desired,
-};
+pub use logic::{expire, led, over_reported, pending, report, report_telemetry, set_desired};
 
 pub use memory::{Due, Twins};
 
