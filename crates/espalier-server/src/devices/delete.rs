@@ -53,12 +53,8 @@ pub async fn forget_account(app: &AppState, account: AccountId) {
 pub fn forget(app: &AppState, device: &Arc<Device>) {
     device.presence.bury();
     app.devices.remove(device.id);
-<<<<<<< HEAD
     control::forget(app, device.id);
     live::recheck_device(app, device.id);
-=======
-    crate::control::forget(app, device.id);
->>>>>>> 611d4d1 (Control: stories on both engines and the property test of the state machine)
     live::publish(
         app,
         Event::DeviceRemoved {

@@ -422,6 +422,7 @@ story!(
         let (led, device, token) = led(&ada).await;
         let board = app.anonymous();
         let posts = async |data: Value| {
+            app.clock.advance(1);
             let body = json!({"device_token": token, "data": data});
             let path = format!("/devices/{device}/telemetry");
             board.post(&path, body).await.expect(200);
@@ -446,7 +447,6 @@ story!(
             (&json!("done"), &json!(1), &json!(1))
         );
         // A press of the button on the board stands: nothing overrides it any more.
-        app.clock.advance(1);
         posts(json!({"v0": 0})).await;
         assert_eq!(polls().await, 0);
         assert_eq!(state(&ada.client, &device, "v0").await["reported"], 0);
