@@ -65,7 +65,7 @@ impl Server {
     pub fn start(program: &Path) -> Result<Self> {
         let scratch = ScratchFolder::new()?;
         let data = scratch.path().join("data");
-        let password = "correct-horse-battery-staple";
+        let password = "Correct-horse-7-battery-staple!";
         add_user(program, &data, password)?;
         let mut command = Command::new("sh");
         command

@@ -22,6 +22,7 @@ pub struct Filter {
     /// A group it must be in.
     pub group: Option<String>,
     /// Whether it is there.
+    #[param(inline)]
     pub status: Option<Status>,
     /// Its kind.
     pub kind: Option<String>,

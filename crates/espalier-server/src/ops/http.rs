@@ -161,7 +161,7 @@ pub async fn metrics(
                 header::CONTENT_TYPE,
                 "text/plain; version=0.0.4; charset=utf-8",
             )],
-            text,
+            metrics::classic(&text),
         )
             .into_response());
     }

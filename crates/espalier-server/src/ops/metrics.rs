@@ -324,6 +324,28 @@ pub async fn prometheus(app: &AppState) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
+/// The older text format (0.0.4) of an OpenMetrics text: there the description of a counter carries its `_total` too.
+pub fn classic(openmetrics: &str) -> String {
+    let counters: std::collections::HashSet<&str> = openmetrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(openmetrics.len());
+    for line in openmetrics.lines().filter(|line| *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(keyword @ ("HELP" | "TYPE")), Some(name), Some(rest))
+                if counters.contains(name) =>
+            {
+                text.extend(["# ", keyword, " ", name, "_total ", rest]);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
 /// The metrics as JSON, for people and small programs.
 pub async fn json(app: &AppState) -> Value {
     sample(app).await;
@@ -349,4 +371,20 @@ pub async fn json(app: &AppState) -> Value {
         "devices": g.devices.get(),
         "memory_bytes": g.memory.get(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::classic;
+
+    #[test]
+    fn the_older_format_describes_a_counter_by_its_full_name() {
+        let openmetrics = "# HELP a_requests Requests so far.\n# TYPE a_requests counter\na_requests_total 3\n\
+                           # HELP a_boards Boards now.\n# TYPE a_boards gauge\na_boards 2\n# EOF\n";
+        assert_eq!(
+            classic(openmetrics),
+            "# HELP a_requests_total Requests so far.\n# TYPE a_requests_total counter\na_requests_total 3\n\
+             # HELP a_boards Boards now.\n# TYPE a_boards gauge\na_boards 2\n"
+        );
+    }
 }
