@@ -10,9 +10,11 @@ mod cache;
 mod carrier;
 mod guard;
 mod http;
+mod page;
 mod passwords;
 mod principal;
 mod sessions;
+mod setup;
 mod signup;
 mod store;
 mod throttle;
@@ -20,6 +22,7 @@ mod validate;
 
 pub use accounts::{NewAccount, create_account, create_account_without_password};
 pub use carrier::COOKIE;
+pub use setup::{invite_link_for, setup_link};
 pub use principal::{Admin, Caller, CallerInfo, Credential, Identified, Principal, Scopes};
 
 use crate::devices::Device;
@@ -29,6 +32,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use carrier::Carried;
 use espalier_db::Db;
 use espalier_model::AccountId;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use utoipa_axum::router::OpenApiRouter;
@@ -38,12 +42,17 @@ const REVOKED_BACKLOG: usize = 1024;
 /// How often uses are written down and what has expired is removed, seconds.
 const TICK_SECONDS: u64 = 30;
 
+/// How long used and expired one-time secrets are kept, milliseconds: 30 days, to answer "who used it".
+const KEEP_USED_MS: i64 = 30 * 24 * 3_600_000;
+
 /// What lives in memory.
 pub struct State {
     cache: cache::Cache,
     passwords: passwords::Passwords,
     throttle: throttle::Throttle,
     revoked: broadcast::Sender<Revoked>,
+    /// The set-up link's secret, while nobody manages this installation.
+    setup: Mutex<Option<String>>,
 }
 
 /// Credentials that are no longer good; whatever was opened with them must close.
@@ -73,12 +82,13 @@ impl State {
     ///
     /// # Errors
     /// Returns the database's error.
-    pub async fn load(_db: &Db, _clock: &Clock) -> anyhow::Result<Self> {
+    pub async fn load(db: &Db, clock: &Clock) -> anyhow::Result<Self> {
         Ok(Self {
             cache: cache::Cache::default(),
             passwords: passwords::Passwords::new()?,
             throttle: throttle::Throttle::default(),
             revoked: broadcast::channel(REVOKED_BACKLOG).0,
+            setup: Mutex::new(setup::prepare(db, clock).await?),
         })
     }
 
@@ -123,6 +133,7 @@ pub async fn tick(app: &AppState) -> Result<(), ApiError> {
     app.db
         .write(move |c| {
             store::sessions::touch(c, &used)?;
+            store::one_time::delete_old(c, now - KEEP_USED_MS)?;
             store::sessions::delete_expired(c, now)
         })
         .await?;

@@ -1,6 +1,7 @@
 //! The HTTP side of identity: what comes and goes on the wire, one file per kind of thing.
 
 mod accounts;
+mod setup;
 mod types;
 
 use crate::AppState;
@@ -12,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 /// Every route of this feature.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(accounts::routes())
+        .merge(setup::routes())
 }
 
 /// A sentence that says what was done.
