@@ -24,9 +24,9 @@ pub use alerts::observe;
 pub use registry::{Device, State};
 pub use view::DeviceView;
 
-use crate::identity::Principal;
+use crate::identity::{self, Collection, Principal, RuleData};
 use crate::{ApiError, AppState};
-use espalier_model::{AccountId, Action, Role};
+use espalier_model::{AccountId, Action};
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
@@ -115,18 +115,18 @@ pub fn require(
 }
 
 /// Tells whether `principal` may do `action` with `device`.
-pub fn permits(_app: &AppState, principal: &Principal, device: &Device, action: Action) -> bool {
+pub fn permits(app: &AppState, principal: &Principal, device: &Device, action: Action) -> bool {
     match principal {
         Principal::Device(own) => own.id == device.id && action <= Action::Control,
         Principal::Account(caller) => {
-            if caller.role == Role::Viewer && action != Action::Read {
-                return false;
-            }
-            caller.role.is_admin()
-                || device.owner == caller.account
-                || device
-                    .shared_with(caller.account)
-                    .is_some_and(|role| role.permits(action))
+            let data = RuleData {
+                owner: device.owner,
+                share: device.shared_with(caller.account),
+                id: &device.oid.to_string(),
+                name: &device.name,
+                tags: &device.tags,
+            };
+            identity::allowed(app, caller, Collection::Devices, action, &data)
         }
     }
 }

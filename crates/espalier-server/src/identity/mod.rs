@@ -10,9 +10,13 @@ mod cache;
 mod carrier;
 mod guard;
 mod http;
+mod keys;
+pub mod mail;
 mod page;
 mod passwords;
 mod principal;
+mod reset;
+mod rules;
 mod sessions;
 mod setup;
 mod signup;
@@ -23,11 +27,13 @@ mod validate;
 pub use accounts::{NewAccount, create_account, create_account_without_password};
 pub use carrier::COOKIE;
 pub use setup::{invite_link_for, setup_link};
+pub use rules::{Collection, RuleData, allowed};
 pub use principal::{Admin, Caller, CallerInfo, Credential, Identified, Principal, Scopes};
 
 use crate::devices::Device;
 use crate::http::Peer;
 use crate::{ApiError, AppState, Clock, random};
+use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, Method, Uri};
 use carrier::Carried;
 use espalier_db::Db;
@@ -51,6 +57,8 @@ pub struct State {
     passwords: passwords::Passwords,
     throttle: throttle::Throttle,
     revoked: broadcast::Sender<Revoked>,
+    outbox: mail::Outbox,
+    rules: ArcSwap<rules::RuleSet>,
     /// The set-up link's secret, while nobody manages this installation.
     setup: Mutex<Option<String>>,
 }
@@ -88,6 +96,8 @@ impl State {
             passwords: passwords::Passwords::new()?,
             throttle: throttle::Throttle::default(),
             revoked: broadcast::channel(REVOKED_BACKLOG).0,
+            outbox: mail::Outbox::default(),
+            rules: ArcSwap::from_pointee(rules::load(db).await?),
             setup: Mutex::new(setup::prepare(db, clock).await?),
         })
     }
@@ -105,6 +115,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
+    mail::start(app);
     let app = app.clone();
     app.tasks.clone().spawn(async move {
         let mut every = tokio::time::interval(std::time::Duration::from_secs(TICK_SECONDS));

@@ -1,6 +1,9 @@
 //! The HTTP side of identity: what comes and goes on the wire, one file per kind of thing.
 
 mod accounts;
+mod keys;
+mod reset;
+mod rules;
 mod setup;
 mod types;
 
@@ -14,6 +17,9 @@ use utoipa_axum::router::OpenApiRouter;
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(accounts::routes())
         .merge(setup::routes())
+        .merge(keys::routes())
+        .merge(reset::routes())
+        .merge(rules::routes())
 }
 
 /// A sentence that says what was done.

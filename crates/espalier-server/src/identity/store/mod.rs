@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod audit;
 pub mod keys;
 pub mod one_time;
+pub mod rules;
 pub mod sessions;
 
 use espalier_db::{Error, Result};
