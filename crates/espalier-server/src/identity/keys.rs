@@ -29,19 +29,32 @@ pub async fn create(
     let now = app.clock.now_ms();
     let name = name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME {
-        return Err(ApiError::invalid(&["body", "name"], "must be 1 to 100 characters"));
+        return Err(ApiError::invalid(
+            &["body", "name"],
+            "must be 1 to 100 characters",
+        ));
     }
     if scopes.is_empty() || scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
-        return Err(ApiError::invalid(&["body", "scopes"], "must be one or more of `read`, `write`, `admin`"));
+        return Err(ApiError::invalid(
+            &["body", "scopes"],
+            "must be one or more of `read`, `write`, `admin`",
+        ));
     }
     if scopes.iter().any(|scope| scope == "admin") && !caller.role.is_admin() {
-        return Err(ApiError::forbidden("Only an admin may create a key with the scope `admin`."));
+        return Err(ApiError::forbidden(
+            "Only an admin may create a key with the scope `admin`.",
+        ));
     }
     if expires_at.is_some_and(|at| at <= now) {
-        return Err(ApiError::invalid(&["body", "expires_at"], "must be in the future"));
+        return Err(ApiError::invalid(
+            &["body", "expires_at"],
+            "must be in the future",
+        ));
     }
     let secret = random::secret(KEY_PREFIX);
-    let wanted = SCOPES.into_iter().filter(|name| scopes.iter().any(|scope| scope == name));
+    let wanted = SCOPES
+        .into_iter()
+        .filter(|name| scopes.iter().any(|scope| scope == name));
     let key = Key {
         id: random::oid(&app.clock).to_string(),
         name: name.to_owned(),
@@ -55,7 +68,10 @@ pub async fn create(
     app.db
         .write(move |c| {
             if store::count(c, account)? >= MAX_KEYS {
-                return Err(ApiError::conflict("too_many_keys", "This account has 100 API keys; delete some first."));
+                return Err(ApiError::conflict(
+                    "too_many_keys",
+                    "This account has 100 API keys; delete some first.",
+                ));
             }
             Ok(store::insert(c, account, &row, digest)?)
         })
@@ -71,7 +87,10 @@ pub async fn create(
 /// 404 when the caller has no such key.
 pub async fn delete(app: &AppState, caller: &Caller, id: &str) -> Result<(), ApiError> {
     let (account, key) = (caller.account, id.to_owned());
-    let gone = app.db.write(move |c| store::delete(c, account, &key)).await?;
+    let gone = app
+        .db
+        .write(move |c| store::delete(c, account, &key))
+        .await?;
     if !gone {
         return Err(ApiError::not_found("API key"));
     }

@@ -81,7 +81,10 @@ pub fn start(app: &AppState) {
                 deliver(&app.config, &transport, mail).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(LAST_SECONDS), rest).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(LAST_SECONDS), rest)
+            .await
+            .is_err()
+        {
             tracing::warn!("mails were left unsent because the server stopped");
         }
     });
@@ -98,7 +101,9 @@ fn transport(config: &Config) -> Option<Transport> {
         }
         Err(_) => {
             // The error may repeat the URL, and the URL holds a password.
-            tracing::error!("smtp_url is not a URL such as smtp://user:password@host:587?tls=required; no mail is sent");
+            tracing::error!(
+                "smtp_url is not a URL such as smtp://user:password@host:587?tls=required; no mail is sent"
+            );
             None
         }
     }

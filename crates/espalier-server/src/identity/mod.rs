@@ -6,6 +6,7 @@
 //! decided once in `guard.rs`.
 
 mod accounts;
+mod admin;
 mod cache;
 mod carrier;
 mod guard;
@@ -18,6 +19,7 @@ mod principal;
 mod reset;
 mod rules;
 mod sessions;
+mod settings;
 mod setup;
 mod signup;
 mod store;
@@ -26,9 +28,9 @@ mod validate;
 
 pub use accounts::{NewAccount, create_account, create_account_without_password};
 pub use carrier::COOKIE;
-pub use setup::{invite_link_for, setup_link};
-pub use rules::{Collection, RuleData, allowed};
 pub use principal::{Admin, Caller, CallerInfo, Credential, Identified, Principal, Scopes};
+pub use rules::{Collection, RuleData, allowed};
+pub use setup::{invite_link_for, setup_link};
 
 use crate::devices::Device;
 use crate::http::Peer;

@@ -61,7 +61,10 @@ pub fn form(page: &Page<'_>) -> String {
         ),
     };
     let problem = page.problem.map_or(String::new(), |text| {
-        format!("<p class=\"problem\" role=\"alert\" id=\"problem\">{}</p>", escape(text))
+        format!(
+            "<p class=\"problem\" role=\"alert\" id=\"problem\">{}</p>",
+            escape(text)
+        )
     });
     let names = if page.account.is_some() {
         String::new()
@@ -103,9 +106,21 @@ mod tests {
     #[test]
     fn what_was_entered_cannot_become_markup() {
         let evil = "\"><script>alert('x')</script>";
-        let page = Page { token: evil, account: None, problem: Some(evil), email: evil, username: evil };
+        let page = Page {
+            token: evil,
+            account: None,
+            problem: Some(evil),
+            email: evil,
+            username: evil,
+        };
         assert!(!form(&page).contains("<script"));
-        assert!(!form(&Page { account: Some(evil), ..page }).contains("<script"));
+        assert!(
+            !form(&Page {
+                account: Some(evil),
+                ..page
+            })
+            .contains("<script")
+        );
         assert!(!sorry(evil).contains("<script"));
     }
 }

@@ -121,7 +121,9 @@ pub async fn purpose(app: &AppState, secret: &str, address: IpAddr) -> Result<Pu
     let digest = random::digest(secret.trim());
     let found = app.db.read(move |c| find(c, digest, now)).await?;
     if found.is_none() {
-        app.identity.throttle.failed_with(guess, FREE_PER_ADDRESS, now);
+        app.identity
+            .throttle
+            .failed_with(guess, FREE_PER_ADDRESS, now);
     }
     let (_, account) = found.ok_or_else(not_good)?;
     Ok(account.map_or(Purpose::FirstAccount, |a| Purpose::Password(Box::new(a))))
@@ -145,7 +147,9 @@ fn find(
         Some(id) => store::get(c, id)?,
         None => None,
     };
-    Ok(account.filter(|a| a.is_active).map(|account| (link, Some(account))))
+    Ok(account
+        .filter(|a| a.is_active)
+        .map(|account| (link, Some(account))))
 }
 
 fn not_good() -> ApiError {
@@ -205,7 +209,14 @@ async fn first_account(
         .await?;
     *app.identity.setup.lock() = None;
     let id = account.id.to_string();
-    super::record(app, &id, "setup.owner", &id, serde_json::json!({ "username": account.username })).await?;
+    super::record(
+        app,
+        &id,
+        "setup.owner",
+        &id,
+        serde_json::json!({ "username": account.username }),
+    )
+    .await?;
     Ok(account)
 }
 
@@ -229,7 +240,10 @@ pub async fn set_password(
                 return Err(not_good());
             }
             one_time::delete_password_links(c, id)?;
-            let changes = Changes { hash: Some(hash.clone()), ..Changes::default() };
+            let changes = Changes {
+                hash: Some(hash.clone()),
+                ..Changes::default()
+            };
             store::update(c, id, &changes)?;
             super::store::sessions::delete_all(c, id)?;
             store::get(c, id)?.ok_or_else(not_good)
@@ -237,6 +251,13 @@ pub async fn set_password(
         .await?;
     sessions::revoked(app, Revoked::Account(id));
     let id = id.to_string();
-    super::record(app, &id, "account.password", &id, serde_json::json!({ "by": "one-time link" })).await?;
+    super::record(
+        app,
+        &id,
+        "account.password",
+        &id,
+        serde_json::json!({ "by": "one-time link" }),
+    )
+    .await?;
     Ok(account)
 }

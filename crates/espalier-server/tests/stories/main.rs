@@ -14,3 +14,5 @@ mod telemetry;
 mod identity;
 mod control;
 mod control_commands;
+mod identity_access;
+mod identity_admin;

@@ -102,10 +102,28 @@ async fn create_key(
     let expires = body.expires_at.map(|text| {
         text.parse::<jiff::Timestamp>()
             .map(jiff::Timestamp::as_millisecond)
-            .map_err(|_| ApiError::invalid(&["body", "expires_at"], "must be a moment such as 2027-01-31T00:00:00Z"))
+            .map_err(|_| {
+                ApiError::invalid(
+                    &["body", "expires_at"],
+                    "must be a moment such as 2027-01-31T00:00:00Z",
+                )
+            })
     });
-    let (key, secret) = keys::create(&app, &caller, &body.name, &body.scopes, expires.transpose()?).await?;
-    Ok((StatusCode::CREATED, Json(CreatedKey { key: key.into(), secret })))
+    let (key, secret) = keys::create(
+        &app,
+        &caller,
+        &body.name,
+        &body.scopes,
+        expires.transpose()?,
+    )
+    .await?;
+    Ok((
+        StatusCode::CREATED,
+        Json(CreatedKey {
+            key: key.into(),
+            secret,
+        }),
+    ))
 }
 
 /// Delete an API key
@@ -155,7 +173,10 @@ async fn list_sessions(
     caller: Caller,
 ) -> ApiResult<Json<Vec<Session>>> {
     let (account, now) = (caller.account, app.clock.now_ms());
-    let listed = app.db.read(move |c| store::sessions::list(c, account, now)).await?;
+    let listed = app
+        .db
+        .read(move |c| store::sessions::list(c, account, now))
+        .await?;
     let sessions = listed.into_iter().map(|session| Session {
         current: caller.session() == Some(&session.id),
         browser: session.browser,
@@ -182,7 +203,11 @@ async fn end_session(
     Path(id): Path<String>,
 ) -> ApiResult<Json<Message>> {
     let (account, session) = (caller.account, id.clone());
-    if !app.db.write(move |c| store::sessions::delete(c, account, &session)).await? {
+    if !app
+        .db
+        .write(move |c| store::sessions::delete(c, account, &session))
+        .await?
+    {
         return Err(ApiError::not_found("Session"));
     }
     sessions::revoked(&app, Revoked::Session(id.clone()));

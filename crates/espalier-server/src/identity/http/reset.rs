@@ -54,7 +54,9 @@ async fn forgot(
     Json(body): Json<Forgot>,
 ) -> ApiResult<Json<Message>> {
     reset::forgot(&app, &body.email, peer.0).await?;
-    Ok(message("If there is an account with this address, a mail with a link is on its way."))
+    Ok(message(
+        "If there is an account with this address, a mail with a link is on its way.",
+    ))
 }
 
 /// Check a reset code

@@ -105,7 +105,9 @@ async fn current(app: &AppState) -> ApiResult<Json<Rules>> {
         rules: parse(&saved.document),
     });
     Ok(Json(Rules {
-        rules: saved.first().map_or_else(default_document, |newest| parse(&newest.document)),
+        rules: saved
+            .first()
+            .map_or_else(default_document, |newest| parse(&newest.document)),
         revision: saved.first().map_or(0, |newest| newest.revision),
         is_default: app.identity.rules.load().is_default(),
         history: history.collect(),
@@ -139,15 +141,26 @@ async fn save(
     (status = 422, description = "The body is wrong", body = Problem)))]
 async fn test(_admin: Admin, Json(body): Json<TryRule>) -> ApiResult<Json<Tried>> {
     if body.expression.len() > MAX_TRIED {
-        return Err(ApiError::invalid(&["body", "expression"], "is longer than 1000 bytes"));
+        return Err(ApiError::invalid(
+            &["body", "expression"],
+            "is longer than 1000 bytes",
+        ));
     }
     let tried = move || {
         let or_empty = |value: Value| if value.is_null() { json!({}) } else { value };
         rules::evaluate(&body.expression, &or_empty(body.auth), &or_empty(body.data))
     };
-    let tried = tokio::task::spawn_blocking(tried).await.map_err(ApiError::internal)?;
+    let tried = tokio::task::spawn_blocking(tried)
+        .await
+        .map_err(ApiError::internal)?;
     Ok(Json(match tried {
-        Ok(allowed) => Tried { allowed, error: None },
-        Err(error) => Tried { allowed: false, error: Some(error) },
+        Ok(allowed) => Tried {
+            allowed,
+            error: None,
+        },
+        Err(error) => Tried {
+            allowed: false,
+            error: Some(error),
+        },
     }))
 }

@@ -97,7 +97,10 @@ async fn complete(
         Ok(account) => {
             let account = accounts::signed_in(&app, account).await?;
             let cookie = sessions::open_browser(&app, account.id, origin).await?;
-            let to = [(header::SET_COOKIE, cookie), (header::LOCATION, "/".to_owned())];
+            let to = [
+                (header::SET_COOKIE, cookie),
+                (header::LOCATION, "/".to_owned()),
+            ];
             Ok((StatusCode::SEE_OTHER, to).into_response())
         }
         Err(error) if error.status().is_server_error() => Err(error),
@@ -110,7 +113,10 @@ async fn again(app: &AppState, form: &SetupBody, peer: Peer, error: &ApiError) -
     let Ok(purpose) = setup::purpose(app, &form.token, peer.0).await else {
         return html(error.status(), page::sorry(error.message()));
     };
-    let sentence = error.message().strip_prefix("body.").unwrap_or(error.message());
+    let sentence = error
+        .message()
+        .strip_prefix("body.")
+        .unwrap_or(error.message());
     let page = Page {
         token: &form.token,
         account: account_name(&purpose),
@@ -129,9 +135,10 @@ fn account_name(purpose: &Purpose) -> Option<&str> {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"))
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes()
+            .starts_with(b"application/x-www-form-urlencoded")
+    })
 }
 
 fn form(body: &[u8]) -> SetupBody {

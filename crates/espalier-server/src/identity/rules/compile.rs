@@ -1,7 +1,7 @@
 //! Expressions: compiled once, tried on samples when saved, evaluated with `auth` and `data`.
 
 use super::document::default_document;
-use super::{ACTIONS, Collection, Document, RuleData, rule_name, shipped};
+use super::{Collection, Document, RuleData, rule_name, shipped};
 use crate::ApiError;
 use crate::identity::Caller;
 use cel::{Context, Env, Program, Value};
@@ -106,7 +106,12 @@ impl RuleSet {
         data: &RuleData<'_>,
     ) -> bool {
         let Some(rules) = &self.rules else {
-            return shipped(caller.role, data.owner == caller.account, data.share, action);
+            return shipped(
+                caller.role,
+                data.owner == caller.account,
+                data.share,
+                action,
+            );
         };
         let Some(program) = rules.get(&(collection, action)) else {
             return false;
@@ -115,7 +120,13 @@ impl RuleSet {
             uid: caller.account.to_string(),
             role: caller.role,
         };
-        let given = data_value(&data.owner.to_string(), data.share, data.id, data.name, data.tags);
+        let given = data_value(
+            &data.owner.to_string(),
+            data.share,
+            data.id,
+            data.name,
+            data.tags,
+        );
         run(&self.context, program, auth_value(&auth), given) == Ok(true)
     }
 }
@@ -184,11 +195,19 @@ fn run(
 fn check(context: &Context<'_, '_>, source: &str) -> Result<Program, String> {
     let program = compile_one(source)?;
     let tags: [Box<str>; 2] = ["garden".into(), "lab".into()];
-    let shares = [None, Some(ShareRole::Viewer), Some(ShareRole::Member), Some(ShareRole::Admin)];
+    let shares = [
+        None,
+        Some(ShareRole::Viewer),
+        Some(ShareRole::Member),
+        Some(ShareRole::Admin),
+    ];
     for role in [Role::Viewer, Role::Member, Role::Admin, Role::Owner] {
         for share in shares {
             for (owner, tags) in [("u1", &tags[..]), ("u2", &[])] {
-                let auth = auth_value(&Auth { uid: "u1".to_owned(), role });
+                let auth = auth_value(&Auth {
+                    uid: "u1".to_owned(),
+                    role,
+                });
                 let data = data_value(owner, share, "65e1c0400123456789abcdef", "balcony", tags);
                 run(context, &program, auth, data)?;
             }
@@ -199,12 +218,20 @@ fn check(context: &Context<'_, '_>, source: &str) -> Result<Program, String> {
 
 fn compile_one(source: &str) -> Result<Program, String> {
     let packed: String = source.split_whitespace().collect();
-    let loops: usize = LOOPS.iter().map(|start| packed.matches(start).count()).sum();
+    let loops: usize = LOOPS
+        .iter()
+        .map(|start| packed.matches(start).count())
+        .sum();
     if loops > MAX_LOOPS {
-        return Err(format!("holds {loops} loops; at most {MAX_LOOPS} are allowed"));
+        return Err(format!(
+            "holds {loops} loops; at most {MAX_LOOPS} are allowed"
+        ));
     }
     let program = Program::compile(source).map_err(|errors| {
-        let place = errors.errors.first().map(|e| (e.pos.0, e.pos.1, e.msg.clone()));
+        let place = errors
+            .errors
+            .first()
+            .map(|e| (e.pos.0, e.pos.1, e.msg.clone()));
         place.map_or_else(
             || errors.to_string(),
             |(line, column, problem)| format!("line {line}, column {column}: {problem}"),
@@ -242,11 +269,14 @@ fn from_json(value: &serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(flag) => Value::Bool(*flag),
-        serde_json::Value::Number(number) => number
-            .as_i64()
-            .map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Int),
+        serde_json::Value::Number(number) => number.as_i64().map_or_else(
+            || Value::Float(number.as_f64().unwrap_or_default()),
+            Value::Int,
+        ),
         serde_json::Value::String(string) => text(string),
-        serde_json::Value::Array(list) => Value::List(Arc::new(list.iter().map(from_json).collect())),
+        serde_json::Value::Array(list) => {
+            Value::List(Arc::new(list.iter().map(from_json).collect()))
+        }
         serde_json::Value::Object(object) => {
             let map: HashMap<String, Value> = object
                 .iter()
@@ -259,6 +289,7 @@ fn from_json(value: &serde_json::Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ACTIONS;
     use super::*;
     use crate::identity::principal::{CallerInfo, Credential, Scopes};
     use espalier_model::AccountId;
@@ -280,11 +311,25 @@ mod tests {
         let document = Document::parse(&default_document()).unwrap();
         let compiled = RuleSet::compile_all(&document).unwrap();
         let (ada, bob) = (AccountId::mint(0, [1; 10]), AccountId::mint(0, [2; 10]));
-        let shares = [None, Some(ShareRole::Viewer), Some(ShareRole::Member), Some(ShareRole::Admin)];
+        let shares = [
+            None,
+            Some(ShareRole::Viewer),
+            Some(ShareRole::Member),
+            Some(ShareRole::Admin),
+        ];
         for role in [Role::Viewer, Role::Member, Role::Admin, Role::Owner] {
             for (owner, share) in [ada, bob].into_iter().flat_map(|o| shares.map(|s| (o, s))) {
-                for (collection, action) in Collection::ALL.into_iter().flat_map(|c| ACTIONS.map(|a| (c, a))) {
-                    let data = RuleData { owner, share, id: "x", name: "n", tags: &[] };
+                for (collection, action) in Collection::ALL
+                    .into_iter()
+                    .flat_map(|c| ACTIONS.map(|a| (c, a)))
+                {
+                    let data = RuleData {
+                        owner,
+                        share,
+                        id: "x",
+                        name: "n",
+                        tags: &[],
+                    };
                     let who = caller(ada, role);
                     assert_eq!(
                         RuleSet::shipped().allows(&who, collection, action, &data),
@@ -301,7 +346,13 @@ mod tests {
         let document = Document::parse(&json!({ "devices": { ".read": true } })).unwrap();
         let rules = RuleSet::compile(&document).unwrap();
         let ada = AccountId::mint(0, [1; 10]);
-        let data = RuleData { owner: ada, share: None, id: "x", name: "n", tags: &[] };
+        let data = RuleData {
+            owner: ada,
+            share: None,
+            id: "x",
+            name: "n",
+            tags: &[],
+        };
         let who = caller(ada, Role::Owner);
         assert!(rules.allows(&who, Collection::Devices, Action::Read, &data));
         assert!(!rules.allows(&who, Collection::Devices, Action::Own, &data));
@@ -316,7 +367,10 @@ mod tests {
             ("data.owner", "must be true or false"),
             ("data.nothing == 'x'", "nothing"),
             ("auth.is_admin ? true : 1", "must be true or false"),
-            ("data.tags.all(a, data.tags.all(b, data.tags.all(c, true)))", "loops"),
+            (
+                "data.tags.all(a, data.tags.all(b, data.tags.all(c, true)))",
+                "loops",
+            ),
         ];
         for (text, wanted) in cases {
             let document = Document::parse(&json!({ "devices": { ".read": text } })).unwrap();
@@ -324,7 +378,12 @@ mod tests {
             assert!(error.message().contains("devices/.read"), "{error}");
             assert!(error.message().contains(wanted), "{error}");
         }
-        for document in [json!([]), json!({ "x": {} }), json!({ "devices": { ".x": true } }), json!({ "devices": { ".read": 1 } })] {
+        for document in [
+            json!([]),
+            json!({ "x": {} }),
+            json!({ "devices": { ".x": true } }),
+            json!({ "devices": { ".read": 1 } }),
+        ] {
             assert!(Document::parse(&document).is_err(), "{document}");
         }
     }
@@ -347,7 +406,15 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused_and_not_a_crash() {
-        for text in ["(".repeat(1000), "!".repeat(1000), "[".repeat(1000), "-".repeat(999) + "1", "a.".repeat(499) + "a", "1+".repeat(499) + "1", "a?".repeat(300)] {
+        for text in [
+            "(".repeat(1000),
+            "!".repeat(1000),
+            "[".repeat(1000),
+            "-".repeat(999) + "1",
+            "a.".repeat(499) + "a",
+            "1+".repeat(499) + "1",
+            "a?".repeat(300),
+        ] {
             let _ = evaluate(&text, &json!({}), &json!({}));
         }
     }

@@ -33,21 +33,39 @@ impl Document {
     /// 422 that names what is unknown or has the wrong type.
     pub fn parse(document: &Value) -> Result<Self, ApiError> {
         let known = || Collection::ALL.map(Collection::name).join("`, `");
-        let object = document
-            .as_object()
-            .ok_or_else(|| ApiError::invalid(&["body", "rules"], "must be an object with one entry per collection"))?;
+        let object = document.as_object().ok_or_else(|| {
+            ApiError::invalid(
+                &["body", "rules"],
+                "must be an object with one entry per collection",
+            )
+        })?;
         let mut rules = Vec::new();
         for (name, entry) in object {
-            let collection = Collection::ALL.into_iter().find(|c| c.name() == name).ok_or_else(|| {
-                ApiError::invalid(&["body", "rules", name], format!("unknown collection; known are `{}`", known()))
-            })?;
+            let collection = Collection::ALL
+                .into_iter()
+                .find(|c| c.name() == name)
+                .ok_or_else(|| {
+                    ApiError::invalid(
+                        &["body", "rules", name],
+                        format!("unknown collection; known are `{}`", known()),
+                    )
+                })?;
             let entry = entry.as_object().ok_or_else(|| {
-                ApiError::invalid(&["body", "rules", name], "must be an object such as {\".read\": \"auth.is_admin\"}")
+                ApiError::invalid(
+                    &["body", "rules", name],
+                    "must be an object such as {\".read\": \"auth.is_admin\"}",
+                )
             })?;
             for (rule, value) in entry {
                 let (action, text) = one(name, rule, value)?;
-                if rules.iter().any(|(c, a, _)| *c == collection && *a == action) {
-                    return Err(ApiError::invalid(&["body", "rules", name, rule], "is given twice: `.write` is another name of `.control`"));
+                if rules
+                    .iter()
+                    .any(|(c, a, _)| *c == collection && *a == action)
+                {
+                    return Err(ApiError::invalid(
+                        &["body", "rules", name, rule],
+                        "is given twice: `.write` is another name of `.control`",
+                    ));
                 }
                 rules.push((collection, action, text));
             }
@@ -59,14 +77,30 @@ impl Document {
 fn one(collection: &str, rule: &str, value: &Value) -> Result<(Action, String), ApiError> {
     let loc = ["body", "rules", collection, rule];
     let name = if rule == ".write" { ".control" } else { rule };
-    let action = ACTIONS.into_iter().find(|action| rule_name(*action) == name).ok_or_else(|| {
-        ApiError::invalid(&loc, "unknown rule; known are `.read`, `.control` (or `.write`), `.manage`, `.own`")
-    })?;
+    let action = ACTIONS
+        .into_iter()
+        .find(|action| rule_name(*action) == name)
+        .ok_or_else(|| {
+            ApiError::invalid(
+                &loc,
+                "unknown rule; known are `.read`, `.control` (or `.write`), `.manage`, `.own`",
+            )
+        })?;
     let text = match value {
         Value::Bool(flag) => flag.to_string(),
         Value::String(text) if text.len() <= MAX_EXPRESSION => text.clone(),
-        Value::String(_) => return Err(ApiError::invalid(&loc, format!("is longer than {MAX_EXPRESSION} bytes"))),
-        _ => return Err(ApiError::invalid(&loc, "must be an expression in a string, or true or false")),
+        Value::String(_) => {
+            return Err(ApiError::invalid(
+                &loc,
+                format!("is longer than {MAX_EXPRESSION} bytes"),
+            ));
+        }
+        _ => {
+            return Err(ApiError::invalid(
+                &loc,
+                "must be an expression in a string, or true or false",
+            ));
+        }
     };
     Ok((action, text))
 }

@@ -91,7 +91,10 @@ pub fn allowed(
     if caller.role == Role::Viewer && action > Action::Read {
         return false;
     }
-    app.identity.rules.load().allows(caller, collection, action, data)
+    app.identity
+        .rules
+        .load()
+        .allows(caller, collection, action, data)
 }
 
 /// What the shipped document says, in Rust.

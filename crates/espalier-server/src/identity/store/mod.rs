@@ -6,6 +6,7 @@ pub mod keys;
 pub mod one_time;
 pub mod rules;
 pub mod sessions;
+pub mod settings;
 
 use espalier_db::{Error, Result};
 
