@@ -356,3 +356,38 @@ fn flash_is_written_only_while_samples_cannot_be_delivered() {
     world.pass(60_000);
     assert_eq!(world.flash.1, before + 1, "the stored copy is emptied once");
 }
+
+#[test]
+fn sockets_return_soon_after_an_outage() {
+    let mut world = polling_world();
+    world.opening = false;
+    // The network is back: the first cycle gets through, and the next thing is a socket.
+    for _ in 0..8 {
+        if world.request.is_some() {
+            let latest = world
+                .request
+                .as_ref()
+                .is_some_and(|r| r.0 == "/telemetry/latest");
+            let pending = world
+                .request
+                .as_ref()
+                .is_some_and(|r| r.0.ends_with("/pending"));
+            let body = if pending {
+                r#"{"commands":[]}"#
+            } else {
+                r#"{"data":{},"time":1}"#
+            };
+            answer(&mut world, 200, if latest || pending { body } else { "{}" });
+        }
+    }
+    assert!(!world.opening);
+    world.pass(5_000);
+    assert!(
+        world.opening,
+        "a socket is tried at the next cycle, not minutes later"
+    );
+    // It fails although HTTP works: now polling goes on, and the next attempt is minutes away.
+    world.lose();
+    world.pass(3_000);
+    assert!(world.request.is_some() && !world.opening);
+}

@@ -94,6 +94,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         }
         self.stats.failures += 1;
         self.forget_sent();
+        self.socket_answered = status.is_some();
         // A server that answers but does not know the path is not refusing the device; polling may work there.
         self.refused = matches!(status, Some(401 | 403));
         let delay = if self.refused {
@@ -200,7 +201,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         self.heartbeat_at = now;
         self.ping_at = now + self.heartbeat_ms;
         self.hold_until = 0;
-        self.socket_failures = 0;
+        (self.socket_failures, self.socket_probed) = (0, false);
         self.refused = false;
         self.stats.welcomes += 1;
         self.link = Link::Online { since: now };

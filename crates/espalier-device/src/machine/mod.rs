@@ -58,6 +58,10 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     link: Link,
     /// Socket attempts that failed in a row; decides when polling takes over.
     socket_failures: u32,
+    /// Whether the last failed attempt was answered by a server, which then lets no socket through.
+    socket_answered: bool,
+    /// Whether a socket was tried since polling works.
+    socket_probed: bool,
     refused: bool,
     close_socket: bool,
     /// Ids of frames; start at 1, because the queue marks waiting samples with 0.
@@ -103,6 +107,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             stats: Stats::default(),
             link: Link::Waiting { until: 0 },
             socket_failures: 0,
+            socket_answered: false,
+            socket_probed: false,
             refused: false,
             close_socket: false,
             next_id: 1,

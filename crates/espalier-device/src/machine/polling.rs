@@ -45,12 +45,15 @@ pub(super) enum Stage {
 impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     pub(super) fn start_polling(&mut self) {
         let now = self.clock.uptime();
+        // After an outage nobody knows yet whether sockets work: the first cycle that gets through tries one at once.
+        let known = self.socket_probed || self.socket_answered;
+        let socket_at = if known { now + SOCKET_RETRY_MS } else { now };
         self.link = Link::Polling {
             exchange: Exchange::None,
             stage: Stage::Posting,
             since: now,
             next_at: now,
-            socket_at: now + SOCKET_RETRY_MS,
+            socket_at,
         };
     }
 
@@ -72,7 +75,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 return None;
             }
             if now >= socket_at {
-                // One attempt; when it fails, polling goes on at once.
+                // One attempt; when it fails, polling goes on.
+                self.socket_probed = true;
                 self.socket_failures = super::link::FAILURES_BEFORE_POLLING - 1;
                 self.link = Link::Opening { since: now };
                 return Some(Action::Open);
@@ -293,7 +297,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// The fallback does not work either: start again with a socket, after a while.
     fn leave_polling(&mut self, refused: bool) {
         self.forget_sent();
-        self.socket_failures = 0;
+        (self.socket_failures, self.socket_probed) = (0, false);
         let delay = if refused {
             self.backoff.refused_delay(&mut self.rng)
         } else {
