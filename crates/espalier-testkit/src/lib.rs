@@ -13,10 +13,12 @@
 //! [`TestApp::clock`] is advanced.
 
 mod client;
+mod events;
 mod socket;
 
 pub use client::{Answer, Client};
 pub use espalier_db::Engine;
+pub use events::EventStream;
 pub use socket::{Server, Socket};
 
 use espalier_db::{Location, testing};

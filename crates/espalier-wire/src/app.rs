@@ -195,9 +195,9 @@ pub struct Notification {
     /// Severity.
     #[serde(rename = "type")]
     pub kind: Severity,
-    /// More text.
+    /// Anything a program may want to know; older senders put text here.
     #[serde(default)]
-    pub details: Option<String>,
+    pub details: Option<Value>,
     /// Time of day for display, `hh:mm AM`.
     pub time: String,
     /// When, ISO.

@@ -9,9 +9,9 @@ use crate::ApiError;
 use axum::http::{HeaderMap, Method, Uri, header};
 use espalier_model::Role;
 
-/// Paths on which a viewer may send more than GET: its own account, signing in and out, and marking its
-/// notifications as read.
-const VIEWER_MAY_WRITE: [&str; 10] = [
+/// Paths on which a viewer may send more than GET: its own account, signing in and out, marking its
+/// notifications as read, and asking for a ticket to its own events.
+const VIEWER_MAY_WRITE: [&str; 11] = [
     "/me",
     "/logout",
     "/refresh",
@@ -20,6 +20,7 @@ const VIEWER_MAY_WRITE: [&str; 10] = [
     "/signup",
     "/setup",
     "/notifications",
+    "/events/ticket",
     "/forgot-password",
     "/reset-password",
 ];

@@ -228,6 +228,17 @@ pub async fn principal_of(app: &AppState, secret: &str) -> Result<Identified, Ap
     })
 }
 
+/// Until when what `caller` showed is good, milliseconds UTC; `None` when it is not any more. A session that
+/// was renewed meanwhile is good for longer.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn good_until(app: &AppState, caller: &Caller) -> Result<Option<i64>, ApiError> {
+    let (credential, now) = (caller.credential.clone(), app.clock.now_ms());
+    let read = move |c: &espalier_db::Conn<'_>| store::sessions::good_until(c, &credential, now);
+    Ok(app.db.read(read).await?)
+}
+
 /// The device whose token this is.
 pub fn device_by_token(app: &AppState, token: &str) -> Option<Arc<Device>> {
     app.devices.by_token(&random::digest(token))

@@ -1,9 +1,9 @@
 //! The app socket `GET /ws`: an app hears its account's events and says what it wants to hear. Devices cannot
 //! use it ([`super::device_socket`]).
 
+use super::frame;
 use super::hub::{self, Selection, Watching};
 use super::signal::{self, End, Gone};
-use super::{SILENCE_MS, frame};
 use crate::AppState;
 use crate::clock::iso;
 use crate::devices;
@@ -31,7 +31,10 @@ pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identi
         Err(Some(end)) => return signal::close(socket, end).await,
         Err(None) => return,
     };
-    let watching = hub::watch(&app, caller, Selection::all(), true);
+    let watching = match hub::watch(&app, caller, Selection::all(), true).await {
+        Ok(watching) => watching,
+        Err(end) => return signal::close(socket, end).await,
+    };
     if let Some(end) = serve(&app, &mut socket, &watching).await {
         drop(watching);
         signal::close(socket, end).await;
@@ -57,7 +60,7 @@ async fn sign_in(
         known => known,
     };
     match identified {
-        Identified::Known(Principal::Account(caller)) => Ok(caller),
+        Identified::Known(Principal::Account(caller)) if caller.scopes.read => Ok(caller),
         _ => Err(Some(End::Unauthorized)),
     }
 }
@@ -124,7 +127,7 @@ impl Session<'_> {
         if let Some(text) = reply {
             signal::feed(socket, signal, Message::Text(text)).await?;
         }
-        while let Some((_, text)) = self.watching.pop() {
+        while let Some(text) = self.watching.pop() {
             signal::feed(socket, signal, Message::Text(text)).await?;
         }
         if signal.take_ping() {
@@ -225,20 +228,4 @@ fn error(why: &str, code: &str) -> Utf8Bytes {
         message: why.to_owned(),
         code: Some(code.to_owned()),
     })
-}
-
-/// Ends sockets that said nothing for too long and asks quiet ones for a sign of life.
-pub(super) fn sweep(app: &AppState) {
-    let now = app.clock.now_ms();
-    for watcher in app.live.hub.all() {
-        if !watcher.speaks {
-            continue;
-        }
-        let silent = watcher.signal.silent_for(now);
-        if silent >= SILENCE_MS {
-            watcher.signal.finish(End::Silent);
-        } else if silent >= SILENCE_MS / 2 {
-            watcher.signal.ask_ping();
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! The sockets' handshakes.
 
-use super::signal::End;
-use super::{MAX_FRAME, app_socket, device_socket, origin, signal};
+use super::{MAX_FRAME, app_socket, device_socket};
 use crate::error::Problem;
 use crate::identity::Identified;
 use crate::{ApiError, AppState};
@@ -9,7 +8,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
@@ -44,13 +43,14 @@ fn upgrade(upgrade: Upgrade) -> Result<WebSocketUpgrade, ApiError> {
 /// JSON text frames: everything that happens to the caller's devices, dashboards and notifications, as it
 /// happens. The token comes in the query, a header, the browser's cookie, or the first frame
 /// `{"type":"auth","token":…}` within 10 seconds. Send something (`{"type":"ping"}`) every 45 seconds.
-/// Close codes: 4401 token missing, wrong, expired or revoked; 1008 silent, garbage or foreign origin; 1009
+/// Close codes: 4401 token missing, wrong, expired or revoked; 1008 silent or garbage; 1009
 /// frame too large; 1013 too slow; 1001 the server stops.
 #[utoipa::path(
     get, path = "/ws", tag = "live",
     params(("token" = Option<String>, Query, description = "An access token; a header or the first frame is better, because a URL is easily logged.")),
     responses(
         (status = 101, description = "The socket is open; a wrong token closes it with 4401."),
+        (status = 403, body = Problem, description = "A page of another site tried to use the cookie, or the API key lacks the scope `read`."),
         (status = 426, body = Problem, description = "Not a WebSocket handshake."),
     ),
     security((), ("bearer" = [])),
@@ -58,23 +58,15 @@ fn upgrade(upgrade: Upgrade) -> Result<WebSocketUpgrade, ApiError> {
 pub(super) async fn app(
     State(app): State<AppState>,
     Extension(identified): Extension<Identified>,
-    headers: HeaderMap,
     request: Upgrade,
 ) -> Result<Response, ApiError> {
-    let foreign = !origin::may_use_cookie(&headers, &app.config.public_url);
     let request = upgrade(request)?
         .read_buffer_size(APP_READ_BUFFER)
         .write_buffer_size(APP_WRITE_BUFFER);
     Ok(request.on_upgrade(move |socket: WebSocket| async move {
         let tasks = app.tasks.clone();
         // A task of its own: it holds nothing of the handshake, and stopping waits for it.
-        tasks.spawn(async move {
-            if foreign {
-                signal::close(socket, End::WrongOrigin).await;
-            } else {
-                app_socket::run(app, socket, identified).await;
-            }
-        });
+        tasks.spawn(app_socket::run(app, socket, identified));
     }))
 }
 

@@ -8,13 +8,13 @@ use super::signal::{End, Signal};
 use super::{Event, frame};
 use crate::AppState;
 use crate::devices::Device;
-use crate::identity::Caller;
+use crate::identity::{self, Caller};
 use axum::extract::ws::Utf8Bytes;
 use espalier_model::{AccountId, DeviceId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// What an event is about, for readers that chose channels.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,9 @@ pub(super) struct Watcher {
     pub(super) signal: Signal,
     /// Whether silence ends it: a socket must be heard, a stream cannot be.
     pub(super) speaks: bool,
+    /// Until when the caller's credential is good, milliseconds UTC; asked again at that moment, because it
+    /// may have been prolonged.
+    pub(super) good_until: AtomicI64,
     inner: Mutex<Inner>,
 }
 
@@ -74,22 +77,16 @@ struct Inner {
 }
 
 impl Watcher {
-    /// Takes the oldest waiting event: its number and its frame.
-    pub(super) fn pop(&self) -> Option<(u64, Utf8Bytes)> {
+    /// Takes the frame of the oldest waiting event.
+    pub(super) fn pop(&self) -> Option<Utf8Bytes> {
         self.inner.lock().queue.pop()
-    }
-
-    /// Tells whether an event waits.
-    pub(super) fn has_events(&self) -> bool {
-        !self.inner.lock().queue.is_empty()
     }
 
     fn offer(
         &self,
-        seq: u64,
         subject: Subject<'_>,
         as_admin: bool,
-        mut push: impl FnMut(u64, &mut Queue) -> Result<(), Overflow>,
+        mut push: impl FnMut(&mut Queue) -> Result<(), Overflow>,
     ) {
         let pushed = {
             let mut inner = self.inner.lock();
@@ -104,7 +101,7 @@ impl Watcher {
             if !wanted {
                 return;
             }
-            push(seq, &mut inner.queue)
+            push(&mut inner.queue)
         };
         match pushed {
             Ok(()) => self.signal.wake(),
@@ -120,7 +117,6 @@ pub(super) struct Hub {
     /// Those of them that chose the channel `admin`; almost always nobody.
     admins: RwLock<Vec<Arc<Watcher>>>,
     ids: AtomicU64,
-    events: AtomicU64,
 }
 
 /// A reader that leaves the hub when this is dropped.
@@ -155,18 +151,22 @@ impl Drop for Watching {
 }
 
 /// Adds a reader.
-pub(super) fn watch(
+///
+/// # Errors
+/// Says why it cannot be served: its credential was revoked meanwhile, or the database is away.
+pub(super) async fn watch(
     app: &AppState,
     caller: Caller,
     selection: Selection,
     speaks: bool,
-) -> Watching {
+) -> Result<Watching, End> {
     let hub = &app.live.hub;
     let watcher = Arc::new(Watcher {
         id: hub.ids.fetch_add(1, Ordering::Relaxed),
         caller,
         signal: Signal::new(app.clock.now_ms()),
         speaks,
+        good_until: AtomicI64::new(0),
         inner: Mutex::new(Inner {
             selection,
             queue: Queue::default(),
@@ -181,9 +181,28 @@ pub(super) fn watch(
     if app.shutdown.is_cancelled() {
         watcher.signal.finish(End::Stopping);
     }
-    Watching {
+    let watching = Watching {
         app: app.clone(),
         watcher,
+    };
+    // Asked after the insertion too: a revocation before it is in the database, one after it finds the
+    // reader in the index.
+    renew(app, &watching).await?;
+    Ok(watching)
+}
+
+/// Asks until when the reader's credential is good.
+///
+/// # Errors
+/// The reason to end it, when the credential is not good any more or nobody can tell.
+pub(super) async fn renew(app: &AppState, watcher: &Watcher) -> Result<(), End> {
+    match identity::good_until(app, &watcher.caller).await {
+        Ok(Some(until)) => {
+            watcher.good_until.store(until, Ordering::Relaxed);
+            Ok(())
+        }
+        Ok(None) => Err(End::Unauthorized),
+        Err(_) => Err(End::Busy),
     }
 }
 
@@ -205,6 +224,11 @@ impl Hub {
         self.accounts.read().values().flatten().cloned().collect()
     }
 
+    /// How many readers an account has.
+    pub(super) fn of_account(&self, account: AccountId) -> usize {
+        self.accounts.read().get(&account).map_or(0, Vec::len)
+    }
+
     /// How many readers there are.
     pub(super) fn len(&self) -> usize {
         self.accounts.read().values().map(Vec::len).sum()
@@ -214,14 +238,8 @@ impl Hub {
     pub(super) fn to_account(&self, account: AccountId, subject: Subject<'_>, text: &Utf8Bytes) {
         let accounts = self.accounts.read();
         for watcher in accounts.get(&account).into_iter().flatten() {
-            watcher.offer(self.next(), subject, false, |seq, queue| {
-                queue.control(seq, text.clone())
-            });
+            watcher.offer(subject, false, |queue| queue.control(text.clone()));
         }
-    }
-
-    fn next(&self) -> u64 {
-        self.events.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Gives an event of a device to everybody who may see the device now and wants it. `push` writes the
@@ -229,13 +247,12 @@ impl Hub {
     fn to_device_audience(
         &self,
         device: &Device,
-        mut push: impl FnMut(u64, &mut Queue) -> Result<(), Overflow>,
+        mut push: impl FnMut(&mut Queue) -> Result<(), Overflow>,
     ) {
         let accounts = self.accounts.read();
         if accounts.is_empty() {
             return;
         }
-        let seq = self.next();
         let subject = Subject::Device(device.id);
         let sees = |account: AccountId| {
             account == device.owner || device.shares.iter().any(|(shared, _)| *shared == account)
@@ -243,12 +260,12 @@ impl Hub {
         let shared = device.shares.iter().map(|(account, _)| *account);
         let audience = std::iter::once(device.owner).chain(shared.filter(|a| *a != device.owner));
         for watcher in audience.filter_map(|a| accounts.get(&a)).flatten() {
-            watcher.offer(seq, subject, false, &mut push);
+            watcher.offer(subject, false, &mut push);
         }
         drop(accounts);
         let admins = self.admins.read();
         for watcher in admins.iter().filter(|w| !sees(w.caller.account)) {
-            watcher.offer(seq, subject, true, &mut push);
+            watcher.offer(subject, true, &mut push);
         }
     }
 }
@@ -284,7 +301,7 @@ pub(super) fn publish(app: &AppState, event: &Event) {
     };
     if let Event::Telemetry { ts, data, .. } = event {
         let mut values = None;
-        hub.to_device_audience(&device, |seq, queue| {
+        hub.to_device_audience(&device, |queue| {
             let values = values.get_or_insert_with(|| Values {
                 id: device.id,
                 oid: device.oid,
@@ -292,16 +309,16 @@ pub(super) fn publish(app: &AppState, event: &Event) {
                 data: data.clone(),
                 text: Some(frame::telemetry(device.oid, *ts, data)),
             });
-            queue.values(seq, values);
+            queue.values(values);
             Ok(())
         });
         return;
     }
     let mut frames = None;
-    hub.to_device_audience(&device, |seq, queue| {
+    hub.to_device_audience(&device, |queue| {
         frames
             .get_or_insert_with(|| frame::control(event, app.clock.now_ms()))
             .iter()
-            .try_for_each(|text| queue.control(seq, text.clone()))
+            .try_for_each(|text| queue.control(text.clone()))
     });
 }

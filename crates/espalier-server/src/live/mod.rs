@@ -1,7 +1,7 @@
 //! What is pushed: the app socket, server-sent events, the device socket, notifications.
 //!
 //! `hub` knows who watches and hands each event over once, `queue` bounds what a slow reader may hold up,
-//! `signal` ends connections, `frame` writes events as JSON. It decides nothing about devices or accounts:
+//! `signal` ends connections, `sweep` watches the clock for all of them, `frame` writes events as JSON. It decides nothing about devices or accounts:
 //! who may see a device is asked of the device at the moment of each event.
 
 mod app_socket;
@@ -9,9 +9,12 @@ mod device_socket;
 mod frame;
 mod http;
 mod hub;
-mod origin;
+mod notifications;
 mod queue;
 mod signal;
+mod sse;
+mod store;
+mod sweep;
 
 use crate::control::{Desired, PendingCommand};
 use crate::devices::Device;
@@ -26,17 +29,12 @@ use utoipa_axum::routes;
 /// The largest frame that a client may send, bytes.
 const MAX_FRAME: usize = espalier_wire::limits::MAX_FRAME_BYTES;
 
-/// How long an app may say nothing before its socket is closed, milliseconds; existing clients know it.
-const SILENCE_MS: i64 = 45_000;
-
-/// How often connections are looked after.
-const TICK: std::time::Duration = std::time::Duration::from_secs(1);
-
 /// Who watches, and which devices are connected.
 #[derive(Default)]
 pub struct State {
     hub: hub::Hub,
     links: device_socket::Links,
+    tickets: sse::Tickets,
 }
 
 impl State {
@@ -66,33 +64,24 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(http::app))
         .routes(routes!(http::device))
+        .routes(routes!(sse::ticket))
+        .routes(routes!(sse::events))
+        .routes(routes!(sse::notifications))
+        .routes(routes!(notifications::list, notifications::delete_all))
+        .routes(routes!(notifications::health))
+        .routes(routes!(notifications::mark_all))
+        .routes(routes!(notifications::mark))
+        .routes(routes!(notifications::delete))
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
-    let app = app.clone();
-    app.tasks.clone().spawn(async move {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => tick(&app),
-                () = app.shutdown.cancelled() => break,
-            }
-        }
-        for watcher in app.live.hub.all() {
-            watcher.signal.finish(signal::End::Stopping);
-        }
-        for link in app.live.links.all() {
-            link.signal.finish(signal::End::Stopping);
-        }
-    });
+    sweep::start(app);
 }
 
 /// Looks after every connection once: ends those that are dead or no longer permitted.
-pub fn tick(app: &AppState) {
-    app_socket::sweep(app);
-    device_socket::sweep(app);
+pub async fn tick(app: &AppState) {
+    sweep::tick(app).await;
 }
 
 /// Ends a device's connection when its token was renewed or the device is gone; call it after either.
@@ -185,9 +174,9 @@ pub struct NewNotification {
 /// # Errors
 /// Fails when the database does.
 pub async fn notify(
-    _app: &AppState,
-    _account: AccountId,
-    _new: NewNotification,
+    app: &AppState,
+    account: AccountId,
+    new: NewNotification,
 ) -> Result<(), ApiError> {
-    Ok(())
+    notifications::notify(app, account, new).await
 }

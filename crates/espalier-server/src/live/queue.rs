@@ -49,8 +49,8 @@ impl Values {
 
 #[derive(Debug)]
 enum Item {
-    Control(u64, Utf8Bytes),
-    Values(u64, Box<Values>),
+    Control(Utf8Bytes),
+    Values(Box<Values>),
 }
 
 /// The events that wait for one reader, oldest first.
@@ -66,29 +66,28 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Adds a control event with its number.
-    pub(super) fn control(&mut self, seq: u64, text: Utf8Bytes) -> Result<(), Overflow> {
+    /// Adds a control event.
+    pub(super) fn control(&mut self, text: Utf8Bytes) -> Result<(), Overflow> {
         if self.control >= MAX_CONTROL || self.control_bytes + text.len() > MAX_CONTROL_BYTES {
             *self = Self::default();
             return Err(Overflow);
         }
         self.control += 1;
         self.control_bytes += text.len();
-        self.items.push_back(Item::Control(seq, text));
+        self.items.push_back(Item::Control(text));
         Ok(())
     }
 
-    /// Adds new values with their number, or merges them into waiting ones of the same device.
-    pub(super) fn values(&mut self, seq: u64, values: &Values) {
+    /// Adds new values, or merges them into waiting ones of the same device.
+    pub(super) fn values(&mut self, values: &Values) {
         let waiting = self.items.len() - self.control;
         if waiting >= THIN_AT
             && let Some(place) = self.newest.get(&values.id)
-            && let Some(Item::Values(number, older)) = place
+            && let Some(Item::Values(older)) = place
                 .checked_sub(self.taken)
                 .and_then(|at| self.items.get_mut(usize::try_from(at).ok()?))
         {
             older.merge(values);
-            *number = seq;
             return;
         }
         if waiting >= MAX_TELEMETRY {
@@ -96,29 +95,28 @@ impl Queue {
         }
         let place = self.taken + self.items.len() as u64;
         self.newest.insert(values.id, place);
-        self.items
-            .push_back(Item::Values(seq, Box::new(values.clone())));
+        self.items.push_back(Item::Values(Box::new(values.clone())));
     }
 
-    /// Takes the oldest event: its number and its frame.
-    pub(super) fn pop(&mut self) -> Option<(u64, Utf8Bytes)> {
+    /// Takes the frame of the oldest event.
+    pub(super) fn pop(&mut self) -> Option<Utf8Bytes> {
         let item = self.items.pop_front()?;
         let place = self.taken;
         self.taken += 1;
         let popped = match item {
-            Item::Control(seq, text) => {
+            Item::Control(text) => {
                 self.control -= 1;
                 self.control_bytes -= text.len();
-                (seq, text)
+                text
             }
-            Item::Values(seq, values) => {
+            Item::Values(values) => {
                 if self.newest.get(&values.id) == Some(&place) {
                     self.newest.remove(&values.id);
                 }
                 let text = values
                     .text
                     .unwrap_or_else(|| frame::telemetry(values.oid, values.ts, &values.data));
-                (seq, text)
+                text
             }
         };
         if self.items.is_empty() && self.items.capacity() > THIN_AT {
@@ -156,7 +154,7 @@ mod tests {
 
     fn drain(queue: &mut Queue) -> Vec<Value> {
         std::iter::from_fn(|| queue.pop())
-            .map(|(_, text)| serde_json::from_str(&text).unwrap())
+            .map(|text| serde_json::from_str(&text).unwrap())
             .collect()
     }
 
@@ -164,7 +162,7 @@ mod tests {
     fn a_reader_that_keeps_up_gets_every_value() {
         let mut queue = Queue::default();
         for i in 0..THIN_AT as i64 {
-            queue.values(0, &values(1, "t", i));
+            queue.values(&values(1, "t", i));
         }
         let seen: Vec<_> = drain(&mut queue)
             .iter()
@@ -177,10 +175,10 @@ mod tests {
     fn thinned_values_lose_no_key() {
         let mut queue = Queue::default();
         for i in 0..THIN_AT as i64 {
-            queue.values(0, &values(1, "t", i));
+            queue.values(&values(1, "t", i));
         }
-        queue.values(0, &values(1, "humidity", 7_000));
-        queue.values(0, &values(1, "t", 8_000));
+        queue.values(&values(1, "humidity", 7_000));
+        queue.values(&values(1, "t", 8_000));
         let frames = drain(&mut queue);
         assert_eq!(frames.len(), THIN_AT);
         let last = frames.last().unwrap();
@@ -191,9 +189,9 @@ mod tests {
     fn too_many_control_events_cut_the_reader_off() {
         let mut queue = Queue::default();
         for _ in 0..MAX_CONTROL {
-            assert_eq!(queue.control(0, "{}".into()), Ok(()));
+            assert_eq!(queue.control("{}".into()), Ok(()));
         }
-        assert_eq!(queue.control(0, "{}".into()), Err(Overflow));
+        assert_eq!(queue.control("{}".into()), Err(Overflow));
         assert!(queue.is_empty());
     }
 
@@ -234,18 +232,18 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Control => {
-                        queue.control(0, json!({"n": controls}).to_string().into()).unwrap();
+                        queue.control(json!({"n": controls}).to_string().into()).unwrap();
                         controls += 1;
                     }
                     Step::Values(device, key, value) => {
                         let values = values(device, &format!("k{key}"), value.into());
                         expected.insert((values.oid.to_string(), format!("k{key}")), json!(value));
-                        queue.values(0, &values);
+                        queue.values(&values);
                     }
-                    Step::Pop(n) => (0..n).map_while(|_| queue.pop()).for_each(|(_, text)| note(text)),
+                    Step::Pop(n) => (0..n).map_while(|_| queue.pop()).for_each(&mut note),
                 }
             }
-            while let Some((_, text)) = queue.pop() {
+            while let Some(text) = queue.pop() {
                 note(text);
             }
             prop_assert_eq!(seen_controls, (0..controls).collect::<Vec<_>>());

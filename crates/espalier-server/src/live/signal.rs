@@ -11,6 +11,9 @@ use tokio::sync::Notify;
 /// How long a connection may take to receive its close frame and answer it; it is dropped after that.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
+/// The same for one that was too slow: what is in the network's buffers comes before the close frame.
+const SLOW_GRACE: Duration = Duration::from_secs(30);
+
 /// Why the server ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,14 +32,12 @@ pub(super) enum End {
     Garbage,
     /// A frame was larger than the limit.
     TooLarge,
-    /// A page of another origin tried to use the browser's cookie.
-    WrongOrigin,
     /// The server cannot serve it now; try again.
     Busy,
 }
 
 impl End {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Stopping,
         Self::Unauthorized,
         Self::Replaced,
@@ -44,7 +45,6 @@ impl End {
         Self::Silent,
         Self::Garbage,
         Self::TooLarge,
-        Self::WrongOrigin,
         Self::Busy,
     ];
 
@@ -52,7 +52,7 @@ impl End {
     pub(super) fn code(self) -> u16 {
         match self {
             Self::Stopping => 1001,
-            Self::Silent | Self::Garbage | Self::WrongOrigin => 1008,
+            Self::Silent | Self::Garbage => 1008,
             Self::TooLarge => 1009,
             Self::TooSlow | Self::Busy => 1013,
             Self::Unauthorized => 4401,
@@ -70,7 +70,6 @@ impl End {
             Self::Silent => "nothing was heard for too long; send a ping in time",
             Self::Garbage => "too many frames that are no messages",
             Self::TooLarge => "a frame was larger than 65536 bytes",
-            Self::WrongOrigin => "the cookie is only accepted from this server's own pages",
             Self::Busy => "the server cannot serve this now; try again in a moment",
         }
     }
@@ -82,6 +81,8 @@ pub(super) struct Signal {
     ping: AtomicBool,
     heard_ms: AtomicI64,
     wake: Notify,
+    /// Apart from `wake`: who waits for the end while writing must not use up a wake-up for the queue.
+    over: Notify,
 }
 
 impl Signal {
@@ -91,6 +92,7 @@ impl Signal {
             ping: AtomicBool::new(false),
             heard_ms: AtomicI64::new(now_ms),
             wake: Notify::new(),
+            over: Notify::new(),
         }
     }
 
@@ -100,6 +102,7 @@ impl Signal {
             .end
             .compare_exchange(0, end as u8, Ordering::SeqCst, Ordering::SeqCst);
         self.wake.notify_one();
+        self.over.notify_one();
     }
 
     /// Why the connection must end, when it must.
@@ -143,7 +146,7 @@ impl Signal {
 
     async fn must_end(&self) {
         while self.ended().is_none() {
-            self.woken().await;
+            self.over.notified().await;
         }
     }
 }
@@ -186,7 +189,11 @@ pub(super) async fn close(mut socket: WebSocket, end: End) {
             while let Some(Ok(_)) = socket.recv().await {}
         }
     };
-    let _ = tokio::time::timeout(CLOSE_GRACE, goodbye).await;
+    let grace = match end {
+        End::TooSlow => SLOW_GRACE,
+        _ => CLOSE_GRACE,
+    };
+    let _ = tokio::time::timeout(grace, goodbye).await;
 }
 
 #[cfg(test)]

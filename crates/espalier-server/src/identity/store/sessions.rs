@@ -210,3 +210,25 @@ pub fn delete_expired(c: &Conn<'_>, now: i64) -> Result<u64> {
         params![now],
     )
 }
+
+/// Until when a credential is good, milliseconds UTC; `None` when it is not (any more).
+pub fn good_until(c: &Conn<'_>, credential: &Credential, now: i64) -> Result<Option<i64>> {
+    let (sql, id) = match credential {
+        Credential::Session(id) => (
+            "select s.access_expires_at as until from session s join account a on a.id = s.account_id \
+             where s.id = $1 and a.is_active = 1",
+            id,
+        ),
+        Credential::ApiKey(id) => (
+            "select k.expires_at as until from api_key k join account a on a.id = k.account_id \
+             where k.id = $1 and a.is_active = 1",
+            id,
+        ),
+        Credential::Password => return Ok(None),
+    };
+    let Some(row) = c.query_opt(sql, params![id])? else {
+        return Ok(None);
+    };
+    let until = row.get::<Option<i64>>("until")?.unwrap_or(i64::MAX);
+    Ok(Some(until).filter(|&until| until > now))
+}

@@ -110,7 +110,7 @@ async fn say_goodbye(mut socket: WebSocket, end: End) {
         End::TooLarge => Some(codes::TOO_LARGE),
         End::Garbage => Some(codes::BAD_MESSAGE),
         End::Busy => Some(codes::UNAVAILABLE),
-        End::Stopping | End::TooSlow | End::Silent | End::WrongOrigin => None,
+        End::Stopping | End::TooSlow | End::Silent => None,
     };
     if let Some(code) = code {
         let frame = up::error_frame(None, code, end.reason(), None);
