@@ -4,11 +4,11 @@ use super::answer::Answer;
 use super::latest::{self, Entry};
 use super::parse::{Post, parse_post};
 use super::refusal::{Reason, Refusal};
-use super::{Ingested, ingest, values};
+use super::{Ingested, derived, ingest, values};
 use crate::control::{self, Desired, Reported};
 use crate::devices::Device;
 use crate::error::{ApiResult, Problem};
-use crate::http::{Query, body_error};
+use crate::http::{Peer, Query, body_error, count_device, count_stranger};
 use crate::identity::{self, Identified, Principal};
 use crate::{ApiError, AppState};
 use axum::Extension;
@@ -79,8 +79,8 @@ pub(super) struct LegacyAnswer {
     message: String,
     /// The device's 24-digit id.
     device_id: String,
-    /// What the LED should be: `led`, or without it `v0`.
-    led: u8,
+    /// What the LED should be: `v0`, or without it `led`; 0 or 1 for a switch.
+    led: Value,
     /// The latest value of every key.
     #[schema(value_type = Object)]
     updated_data: Map<String, Value>,
@@ -118,12 +118,13 @@ pub(super) struct Options {
 }
 
 impl Options {
-    fn derived(&self) -> bool {
+    pub(super) fn derived(&self) -> bool {
         matches!(self.derived.as_deref(), Some("1" | "true"))
     }
 }
 
-type Body = Result<Bytes, BytesRejection>;
+/// A body as it came, or why it could not be read.
+pub(super) type RawBody = Result<Bytes, BytesRejection>;
 
 /// Stores what a device measured
 ///
@@ -152,18 +153,20 @@ pub(super) async fn post_telemetry(
     Path(id): Path<String>,
     Query(options): Query<Options>,
     Extension(who): Extension<Identified>,
-    body: Body,
+    peer: Peer,
+    body: RawBody,
 ) -> ApiResult<Response> {
     let body = read(&app, body)?;
-    let post = parse_post(&body).map_err(|refusal| ingest::refuse(&app, refusal, 1))?;
+    let post = parse_post(&body).map_err(|refusal| ingest::refuse(&app, refusal))?;
     let device = device_in_path(&app, &id)?;
-    let sender = sender(&app, &post, &who)?.ok_or_else(|| missing_token(&app, &post))?;
-    if sender.as_ref().is_none_or(|sender| sender.id != device.id) {
-        let refusal = unauthorized(&app, &post);
-        return Err(refusal(ApiError::forbidden(
-            "Invalid device_token for device",
-        )));
-    }
+    let authorised = match sender(&app, &post, &who, peer)? {
+        Sender::Known(sender) if sender.id == device.id => Ok(()),
+        Sender::Known(_) | Sender::Wrong => {
+            Err(ApiError::forbidden("Invalid device_token for device"))
+        }
+        Sender::Nobody => Err(ApiError::invalid(&["body", "device_token"], TOKEN_REQUIRED)),
+    };
+    authorised.inspect_err(|_| app.ops.metrics.refused(Reason::Unauthorized.label()))?;
     let batch = post.readings.is_batch();
     let stored = take(&app, &device, post).await?;
     if !batch {
@@ -198,16 +201,20 @@ pub(super) async fn post_telemetry_legacy(
     State(app): State<AppState>,
     Query(options): Query<Options>,
     Extension(who): Extension<Identified>,
-    body: Body,
+    peer: Peer,
+    body: RawBody,
 ) -> ApiResult<Response> {
     let body = read(&app, body)?;
-    let post = parse_post(&body).map_err(|refusal| ingest::refuse(&app, refusal, 1))?;
-    let Some(sender) = sender(&app, &post, &who)? else {
-        let refusal = unauthorized(&app, &post);
-        let sentence = "Missing device_token; send it in the body or as `Authorization: Bearer`.";
-        return Err(refusal(ApiError::bad_request("missing_token", sentence)));
+    let post = parse_post(&body).map_err(|refusal| ingest::refuse(&app, refusal))?;
+    let device = match sender(&app, &post, &who, peer)? {
+        Sender::Known(device) => Ok(device),
+        Sender::Wrong => Err(ApiError::not_found("Device")),
+        Sender::Nobody => Err(ApiError::bad_request(
+            "missing_token",
+            "Missing device_token; send it in the body or as `Authorization: Bearer`.",
+        )),
     };
-    let device = sender.ok_or_else(|| unauthorized(&app, &post)(ApiError::not_found("Device")))?;
+    let device = device.inspect_err(|_| app.ops.metrics.refused(Reason::Unauthorized.label()))?;
     let stored = take(&app, &device, post).await?;
     state_answer(&app, &device, &stored, "updated_data", options.derived()).await
 }
@@ -234,8 +241,10 @@ pub(super) async fn get_latest(
     let device = match who {
         Identified::Known(Principal::Device(device)) => device,
         Identified::Nobody => {
-            let sentence = "field required; or send the token as `Authorization: Bearer`";
-            return Err(ApiError::invalid(&["query", "device_token"], sentence));
+            return Err(ApiError::invalid(
+                &["query", "device_token"],
+                TOKEN_REQUIRED,
+            ));
         }
         _ => return Err(ApiError::not_found("Device")),
     };
@@ -249,16 +258,18 @@ pub(super) async fn get_latest(
     });
     answer.moment("timestamp", newest);
     answer.int("time", app.clock.now_ms());
-    let _derived = options.derived();
     if !pending.is_empty() {
         answer.desired("desired", &pending);
+    }
+    if options.derived() {
+        add_derived(&app, &device, &mut answer).await?;
     }
     Ok(answer.respond())
 }
 
-fn read(app: &AppState, body: Body) -> ApiResult<Bytes> {
+fn read(app: &AppState, body: RawBody) -> ApiResult<Bytes> {
     body.map_err(|error| {
-        app.telemetry.counters.refuse(Reason::TooLarge, 1);
+        app.ops.metrics.refused(Reason::TooLarge.label());
         body_error(&error)
     })
 }
@@ -274,44 +285,40 @@ fn device_in_path(app: &AppState, id: &str) -> ApiResult<Arc<Device>> {
     })
 }
 
-/// Who sends a body: `None` without any token, `Some(None)` with one that no device has.
-#[expect(
-    clippy::option_option,
-    reason = "no token and a wrong token are answered differently"
-)]
-fn sender(
-    app: &AppState,
-    post: &Post<'_>,
-    who: &Identified,
-) -> ApiResult<Option<Option<Arc<Device>>>> {
-    if let Some(token) = &post.token {
-        return Ok(Some(identity::device_by_token(app, token)));
+const TOKEN_REQUIRED: &str = "field required; or send the token as `Authorization: Bearer`";
+
+/// Who sends a body.
+enum Sender {
+    Known(Arc<Device>),
+    /// A token came that no device has.
+    Wrong,
+    /// No token came.
+    Nobody,
+}
+
+/// Finds out who sends a body and counts the request, where the edge could not know yet.
+fn sender(app: &AppState, post: &Post<'_>, who: &Identified, peer: Peer) -> ApiResult<Sender> {
+    let sender = match (&post.token, who) {
+        (Some(token), _) => {
+            identity::device_by_token(app, token).map_or(Sender::Wrong, Sender::Known)
+        }
+        (None, Identified::Known(Principal::Device(device))) => Sender::Known(device.clone()),
+        (None, Identified::Nobody) => Sender::Nobody,
+        (None, _) => Sender::Wrong,
+    };
+    if let Identified::Nobody = who {
+        match &sender {
+            Sender::Known(device) => count_device(app, device.id)?,
+            Sender::Wrong | Sender::Nobody => count_stranger(app, peer)?,
+        }
     }
-    Ok(match who {
-        Identified::Known(Principal::Device(device)) => Some(Some(device.clone())),
-        Identified::Nobody => None,
-        _ => Some(None),
-    })
-}
-
-fn unauthorized(app: &AppState, post: &Post<'_>) -> impl FnOnce(ApiError) -> ApiError {
-    app.telemetry
-        .counters
-        .refuse(Reason::Unauthorized, post.readings.points());
-    |error| error
-}
-
-fn missing_token(app: &AppState, post: &Post<'_>) -> ApiError {
-    let loc = vec!["body".to_owned(), "device_token".to_owned()];
-    let what = "field required; or send the token as `Authorization: Bearer`";
-    let refusal = Refusal::new(Reason::Unauthorized, loc, what);
-    ingest::refuse(app, refusal, post.readings.points())
+    Ok(sender)
 }
 
 /// Stores a post and notes what it reports of the device's switches.
 async fn take(app: &AppState, device: &Arc<Device>, post: Post<'_>) -> ApiResult<Ingested> {
     let reported = post.reported.map(reported).transpose();
-    let reported = reported.map_err(|refusal| ingest::refuse(app, refusal, 1))?;
+    let reported = reported.map_err(|refusal| ingest::refuse(app, refusal))?;
     let stored = ingest::store(app, device, post.readings).await?;
     if let Some(reported) = reported.filter(|reported| !reported.is_empty()) {
         control::report(app, device, &reported).await?;
@@ -339,7 +346,7 @@ async fn state_answer(
     device: &Arc<Device>,
     stored: &Ingested,
     name: &str,
-    _derived: bool,
+    derived: bool,
 ) -> ApiResult<Response> {
     let pending = control::pending(app, device.id);
     let state = latest::of(app, device.id).await?;
@@ -348,32 +355,56 @@ async fn state_answer(
     answer.device(device);
     state.read(|entries| {
         if name == "updated_data" {
-            answer.int("led", led(entries, &pending));
+            answer.document("led", &led(entries, &pending));
         }
         answer.state(name, entries, &pending);
     });
     answer.moment("timestamp", Some(stored.at));
+    if derived {
+        add_derived(app, device, &mut answer).await?;
+    }
     Ok(answer.respond())
 }
 
-/// What the LED should be: `led`, or for boards that only know virtual pins `v0`.
-fn led(entries: &[Entry], pending: &BTreeMap<String, Desired>) -> i64 {
+/// What the oldest firmware reads as `led`, desired over reported.
+fn led(entries: &[Entry], pending: &BTreeMap<String, Desired>) -> Value {
     let state = |key: &str| {
-        let desired = pending.get(key).map(|desired| is_on(&desired.value));
-        let reported = || {
-            let entry = entries.iter().find(|entry| *entry.key == *key)?;
-            Some(is_on(&values::document(&entry.value)))
-        };
-        desired.or_else(reported)
+        let desired = pending.get(key).map(|desired| desired.value.clone());
+        let reported = || entries.iter().find(|entry| *entry.key == *key);
+        let value = desired.or_else(|| Some(values::document(&reported()?.value)))?;
+        Some((key.to_owned(), value))
     };
-    state("led").or_else(|| state("v0")).map_or(0, i64::from)
+    control::led(&["v0", "led"].into_iter().filter_map(state).collect())
 }
 
-fn is_on(value: &Value) -> bool {
-    match value {
-        Value::Bool(on) => *on,
-        Value::Number(number) => number.as_f64().is_some_and(|number| number != 0.0),
-        Value::String(text) => matches!(text.as_str(), "1" | "on" | "true"),
-        _ => false,
+/// Adds `iot_derived`, from the newest points of each numeric key.
+pub(super) async fn add_derived(
+    app: &AppState,
+    device: &Device,
+    answer: &mut Answer,
+) -> ApiResult<()> {
+    let state = latest::of(app, device.id).await?;
+    let keys: Vec<Arc<str>> = state.read(|entries| {
+        let numeric = |entry: &&Entry| matches!(entry.value, espalier_tsdb::Value::Number(_));
+        let keys = entries
+            .iter()
+            .filter(numeric)
+            .map(|entry| entry.key.clone());
+        keys.take(MAX_DERIVED_KEYS).collect()
+    });
+    let mut recent = Vec::with_capacity(keys.len());
+    for key in keys {
+        let points = app
+            .tsdb
+            .recent(device.id.0, &key, derived::RECENT_POINTS)
+            .await;
+        let points = points.map_err(ingest::store_error)?;
+        let numbers = points.into_iter().map(|(_, number)| number).collect();
+        recent.push((key.to_string(), numbers));
     }
+    answer.document("iot_derived", &derived::derive(&recent));
+    Ok(())
 }
+
+/// From how many keys values are derived at most: each is a read.
+const MAX_DERIVED_KEYS: usize = 64;

@@ -14,7 +14,7 @@ use espalier_wire::limits::{
     MAX_KEYS_PER_SAMPLE, MAX_POINTS_PER_BATCH, MIN_TIMESTAMP_MS, is_plausible_time,
 };
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Most keys that one device may have: each is a series, and a device that invents names must not fill the store.
@@ -62,16 +62,15 @@ pub async fn store(
 ) -> Result<Ingested, ApiError> {
     let now = app.clock.now_ms();
     if readings.values.is_empty() {
-        app.telemetry.counters.accept(Default::default());
         devices::seen(app, device);
         return Ok(Ingested { at: now, points: 0 });
     }
     let latest = latest::of(app, device.id).await?;
     let points = readings.points();
     let bound = latest.with(|inner| bind(inner, device, readings, now));
-    let bound = bound.map_err(|refusal| refuse(app, refusal, points))?;
+    let bound = bound.map_err(|refusal| refuse(app, refusal))?;
     let (newest, at) = (bound.newest, bound.at);
-    commit(app, device, bound.points).await?;
+    commit(app, bound.points).await?;
     devices::seen(app, device);
     let fresh = follow(app, device, &latest, newest).await?;
     announce(app, device, &fresh).await?;
@@ -79,55 +78,42 @@ pub async fn store(
 }
 
 /// Makes points durable and counts them.
-pub(super) async fn commit(
-    app: &AppState,
-    device: &Device,
-    points: Vec<Point>,
-) -> Result<(), ApiError> {
-    let count = points.len();
+pub(super) async fn commit(app: &AppState, points: Vec<Point>) -> Result<(), ApiError> {
     let appended = app.tsdb.append(points).await;
     let appended = appended.map_err(|error| {
-        tracing::debug!(device = %device.oid, %error, "telemetry was not stored");
-        store_error(app, error, count)
+        let reason = match error {
+            Error::Busy | Error::Closed => Reason::Busy,
+            _ => Reason::Storage,
+        };
+        app.ops.metrics.refused(reason.label());
+        store_error(error)
     })?;
-    app.telemetry.counters.accept(appended);
+    let metrics = &app.ops.metrics;
+    metrics.points_accepted.inc_by(appended.accepted);
+    metrics.points_stored.inc_by(appended.new);
     Ok(())
 }
 
 /// Counts a refusal and turns it into the answer.
-pub fn refuse(app: &AppState, refusal: Refusal, points: usize) -> ApiError {
-    app.telemetry.counters.refuse(refusal.reason, points);
+pub fn refuse(app: &AppState, refusal: Refusal) -> ApiError {
+    app.ops.metrics.refused(refusal.reason.label());
     refusal.into()
 }
 
 /// Turns a failure of the store into the answer: what may work later is a 503, so that devices keep their values.
-pub fn store_error(app: &AppState, error: Error, points: usize) -> ApiError {
-    let counters = &app.telemetry.counters;
+pub fn store_error(error: Error) -> ApiError {
     match error {
-        Error::Busy => {
-            counters.refuse(Reason::Busy, points);
-            ApiError::busy(
-                "The queue for telemetry is full; send it again in a second.",
-                1,
-            )
-        }
-        Error::Closed => {
-            counters.refuse(Reason::Busy, points);
-            ApiError::busy("The server is stopping; send it again in a moment.", 2)
-        }
+        Error::Busy => ApiError::busy("The queue for telemetry is full; try again in a second.", 1),
+        Error::Closed => ApiError::busy("The server is stopping; try again in a moment.", 2),
         Error::Storage { .. } | Error::Database { .. } => {
-            counters.refuse(Reason::Storage, points);
             tracing::error!(%error, "telemetry could not be stored or read");
             // Half a minute gives an operator's disk or database time, and a fleet does not hammer it meanwhile.
             ApiError::busy(
-                "The telemetry store does not work right now; send it again later.",
+                "The telemetry store does not work right now; try again later.",
                 30,
             )
         }
-        other => {
-            counters.refuse(Reason::Storage, points);
-            ApiError::internal(other)
-        }
+        other => ApiError::internal(other),
     }
 }
 
@@ -335,20 +321,5 @@ pub(super) async fn announce(
             data: data.clone(),
         },
     );
-    let pending = control::pending(app, device.id);
-    if pending.is_empty() {
-        return Ok(());
-    }
-    let reported: BTreeMap<_, _> = data
-        .iter()
-        .filter(|(key, _)| pending.contains_key(*key))
-        .map(|(key, value)| {
-            let value = value.clone();
-            (key.clone(), control::Reported { value, version: 0 })
-        })
-        .collect();
-    if !reported.is_empty() {
-        control::report(app, device, &reported).await?;
-    }
-    Ok(())
+    control::report_telemetry(app, device, &data).await
 }

@@ -51,7 +51,7 @@ pub async fn of(app: &AppState, device: DeviceId) -> Result<Arc<Latest>, ApiErro
         return Ok(latest.clone());
     }
     let rows = app.tsdb.latest(device.0).await;
-    let rows = rows.map_err(|error| store_error(app, error, 0))?;
+    let rows = rows.map_err(store_error)?;
     let loaded = Arc::new(Latest::new(rows));
     // Who loaded first wins: a second load has seen no more, because appends go through the one in the index.
     Ok(index.0.write().entry(device).or_insert(loaded).clone())
@@ -70,11 +70,6 @@ impl Index {
         for (_, latest) in self.0.write().drain() {
             latest.0.lock().stale = true;
         }
-    }
-
-    /// The number of devices in memory.
-    pub fn len(&self) -> usize {
-        self.0.read().len()
     }
 }
 

@@ -8,31 +8,42 @@
 //! `http.rs` and `answer.rs` (what devices call and get).
 
 mod answer;
-mod counters;
+mod cell;
+mod derived;
+mod export;
+mod history;
 mod http;
+mod import;
 mod ingest;
 mod latest;
 mod parse;
+mod people;
+mod range;
 mod refusal;
+mod retention;
+mod store;
 mod values;
 
-pub use counters::{Counters, Counts};
+pub use import::check_file;
 pub use ingest::MAX_KEYS_PER_DEVICE;
 pub use parse::{Post, Readings, parse_post, parse_wire};
 pub use refusal::{Reason, Refusal};
 
 use crate::devices::Device;
 use crate::{ApiError, AppState};
+use axum::extract::DefaultBodyLimit;
 use espalier_db::Db;
 use espalier_model::DeviceId;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// What this feature keeps in memory.
 pub struct State {
     latest: latest::Index,
-    counters: Counters,
+    /// Files that may be imported at the same time: each is held in memory while it is stored.
+    imports: Semaphore,
 }
 
 impl State {
@@ -43,7 +54,7 @@ impl State {
     pub async fn load(_db: &Db) -> Result<Self, espalier_db::Error> {
         Ok(Self {
             latest: latest::Index::default(),
-            counters: Counters::default(),
+            imports: Semaphore::new(2),
         })
     }
 }
@@ -51,13 +62,32 @@ impl State {
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(http::post_telemetry))
+        .routes(routes!(people::post_import))
+        .layer(DefaultBodyLimit::max(import::MAX_FILE))
+        .routes(routes!(http::post_telemetry, people::delete_range))
         .routes(routes!(http::post_telemetry_legacy))
         .routes(routes!(http::get_latest))
+        .routes(routes!(people::get_state))
+        .routes(routes!(people::get_history))
+        .routes(routes!(people::post_query))
+        .routes(routes!(people::get_export))
+        .routes(routes!(people::get_retention, people::put_retention))
+        .routes(routes!(people::get_my_retention, people::put_my_retention))
 }
 
 /// Starts the background work of this feature.
-pub(crate) fn start(_app: &AppState) {}
+pub(crate) fn start(app: &AppState) {
+    retention::start(app);
+}
+
+/// Removes what the rules of retention no longer keep and returns how many points that were. The server calls it
+/// every hour.
+///
+/// # Errors
+/// Fails when a database does; what was removed until then stays removed.
+pub async fn tick(app: &AppState) -> Result<u64, ApiError> {
+    retention::tick(app).await
+}
 
 /// What a device measured at one moment: keys and values, and the device's own time when it has one.
 #[derive(Debug, Clone)]
@@ -87,9 +117,7 @@ pub async fn ingest(
     device: &Arc<Device>,
     samples: Vec<Sample>,
 ) -> Result<Ingested, ApiError> {
-    let points = samples.iter().map(|sample| sample.data.len()).sum();
-    let readings =
-        ingest::check(&samples).map_err(|refusal| ingest::refuse(app, refusal, points))?;
+    let readings = ingest::check(&samples).map_err(|refusal| ingest::refuse(app, refusal))?;
     ingest::store(app, device, readings).await
 }
 
@@ -102,7 +130,7 @@ pub async fn ingest_wire(
     device: &Arc<Device>,
     telemetry: espalier_wire::device::Telemetry<'_>,
 ) -> Result<Ingested, ApiError> {
-    let readings = parse_wire(telemetry).map_err(|refusal| ingest::refuse(app, refusal, 1))?;
+    let readings = parse_wire(telemetry).map_err(|refusal| ingest::refuse(app, refusal))?;
     ingest::store(app, device, readings).await
 }
 
@@ -127,12 +155,12 @@ pub async fn latest(
 /// Fails when the telemetry store does; then nothing was removed.
 pub async fn forget(app: &AppState, device: DeviceId) -> Result<u64, ApiError> {
     let removed = app.tsdb.delete_device(device.0).await;
-    let removed = removed.map_err(|error| ingest::store_error(app, error, 0))?;
+    let removed = removed.map_err(ingest::store_error)?;
     app.telemetry.latest.forget(device);
     Ok(removed)
 }
 
-/// What ingest has done since the start.
-pub fn counts(app: &AppState) -> Counts {
-    app.telemetry.counters.read()
+/// Forgets the latest state of every device, after the telemetry store was changed behind it.
+pub fn reload(app: &AppState) {
+    app.telemetry.latest.forget_all();
 }

@@ -136,10 +136,10 @@ pub(super) fn check_name(key: &str) -> Result<(), String> {
 }
 
 const NULL: &str = "null is not a value; leave the key out when there is nothing to report";
-const INEXACT: &str =
+pub(super) const INEXACT: &str =
     "an integer beyond 2^53 or a number that is not finite cannot be kept exactly; send it as text";
 
-fn check_text(text: &str) -> Result<Value, String> {
+pub(super) fn check_text(text: &str) -> Result<Value, String> {
     if text.len() > MAX_TEXT_VALUE_BYTES {
         return Err(format!(
             "a text may have at most {MAX_TEXT_VALUE_BYTES} bytes, this one has {}",
@@ -153,7 +153,7 @@ fn check_text(text: &str) -> Result<Value, String> {
 }
 
 /// Checks an object or array and brings it into its canonical form, without white space.
-fn check_json(text: &str) -> Result<Value, String> {
+pub(super) fn check_json(text: &str) -> Result<Value, String> {
     if text.len() > MAX_OBJECT_VALUE_BYTES {
         return Err(format!(
             "an object or array may have at most {MAX_OBJECT_VALUE_BYTES} bytes of JSON, this one has {}",

@@ -22,17 +22,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason, in the order of the counters.
-    pub const ALL: [Self; 7] = [
-        Self::Invalid,
-        Self::Time,
-        Self::TooLarge,
-        Self::TooManyKeys,
-        Self::Unauthorized,
-        Self::Busy,
-        Self::Storage,
-    ];
-
     /// The label of its counter.
     pub fn label(self) -> &'static str {
         match self {
