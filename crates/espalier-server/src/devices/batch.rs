@@ -46,24 +46,51 @@ async fn post_batch(
     create_all(&app, &caller, body.devices).await.map(Json)
 }
 
-async fn create_all(app: &AppState, caller: &Caller, bodies: Vec<NewDeviceBody>) -> ApiResult<Vec<DeviceView>> {
+async fn create_all(
+    app: &AppState,
+    caller: &Caller,
+    bodies: Vec<NewDeviceBody>,
+) -> ApiResult<Vec<DeviceView>> {
     if caller.role == Role::Viewer {
-        return Err(ApiError::forbidden("A viewer has no devices of their own; ask an admin for the role of a member."));
+        return Err(ApiError::forbidden(
+            "A viewer has no devices of their own; ask an admin for the role of a member.",
+        ));
     }
     if bodies.is_empty() || bodies.len() > MAX {
-        return Err(ApiError::invalid(&["body", "devices"], format!("must hold 1 to {MAX} devices")));
+        return Err(ApiError::invalid(
+            &["body", "devices"],
+            format!("must hold 1 to {MAX} devices"),
+        ));
     }
     let mut drafts = Vec::with_capacity(bodies.len());
     for (index, body) in bodies.iter().enumerate() {
         let unique = body.alias.is_some() || !body.aliases.is_empty() || body.product_id.is_some();
         if unique || body.password.is_some() {
             let sentence = "aliases and product ids are given one by one; leave them out here";
-            return Err(ApiError::invalid(&["body", "devices", &index.to_string()], sentence));
+            return Err(ApiError::invalid(
+                &["body", "devices", &index.to_string()],
+                sentence,
+            ));
         }
         drafts.push(Draft::of(body)?);
     }
     // They wait for the database together, so they share its commits.
-    let made = try_join_all(drafts.into_iter().map(|draft| logic::create(app, caller.account, draft))).await?;
-    identity::audit(app, caller, "device.create_batch", "devices", json!({ "count": made.len() })).await?;
-    Ok(made.into_iter().map(|(device, token)| DeviceView::of(&device, caller.account).with_token(token)).collect())
+    let made = try_join_all(
+        drafts
+            .into_iter()
+            .map(|draft| logic::create(app, caller.account, draft)),
+    )
+    .await?;
+    identity::audit(
+        app,
+        caller,
+        "device.create_batch",
+        "devices",
+        json!({ "count": made.len() }),
+    )
+    .await?;
+    Ok(made
+        .into_iter()
+        .map(|(device, token)| DeviceView::of(&device, caller.account).with_token(token))
+        .collect())
 }

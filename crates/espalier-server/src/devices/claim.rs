@@ -247,7 +247,7 @@ async fn by_product(
     app.devices.attempts.begin(&who, app.clock.now_ms())?;
     let found = app.db.read(move |c| store::by_product(c, &product)).await?;
     let (id, hash) = found.unzip();
-    if !password::verify(secret, hash).await? {
+    if !password::verify(&app.devices.password_turns, secret, hash).await? {
         return Err(wrong_product());
     }
     let id = id.ok_or_else(wrong_product)?;

@@ -8,7 +8,6 @@ use crate::{ApiError, AppState};
 use espalier_model::DeviceId;
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -20,6 +19,9 @@ pub const TRIM_EVERY: u32 = 64;
 
 /// Events that wait for the database; when it is away for long, the oldest are dropped.
 const WAITING: usize = 65_536;
+
+/// Events of one transaction.
+const CHUNK: usize = 500;
 
 /// Bits of an event's id below its milliseconds: four thousand events a millisecond, in order.
 const ID_BITS: u32 = 12;
@@ -88,18 +90,18 @@ impl Journal {
 /// # Errors
 /// Fails when the database does; they then wait for the next time.
 pub async fn flush(app: &AppState) -> Result<(), ApiError> {
-    let rows = Arc::new(std::mem::take(&mut *app.devices.journal.waiting.lock()));
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let batch = rows.clone();
-    let result: Result<(), espalier_db::Error> =
-        app.db.write(move |c| store::insert_events(c, &batch)).await;
-    if let Err(error) = result {
-        let mut waiting = app.devices.journal.waiting.lock();
-        let newer = std::mem::replace(&mut *waiting, rows.to_vec());
-        waiting.extend(newer);
-        return Err(error.into());
+    let rows = std::mem::take(&mut *app.devices.journal.waiting.lock());
+    // A fleet that comes online at once must not hold up other writers for seconds.
+    for (done, chunk) in rows.chunks(CHUNK).enumerate() {
+        let batch = chunk.to_vec();
+        let stored: Result<(), espalier_db::Error> =
+            app.db.write(move |c| store::insert_events(c, &batch)).await;
+        if let Err(error) = stored {
+            let mut waiting = app.devices.journal.waiting.lock();
+            let newer = std::mem::replace(&mut *waiting, rows[done * CHUNK..].to_vec());
+            waiting.extend(newer);
+            return Err(error.into());
+        }
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ pub async fn create_for(
         ));
     }
     let mut draft = Draft::of(&body)?;
-    draft.product = product(caller, &mut draft.aliases, body).await?;
+    draft.product = product(app, caller, &mut draft.aliases, body).await?;
     let (app, caller) = (app.clone(), caller.clone());
     to_the_end(&app.clone(), async move {
         let made = insert(&app, caller.account, draft).await?;
@@ -91,6 +91,7 @@ pub async fn create_for(
 /// Checks the product id and hashes the password of a device that waits to be claimed. It also answers to
 /// the product id.
 async fn product(
+    app: &AppState,
     caller: &Caller,
     aliases: &mut Box<[Box<str>]>,
     body: NewDeviceBody,
@@ -122,7 +123,7 @@ async fn product(
     *aliases = check::aliases(&with)?;
     Ok(Some((
         product_id.trim().to_owned(),
-        password::hash(password).await?,
+        password::hash(&app.devices.password_turns, password).await?,
     )))
 }
 

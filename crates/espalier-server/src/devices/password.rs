@@ -2,13 +2,31 @@
 
 use crate::{ApiError, random};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// How many passwords are worked on at once; each takes 19 MB and some ten milliseconds of a core.
-static TURNS: Semaphore = Semaphore::const_new(2);
+const AT_ONCE: usize = 2;
 
-async fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    let turn = TURNS.acquire().await.map_err(ApiError::internal)?;
+/// Whose turn it is to work on a password.
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+async fn work<T: Send + 'static>(
+    turns: &Turns,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let turn = turns
+        .0
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(ApiError::internal)?;
     // The turn moves into the work: a client that hangs up must not free a core that is still busy.
     let job = move || {
         let _turn = turn;
@@ -23,13 +41,13 @@ async fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Re
 ///
 /// # Errors
 /// Fails when the machine does.
-pub async fn hash(password: String) -> Result<String, ApiError> {
+pub async fn hash(turns: &Turns, password: String) -> Result<String, ApiError> {
     let hash = move || {
         Argon2::default()
             .hash_password_with_salt(password.as_bytes(), &random::bytes::<16>())
             .map(|hash| hash.to_string())
     };
-    work(hash)
+    work(turns, hash)
         .await?
         .map_err(|e| ApiError::internal(anyhow::anyhow!("argon2: {e}")))
 }
@@ -38,8 +56,12 @@ pub async fn hash(password: String) -> Result<String, ApiError> {
 ///
 /// # Errors
 /// Fails when the machine does.
-pub async fn verify(password: String, hash: Option<String>) -> Result<bool, ApiError> {
-    work(move || {
+pub async fn verify(
+    turns: &Turns,
+    password: String,
+    hash: Option<String>,
+) -> Result<bool, ApiError> {
+    work(turns, move || {
         let Some(hash) = hash else {
             let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
             return false;

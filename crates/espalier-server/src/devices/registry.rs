@@ -5,6 +5,7 @@
 
 use super::claim::Attempts;
 use super::events::Journal;
+use super::password::Turns;
 use super::presence::{Presence, Tracker};
 use super::store;
 use espalier_db::Db;
@@ -97,6 +98,7 @@ pub struct State {
     pub(super) tracker: Tracker,
     pub(super) journal: Journal,
     pub(super) attempts: Attempts,
+    pub(super) password_turns: Turns,
     /// Deleted devices whose telemetry is removed once more when their last reports must have arrived.
     pub(super) open_deletions: parking_lot::Mutex<Vec<(DeviceId, i64)>>,
 }
@@ -165,6 +167,7 @@ impl State {
             tracker: Tracker::default(),
             journal: Journal::new(last_event),
             attempts: Attempts::default(),
+            password_turns: Turns::default(),
             open_deletions: parking_lot::Mutex::default(),
         })
     }
