@@ -1,6 +1,6 @@
 //! Whether boards are there: online at once, offline after three missed reports, and no flood about it.
 
-use espalier_server::{App, AppState, devices};
+use espalier_server::{App, AppState, devices, identity};
 use espalier_testkit::{Person, story};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -268,8 +268,10 @@ story!(
         battery(8.0);
         tick(&app.app).await;
         assert_eq!(app.app.devices.notifications(), 3);
+        // The access token of an hour ago has expired.
+        let token = identity::open_session(&app.app, ada.account).await.unwrap();
+        let ada = app.anonymous().bearer(&token);
         let events = ada
-            .client
             .get(&format!("/devices/{id}/events?kind=low_battery"))
             .await
             .expect(200);
