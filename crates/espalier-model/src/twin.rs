@@ -149,8 +149,9 @@ impl Twin {
         } else if version > self.version {
             // The device remembers more than this server does (an older backup was restored). Go past its
             // version, so that a value that is still wanted is not older than what the device knows.
-            self.version = version + u64::from(was_open && !equal);
-            if !(was_open && !equal) {
+            let still_wanted = was_open && !equal;
+            self.version = version + u64::from(still_wanted);
+            if !still_wanted {
                 self.answered = version;
             }
             self.maybe_handed = false;

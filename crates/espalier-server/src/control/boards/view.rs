@@ -10,6 +10,7 @@ use espalier_model::{AccountId, Action, DeviceId, Twin};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -129,9 +130,9 @@ impl Values {
             let Some(device) = app.devices.get(id).filter(|d| visible(d)) else {
                 continue;
             };
-            if !found.contains_key(&id) {
+            if let Entry::Vacant(place) = found.entry(id) {
                 let (latest, _) = telemetry::latest(app, &device).await?;
-                found.insert(id, (device, latest));
+                place.insert((device, latest));
             }
         }
         Ok(Self(found))

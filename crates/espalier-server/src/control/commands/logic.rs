@@ -311,7 +311,7 @@ pub async fn expire(app: &AppState, now: i64) -> Result<Option<i64>, ApiError> {
             }
         }
     }
-    Ok(app.db.read(|c| store::next_over(c)).await?)
+    Ok(app.db.read(store::next_over).await?)
 }
 
 fn pending(command: &Command) -> PendingCommand {

@@ -265,7 +265,7 @@ pub async fn expire(app: &AppState, now: i64) -> Result<Option<i64>, ApiError> {
         };
         boards::announce(app, &device, &keys).await;
     }
-    Ok(app.db.read(|c| store::next_over(c)).await?)
+    Ok(app.db.read(store::next_over).await?)
 }
 
 /// A device that was deleted while its report was on the way is one that does not exist.

@@ -31,7 +31,7 @@ impl Twins {
     /// Returns the database's error.
     pub async fn load(db: &Db) -> Result<Self, espalier_db::Error> {
         let mut map: HashMap<DeviceId, Keys> = HashMap::new();
-        for (device, key, twin) in db.read(|c| store::all(c)).await? {
+        for (device, key, twin) in db.read(store::all).await? {
             map.entry(device).or_default().insert(key, twin);
         }
         let shared = |keys| {
