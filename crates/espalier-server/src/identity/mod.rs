@@ -305,6 +305,9 @@ async fn record(
 /// Fails when the database does.
 pub async fn account_named(app: &AppState, username: &str) -> Result<Option<AccountId>, ApiError> {
     let username = username.to_owned();
-    let found = app.db.read(move |c| store::accounts::by_login(c, &username)).await?;
+    let found = app
+        .db
+        .read(move |c| store::accounts::by_login(c, &username))
+        .await?;
     Ok(found.map(|(account, _)| account.id))
 }

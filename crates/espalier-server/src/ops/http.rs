@@ -98,7 +98,7 @@ pub async fn health(State(app): State<AppState>) -> (StatusCode, Json<Health>) {
         } else {
             "disconnected"
         },
-        websocket_connections: app.ops.metrics.connections(),
+        websocket_connections: metrics::connections(&app),
         mqtt: Switch { enabled: false },
         kafka: Switch { enabled: false },
         version: env!("CARGO_PKG_VERSION"),

@@ -3,7 +3,7 @@
 //! Names follow Prometheus' rules (base units, `_total` for counters). Counting never allocates or locks on
 //! the hot path; labels are fixed sets.
 
-use crate::AppState;
+use crate::{AppState, telemetry};
 use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -84,12 +84,11 @@ pub struct Metrics {
     registry: Registry,
     durations: [Histogram; 3],
     requests: [[Counter; 5]; 3],
-    /// Points that were acknowledged to whoever sent them.
-    pub points_accepted: Counter,
-    /// Points that were new; the others repeated or replaced one.
-    pub points_stored: Counter,
+    accepted: Counter,
+    stored: Counter,
+    repeated: Counter,
+    lost: Counter,
     refused: Family<ByReason, Counter>,
-    refusals: AtomicU64,
     dropped: Family<ByKind, Counter>,
     sockets: Family<ByKind, Gauge>,
     gauges: Sampled,
@@ -136,24 +135,34 @@ impl Metrics {
                     .clone()
             })
         });
-        let (points_accepted, points_stored) = (Counter::default(), Counter::default());
-        r.register(
-            "telemetry_points_accepted",
-            "Points acknowledged",
-            points_accepted.clone(),
-        );
-        r.register(
+        let point_counter = |r: &mut Registry, name: &str, help: &str| {
+            let counter = Counter::default();
+            r.register(name, help, counter.clone());
+            counter
+        };
+        let accepted = point_counter(r, "telemetry_points_accepted", "Points acknowledged");
+        let stored = point_counter(
+            r,
             "telemetry_points_stored",
             "Points acknowledged that were new",
-            points_stored.clone(),
+        );
+        let repeated = point_counter(
+            r,
+            "telemetry_points_repeated",
+            "Points acknowledged that existed already",
+        );
+        let lost = point_counter(
+            r,
+            "telemetry_points_dropped",
+            "Points acknowledged and lost",
         );
         let (refused, dropped) = (
             Family::<ByReason, Counter>::default(),
             Family::<ByKind, Counter>::default(),
         );
         r.register(
-            "telemetry_refused",
-            "Telemetry messages refused, by reason",
+            "telemetry_points_refused",
+            "Points refused, by reason",
             refused.clone(),
         );
         r.register(
@@ -172,10 +181,11 @@ impl Metrics {
             registry,
             durations,
             requests,
-            points_accepted,
-            points_stored,
+            accepted,
+            stored,
+            repeated,
+            lost,
             refused,
-            refusals: AtomicU64::new(0),
             dropped,
             sockets,
             gauges,
@@ -190,32 +200,9 @@ impl Metrics {
         self.requests[class][status].inc();
     }
 
-    /// Counts telemetry that was refused; `reason` is one of a fixed set of words.
-    pub fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&ByReason { reason }).inc();
-        self.refusals.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Counts frames that a slow reader did not get; `kind` is one of a fixed set of words.
     pub fn dropped(&self, kind: &'static str, frames: u64) {
         self.dropped.get_or_create(&ByKind { kind }).inc_by(frames);
-    }
-
-    /// Counts an opened (1) or closed (-1) socket or stream; `kind` is one of a fixed set of words.
-    pub fn connection(&self, kind: &'static str, change: i64) {
-        self.sockets.get_or_create(&ByKind { kind }).inc_by(change);
-    }
-
-    /// How many sockets and streams of any kind are open.
-    pub fn connections(&self) -> i64 {
-        ["app", "device", "stream"]
-            .iter()
-            .map(|&kind| self.sockets.get_or_create(&ByKind { kind }).get())
-            .sum()
-    }
-
-    fn refused_total(&self) -> u64 {
-        self.refusals.load(Ordering::Relaxed)
     }
 
     fn total(&self, status: usize) -> u64 {
@@ -284,7 +271,25 @@ impl Sampled {
 /// Reads what the features know into the gauges.
 async fn sample(app: &AppState) {
     let gauges = &app.ops.metrics.gauges;
-    gauges.devices.set(count(app.devices.all().len() as u64));
+    let m = &app.ops.metrics;
+    let points = telemetry::counts(app);
+    set(&m.accepted, points.accepted);
+    set(&m.stored, points.stored);
+    set(&m.repeated, points.duplicate);
+    set(&m.lost, points.dropped);
+    for (reason, count) in points.refused {
+        set(&m.refused.get_or_create(&ByReason { reason }), count);
+    }
+    let open = [
+        ("app", app.live.watchers()),
+        ("device", app.live.connected_devices()),
+    ];
+    for (kind, number) in open {
+        m.sockets
+            .get_or_create(&ByKind { kind })
+            .set(count(number as u64));
+    }
+    gauges.devices.set(count(app.devices.count() as u64));
     #[expect(
         clippy::cast_precision_loss,
         reason = "an uptime in milliseconds fits a double"
@@ -299,6 +304,16 @@ async fn sample(app: &AppState) {
         gauges.queued_points.set(count(stats.queue_depth));
         gauges.stored_bytes.set(count(stats.stored_bytes));
     }
+}
+
+/// Sets a counter that a feature keeps by itself.
+fn set(counter: &Counter, value: u64) {
+    counter.inner().store(value, Ordering::Relaxed);
+}
+
+/// How many sockets and streams of any kind are open.
+pub fn connections(app: &AppState) -> i64 {
+    count((app.live.watchers() + app.live.connected_devices()) as u64)
 }
 
 fn count(n: u64) -> i64 {
@@ -351,6 +366,11 @@ pub async fn json(app: &AppState) -> Value {
     sample(app).await;
     let m = &app.ops.metrics;
     let g = &m.gauges;
+    let refused: u64 = telemetry::counts(app)
+        .refused
+        .iter()
+        .map(|(_, count)| count)
+        .sum();
     json!({
         "uptime_seconds": g.uptime.get(),
         "requests": {
@@ -359,15 +379,17 @@ pub async fn json(app: &AppState) -> Value {
             "server_errors": m.total(4),
         },
         "telemetry": {
-            "points_accepted": m.points_accepted.get(),
-            "points_stored": m.points_stored.get(),
-            "messages_refused": m.refused_total(),
+            "points_accepted": m.accepted.get(),
+            "points_stored": m.stored.get(),
+            "points_repeated": m.repeated.get(),
+            "points_refused": refused,
+            "points_dropped": m.lost.get(),
             "queued_points": g.queued_points.get(),
             "head_points": g.head_points.get(),
             "stored_bytes": g.stored_bytes.get(),
             "commits": g.commits.get(),
         },
-        "live": { "connections": m.connections() },
+        "live": { "connections": connections(app) },
         "devices": g.devices.get(),
         "memory_bytes": g.memory.get(),
     })

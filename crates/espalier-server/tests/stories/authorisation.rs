@@ -54,12 +54,27 @@ struct Things {
     values: Vec<(&'static str, String)>,
 }
 
-async fn things(app: &TestApp, owner: &Person, viewer: &Person, device: &(String, String)) -> Things {
-    let board = owner.client.post("/dashboards", json!({ "name": "b" })).await.expect(200);
+async fn things(
+    app: &TestApp,
+    owner: &Person,
+    viewer: &Person,
+    device: &(String, String),
+) -> Things {
+    let board = owner
+        .client
+        .post("/dashboards", json!({ "name": "b" }))
+        .await
+        .expect(200);
     let board = board["_id"].as_str().unwrap().to_owned();
     let widget = json!({ "dashboard_id": board, "device_id": device.0, "type": "led" });
     let widget = owner.client.post("/widgets", widget).await.expect(200);
-    let command = owner.client.post(&format!("/devices/{}/commands", device.0), json!({ "name": "blink" })).await;
+    let command = owner
+        .client
+        .post(
+            &format!("/devices/{}/commands", device.0),
+            json!({ "name": "blink" }),
+        )
+        .await;
     let command = command.expect(202);
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or("none").to_owned();
     let _ = (app, viewer);
@@ -116,45 +131,72 @@ async fn ask(client: &Client, method: &str, path: &str) -> u16 {
     answer.status
 }
 
-story!(every_route_is_open_to_those_who_may_and_closed_to_all_others, |app| async move {
-    let owner = app.person("owner").await;
-    let viewer = app.person("viewer").await;
-    let other = app.person("other").await;
-    let admin = app.person_with("admin", Role::Admin).await;
-    let api = app.anonymous().get("/openapi.json").await.expect(200);
-    let mut wrong = Vec::new();
-    let stranger = other.device("elsewhere").await;
-    for (path, operations) in api["paths"].as_object().unwrap() {
-        for method in operations.as_object().unwrap().keys() {
-            let Some((_, _, rule)) = RULES.iter().find(|(m, p, _)| m == method && p == path) else {
-                wrong.push(format!("{method} {path}: say in RULES who may call it"));
-                continue;
-            };
-            for name in ["anonymous", "other", "other device", "viewer", "device", "owner", "admin"] {
-                if *rule == Socket {
+story!(
+    every_route_is_open_to_those_who_may_and_closed_to_all_others,
+    |app| async move {
+        let owner = app.person("owner").await;
+        let viewer = app.person("viewer").await;
+        let other = app.person("other").await;
+        let admin = app.person_with("admin", Role::Admin).await;
+        let api = app.anonymous().get("/openapi.json").await.expect(200);
+        let mut wrong = Vec::new();
+        let stranger = other.device("elsewhere").await;
+        for (path, operations) in api["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys() {
+                let Some((_, _, rule)) = RULES.iter().find(|(m, p, _)| m == method && p == path)
+                else {
+                    wrong.push(format!("{method} {path}: say in RULES who may call it"));
                     continue;
-                }
-                let device = owner.device("board").await;
-                let share = json!({ "user": "viewer", "role": "viewer" });
-                owner.client.put(&format!("/devices/{}/shares", device.0), share).await.expect(200);
-                let things = things(&app, &owner, &viewer, &device).await;
-                let asker = match name {
-                    "other" => other.client.clone(),
-                    "viewer" => viewer.client.clone(),
-                    "owner" => owner.client.clone(),
-                    "admin" => admin.client.clone(),
-                    "device" => app.anonymous().bearer(&device.1),
-                    "other device" => app.anonymous().bearer(&stranger.1),
-                    _ => app.anonymous(),
                 };
-                let asker = Asker { name, client: asker };
-                let status = ask(&asker.client, method, &fill(path, &things)).await;
-                let refused = matches!(status, 401 | 403 | 404);
-                if expected(*rule, asker.name) == refused && !(*rule == Anybody && refused) {
-                    wrong.push(format!("{method} {path}: {} got {status}, the rule is {rule:?}", asker.name));
+                for name in [
+                    "anonymous",
+                    "other",
+                    "other device",
+                    "viewer",
+                    "device",
+                    "owner",
+                    "admin",
+                ] {
+                    if *rule == Socket {
+                        continue;
+                    }
+                    let device = owner.device("board").await;
+                    let share = json!({ "user": "viewer", "role": "viewer" });
+                    owner
+                        .client
+                        .put(&format!("/devices/{}/shares", device.0), share)
+                        .await
+                        .expect(200);
+                    let things = things(&app, &owner, &viewer, &device).await;
+                    let asker = match name {
+                        "other" => other.client.clone(),
+                        "viewer" => viewer.client.clone(),
+                        "owner" => owner.client.clone(),
+                        "admin" => admin.client.clone(),
+                        "device" => app.anonymous().bearer(&device.1),
+                        "other device" => app.anonymous().bearer(&stranger.1),
+                        _ => app.anonymous(),
+                    };
+                    let asker = Asker {
+                        name,
+                        client: asker,
+                    };
+                    let status = ask(&asker.client, method, &fill(path, &things)).await;
+                    let refused = matches!(status, 401 | 403 | 404);
+                    if expected(*rule, asker.name) == refused && !(*rule == Anybody && refused) {
+                        wrong.push(format!(
+                            "{method} {path}: {} got {status}, the rule is {rule:?}",
+                            asker.name
+                        ));
+                    }
                 }
             }
         }
+        assert!(
+            wrong.is_empty(),
+            "{} wrong:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-});
+);

@@ -16,4 +16,5 @@ mod identity_admin;
 mod live_devices;
 mod live_inbox;
 mod live_sockets;
+mod ops;
 mod telemetry;
