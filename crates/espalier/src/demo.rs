@@ -40,7 +40,7 @@ async fn populate(app: &AppState, url: &str, stop: &CancellationToken) -> anyhow
     let specs = server.boards(TAG, wanted.into()).await?;
     dashboard(&server, &specs).await?;
     let fleet = Fleet::run(specs, &SimOptions::new(url), stop)?;
-    let link = url;
+    let link = identity::invite_link_for(app, account).await.map_err(|e| anyhow!("{e}"))?;
     println!("listening on {url}");
     println!("\nTwelve simulated boards are coming to life. Sign in with this one-time link (account `{USERNAME}`):\n\n  {link}\n");
     println!("API: {url}/docs    Health: {url}/health    Stop: Ctrl-C");

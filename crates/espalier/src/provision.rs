@@ -81,7 +81,7 @@ impl Server {
             let part: Vec<_> = missing.drain(..missing.len().min(AT_ONCE)).collect();
             let devices: Vec<Value> = part
                 .iter()
-                .map(|(_, board)| json!({ "name": board.name, "kind": board.kind.as_str(), "tags": [tag] }))
+                .map(|(_, board)| json!({ "name": board.name, "kind": board.kind.as_str(), "tags": [tag], "expected_interval_seconds": board.kind.expected_interval_s() }))
                 .collect();
             let made = self.ask(Method::POST, "/devices/batch", Some(&json!({ "devices": devices }))).await?;
             let made = made.as_array().context("the server answered in an unknown form")?;

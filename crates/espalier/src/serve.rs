@@ -4,7 +4,7 @@ use crate::run_file::RunFile;
 use crate::settings::Settings;
 use crate::{logging, settings};
 use anyhow::Context;
-use espalier_server::{AppState, Clock, Config};
+use espalier_server::{AppState, Clock, Config, identity};
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -16,8 +16,11 @@ const BACKLOG: u32 = 4096;
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _guard = logging::start(&settings.config)?;
     let stop = on_signal()?;
-    serve(settings, stop, |_app, url| async move {
+    serve(settings, stop, |app, url| async move {
         println!("listening on {url}");
+        if let Some(link) = identity::setup_link(&app) {
+            println!("\nCreate the first account with this one-time link:\n\n  {link}\n");
+        }
         Ok(())
     })
     .await
