@@ -3,7 +3,7 @@
 //! Names follow Prometheus' rules (base units, `_total` for counters). Counting never allocates or locks on
 //! the hot path; labels are fixed sets.
 
-use crate::{AppState, telemetry};
+use crate::AppState;
 use axum::http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -84,11 +84,12 @@ pub struct Metrics {
     registry: Registry,
     durations: [Histogram; 3],
     requests: [[Counter; 5]; 3],
-    accepted: Counter,
-    stored: Counter,
-    repeated: Counter,
-    lost: Counter,
+    /// Points that were acknowledged to whoever sent them.
+    pub points_accepted: Counter,
+    /// Points that were new; the others repeated or replaced one.
+    pub points_stored: Counter,
     refused: Family<ByReason, Counter>,
+    refusals: AtomicU64,
     dropped: Family<ByKind, Counter>,
     sockets: Family<ByKind, Gauge>,
     gauges: Sampled,
@@ -135,34 +136,24 @@ impl Metrics {
                     .clone()
             })
         });
-        let point_counter = |r: &mut Registry, name: &str, help: &str| {
-            let counter = Counter::default();
-            r.register(name, help, counter.clone());
-            counter
-        };
-        let accepted = point_counter(r, "telemetry_points_accepted", "Points acknowledged");
-        let stored = point_counter(
-            r,
+        let (points_accepted, points_stored) = (Counter::default(), Counter::default());
+        r.register(
+            "telemetry_points_accepted",
+            "Points acknowledged",
+            points_accepted.clone(),
+        );
+        r.register(
             "telemetry_points_stored",
             "Points acknowledged that were new",
-        );
-        let repeated = point_counter(
-            r,
-            "telemetry_points_repeated",
-            "Points acknowledged that existed already",
-        );
-        let lost = point_counter(
-            r,
-            "telemetry_points_dropped",
-            "Points acknowledged and lost",
+            points_stored.clone(),
         );
         let (refused, dropped) = (
             Family::<ByReason, Counter>::default(),
             Family::<ByKind, Counter>::default(),
         );
         r.register(
-            "telemetry_points_refused",
-            "Points refused, by reason",
+            "telemetry_refused",
+            "Telemetry messages refused, by reason",
             refused.clone(),
         );
         r.register(
@@ -181,11 +172,10 @@ impl Metrics {
             registry,
             durations,
             requests,
-            accepted,
-            stored,
-            repeated,
-            lost,
+            points_accepted,
+            points_stored,
             refused,
+            refusals: AtomicU64::new(0),
             dropped,
             sockets,
             gauges,
@@ -200,9 +190,19 @@ impl Metrics {
         self.requests[class][status].inc();
     }
 
+    /// Counts telemetry that was refused; `reason` is one of a fixed set of words.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ByReason { reason }).inc();
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts frames that a slow reader did not get; `kind` is one of a fixed set of words.
     pub fn dropped(&self, kind: &'static str, frames: u64) {
         self.dropped.get_or_create(&ByKind { kind }).inc_by(frames);
+    }
+
+    fn refused_total(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     fn total(&self, status: usize) -> u64 {
@@ -271,21 +271,14 @@ impl Sampled {
 /// Reads what the features know into the gauges.
 async fn sample(app: &AppState) {
     let gauges = &app.ops.metrics.gauges;
-    let m = &app.ops.metrics;
-    let points = telemetry::counts(app);
-    set(&m.accepted, points.accepted);
-    set(&m.stored, points.stored);
-    set(&m.repeated, points.duplicate);
-    set(&m.lost, points.dropped);
-    for (reason, count) in points.refused {
-        set(&m.refused.get_or_create(&ByReason { reason }), count);
-    }
     let open = [
         ("app", app.live.watchers()),
         ("device", app.live.connected_devices()),
     ];
     for (kind, number) in open {
-        m.sockets
+        app.ops
+            .metrics
+            .sockets
             .get_or_create(&ByKind { kind })
             .set(count(number as u64));
     }
@@ -304,11 +297,6 @@ async fn sample(app: &AppState) {
         gauges.queued_points.set(count(stats.queue_depth));
         gauges.stored_bytes.set(count(stats.stored_bytes));
     }
-}
-
-/// Sets a counter that a feature keeps by itself.
-fn set(counter: &Counter, value: u64) {
-    counter.inner().store(value, Ordering::Relaxed);
 }
 
 /// How many sockets and streams of any kind are open.
@@ -366,11 +354,6 @@ pub async fn json(app: &AppState) -> Value {
     sample(app).await;
     let m = &app.ops.metrics;
     let g = &m.gauges;
-    let refused: u64 = telemetry::counts(app)
-        .refused
-        .iter()
-        .map(|(_, count)| count)
-        .sum();
     json!({
         "uptime_seconds": g.uptime.get(),
         "requests": {
@@ -379,11 +362,9 @@ pub async fn json(app: &AppState) -> Value {
             "server_errors": m.total(4),
         },
         "telemetry": {
-            "points_accepted": m.accepted.get(),
-            "points_stored": m.stored.get(),
-            "points_repeated": m.repeated.get(),
-            "points_refused": refused,
-            "points_dropped": m.lost.get(),
+            "points_accepted": m.points_accepted.get(),
+            "points_stored": m.points_stored.get(),
+            "messages_refused": m.refused_total(),
             "queued_points": g.queued_points.get(),
             "head_points": g.head_points.get(),
             "stored_bytes": g.stored_bytes.get(),

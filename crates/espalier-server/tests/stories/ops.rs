@@ -17,7 +17,7 @@ story!(health_and_metrics_tell_what_is_true, |app| async move {
     app.anonymous().get("/health/ready").await.expect(200);
     let metrics = app.anonymous().get("/metrics").await.expect(200);
     assert_eq!(metrics["telemetry"]["points_accepted"], 2, "{metrics}");
-    assert_eq!(metrics["telemetry"]["points_refused"], 1, "{metrics}");
+    assert_eq!(metrics["telemetry"]["messages_refused"], 1, "{metrics}");
     assert_eq!(metrics["devices"], 1);
     let text = app.anonymous().header("accept", "text/plain").get("/metrics").await;
     assert!(text.headers["content-type"].to_str().unwrap().starts_with("text/plain"));
