@@ -6,6 +6,7 @@
 
 mod compile;
 mod document;
+mod limits;
 
 pub use compile::{RuleSet, evaluate};
 pub use document::{Document, default_document};
