@@ -5,7 +5,11 @@
 
 use super::{parse, values};
 use espalier_tsdb::Value;
+use espalier_wire::limits::MAX_EXACT_INTEGER;
 use std::borrow::Cow;
+
+/// The largest integer that a value keeps exactly, whatever its sign.
+const MAX_INTEGER: u64 = MAX_EXACT_INTEGER.unsigned_abs();
 
 /// Writes a value as a cell, without the quotes of CSV.
 pub fn write(value: &Value) -> Cow<'_, str> {
@@ -60,9 +64,15 @@ pub fn read(cell: &str) -> Result<Option<Value>, String> {
         return parse::check_json(cell).map(Some);
     }
     if let Ok(number) = cell.parse::<f64>() {
+        // Asked of the digits, because the float of 2^53 + 1 is 2^53 already.
         let digits = cell.trim_start_matches(['-', '+']);
         let whole = digits.bytes().all(|digit| digit.is_ascii_digit());
-        if !number.is_finite() || whole && number.abs() > values::MAX_WHOLE {
+        let exact = || {
+            digits
+                .parse::<u64>()
+                .is_ok_and(|whole| whole <= MAX_INTEGER)
+        };
+        if !number.is_finite() || whole && !exact() {
             return Err(parse::INEXACT.to_owned());
         }
         return Ok(Some(Value::Number(number)));

@@ -105,11 +105,9 @@ struct Export {
 impl Export {
     /// The next piece of the file.
     async fn next(mut self) -> anyhow::Result<Option<(Bytes, Self)>> {
-        if !std::mem::replace(&mut self.begun, true) {
-            if self.format == Format::Csv {
-                let head = Bytes::from_static(b"timestamp,device_id,key,value\r\n");
-                return Ok(Some((head, self)));
-            }
+        if !std::mem::replace(&mut self.begun, true) && self.format == Format::Csv {
+            let head = Bytes::from_static(b"timestamp,device_id,key,value\r\n");
+            return Ok(Some((head, self)));
         }
         match self.scan.next_page().await {
             Ok(Some(page)) => {

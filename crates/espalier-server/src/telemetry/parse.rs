@@ -581,3 +581,125 @@ fn exact_decimal(whole: &str, fraction: &str) -> Option<f64> {
     let power = POWERS.get(fraction.len())?;
     (mantissa <= MAX_EXACT_INTEGER.unsigned_abs()).then(|| mantissa as f64 / power)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values(body: &str) -> Result<Vec<(String, Value)>, Refusal> {
+        let post = parse_post(body.as_bytes())?;
+        let values = post.readings.values.into_iter();
+        Ok(values
+            .map(|(key, value)| (key.into_owned(), value))
+            .collect())
+    }
+
+    fn one(value: &str) -> Option<Value> {
+        let body = format!("{{\"data\":{{\"k\":{value}}}}}");
+        Some(values(&body).ok()?.pop()?.1)
+    }
+
+    #[test]
+    fn numbers_are_rounded_as_the_language_rounds_them() {
+        for text in [
+            "0",
+            "-0",
+            "1",
+            "-1",
+            "0.1",
+            "21.37",
+            "1013.25",
+            "1e3",
+            "1E-7",
+            "-2.5e+10",
+            "9007199254740992",
+            "-9007199254740992",
+            "0.30000000000000004",
+            "123456789.123456789",
+            "2.2250738585072014e-308",
+            "1.7976931348623157e308",
+            "9007199254740993.5",
+            "0.000000000000001",
+            "8.41e21",
+        ] {
+            let wanted: f64 = text.parse().expect("a number");
+            let Some(Value::Number(found)) = one(text) else {
+                panic!("{text} is refused");
+            };
+            assert_eq!(found.to_bits(), wanted.to_bits(), "{text}");
+        }
+        for text in [
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "1e+",
+            "-",
+            "0x1",
+            "1_0",
+            "1e999",
+            "9007199254740993",
+        ] {
+            assert_eq!(one(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_decoded_and_objects_lose_their_white_space() {
+        assert_eq!(
+            one(r#""a\n\u00e4\ud83d\ude00""#),
+            Some(Value::Text("a\nä😀".into()))
+        );
+        assert_eq!(
+            one(r#"{ "a" : [ 1 , 2.50 ] }"#),
+            Some(Value::Json(r#"{"a":[1,2.5]}"#.into()))
+        );
+        assert_eq!(one(r#""\ud83d""#), None);
+        assert_eq!(one(r#""\x""#), None);
+        let escaped = values(r#"{"data":{"\u0061b":1}}"#).expect("values");
+        assert_eq!(escaped[0].0, "ab");
+    }
+
+    #[test]
+    fn unknown_fields_and_absent_optional_ones_are_left_alone() {
+        let body = r#" { "x" : [ {"y":"}"} ] , "ts":null, "samples":null, "data" : { "a" : 1 } , "device_token":null } "#;
+        assert_eq!(values(body).expect("values").len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_bring_the_reader_down(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_post(&bytes);
+        }
+
+        #[test]
+        fn no_nearly_right_body_brings_it_down(text in "[{}\\[\\]\",:\\\\a-u0-9.eE+ -]{0,60}") {
+            let _ = parse_post(format!("{{\"data\":{{{text}").as_bytes());
+            let _ = parse_post(text.as_bytes());
+        }
+
+        #[test]
+        fn what_is_written_is_read(numbers in prop::collection::btree_map("[a-zA-Z][a-zA-Z0-9_.:/ -]{0,20}", proptest::num::f64::NORMAL, 0..30)) {
+            let data: serde_json::Map<_, _> = numbers
+                .iter()
+                .map(|(key, number)| (key.clone(), serde_json::Value::from(*number)))
+                .collect();
+            let body = serde_json::json!({"device_token": "t", "data": data}).to_string();
+            let read = values(&body).expect("values");
+            prop_assert_eq!(read.len(), numbers.len());
+            for (key, value) in read {
+                prop_assert_eq!(value, Value::Number(numbers[&key]));
+            }
+        }
+
+        #[test]
+        fn it_takes_no_body_that_a_document_parser_refuses(text in "[\\[\\]{}\",:0-9a\\\\. -]{0,30}") {
+            let body = format!("{{\"x\":{text},\"data\":{{}}}}");
+            if parse_post(body.as_bytes()).is_ok() {
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&body).is_ok(), "{}", body);
+            }
+        }
+    }
+}

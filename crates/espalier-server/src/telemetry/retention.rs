@@ -42,7 +42,7 @@ pub fn start(app: &AppState) {
 
 /// Removes what is older than the rules say and returns how many points that were.
 pub async fn tick(app: &AppState) -> ApiResult<u64> {
-    let rules = app.db.read(|c| store::all_rules(c)).await?;
+    let rules = app.db.read(store::all_rules).await?;
     if rules.is_empty() {
         return Ok(0);
     }

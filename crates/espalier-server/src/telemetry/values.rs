@@ -6,7 +6,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Map, Value as Json};
 
 /// The largest magnitude up to which a whole float is written as an integer: `1`, not `1.0`.
-pub const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// Writes a value as JSON.
 pub fn write(out: &mut Vec<u8>, value: &Value) {
