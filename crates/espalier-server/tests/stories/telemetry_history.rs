@@ -138,7 +138,7 @@ story!(
             ("2026-10-24", "2026-10-27", [24, 25, 24]),
         ] {
             let zone = midnight_in_berlin(first);
-            let points = (0..72).map(|hour| (zone + hour * HOUR, json!(1)));
+            let points = (0..hours.iter().sum::<i64>()).map(|hour| (zone + hour * HOUR, json!(1)));
             fill(&client, &device, "n", points).await;
             let url = format!(
                 "/telemetry/history?device_id={device}&key=n&from={first}&to={last}&interval=1d&agg=count&tz=Europe/Berlin"
