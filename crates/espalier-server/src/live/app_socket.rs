@@ -118,16 +118,16 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Writes the reply, then everything that waits.
+    /// Writes everything that waits, then the reply: who gets a pong has got what happened before the ping.
     async fn write(&self, socket: &mut WebSocket, reply: Option<Utf8Bytes>) -> Result<(), Gone> {
         let signal = &self.watching.signal;
         if signal.ended().is_some() {
             return Err(Gone);
         }
-        if let Some(text) = reply {
+        while let Some(text) = self.watching.pop() {
             signal::feed(socket, signal, Message::Text(text)).await?;
         }
-        while let Some(text) = self.watching.pop() {
+        if let Some(text) = reply {
             signal::feed(socket, signal, Message::Text(text)).await?;
         }
         if signal.take_ping() {

@@ -77,6 +77,10 @@ struct Inner {
 }
 
 impl Watcher {
+    fn kind(&self) -> &'static str {
+        if self.speaks { "app" } else { "stream" }
+    }
+
     /// Takes the frame of the oldest waiting event.
     pub(super) fn pop(&self) -> Option<Utf8Bytes> {
         self.inner.lock().queue.pop()
@@ -147,6 +151,7 @@ impl Watching {
 impl Drop for Watching {
     fn drop(&mut self) {
         self.app.live.hub.remove(&self.watcher);
+        self.app.ops.metrics.connection(self.watcher.kind(), -1);
     }
 }
 
@@ -177,6 +182,7 @@ pub(super) async fn watch(
         .entry(watcher.caller.account)
         .or_default()
         .push(watcher.clone());
+    app.ops.metrics.connection(watcher.kind(), 1);
     // Looked at after the insertion: whoever cancels between the two finds the reader in the index.
     if app.shutdown.is_cancelled() {
         watcher.signal.finish(End::Stopping);
@@ -300,7 +306,7 @@ pub(super) fn publish(app: &AppState, event: &Event) {
         }
     };
     if let Event::Telemetry { ts, data, .. } = event {
-        let mut values = None;
+        let (mut values, mut thinned) = (None, 0);
         hub.to_device_audience(&device, |queue| {
             let values = values.get_or_insert_with(|| Values {
                 id: device.id,
@@ -309,9 +315,12 @@ pub(super) fn publish(app: &AppState, event: &Event) {
                 data: data.clone(),
                 text: Some(frame::telemetry(device.oid, *ts, data)),
             });
-            queue.values(values);
+            thinned += u64::from(!queue.values(values));
             Ok(())
         });
+        if thinned > 0 {
+            app.ops.metrics.dropped("telemetry", thinned);
+        }
         return;
     }
     let mut frames = None;

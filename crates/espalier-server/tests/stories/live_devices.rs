@@ -1,6 +1,6 @@
 //! The device socket: who gets in, what is acknowledged, what is pushed, and when it ends.
 
-use espalier_server::control::{Desired, PendingCommand};
+use espalier_server::control::{self, Desired, PendingCommand};
 use espalier_server::devices::Device;
 use espalier_server::{AppState, live};
 use espalier_testkit::{Server, Socket, story};
@@ -17,13 +17,6 @@ async fn connect(server: &Server, token: &str) -> Socket {
 
 fn held(app: &AppState, oid: &str) -> Arc<Device> {
     app.devices.resolve(oid).expect("the device is known")
-}
-
-/// Gives a device another token, as renewing it does.
-fn renew(app: &AppState, device: &Arc<Device>, digest: [u8; 32]) {
-    let mut renewed = Device::clone(device);
-    renewed.token_digest = digest;
-    app.devices.put(Arc::new(renewed));
 }
 
 story!(
@@ -245,18 +238,68 @@ story!(
     |app| async move {
         let (server, ada) = (app.serve().await, app.person("ada").await);
         let (oid, token) = ada.device("board").await;
-        let device = held(&app.app, &oid);
         let mut board = connect(&server, &token).await;
-        renew(&app.app, &device, [7; 32]);
-        live::recheck_device(&app.app, device.id);
+        let path = format!("/devices/{oid}/token");
+        let answer = ada.client.post(&path, json!({})).await;
+        assert!(answer.status < 300, "{}", answer.text());
         assert_eq!(board.next().await["code"], "unauthorized");
         assert_eq!(board.next_or_close().await, Err(Some(4401)));
+        let mut late = server.socket("/ws/device", Some(&token)).await.unwrap();
+        assert_eq!(late.close_code().await, 4401);
         let (oid, token) = ada.device("other").await;
         let mut board = connect(&server, &token).await;
-        let device = held(&app.app, &oid);
-        renew(&app.app, &device, [8; 32]);
-        // Nobody told the socket: the next frame finds out.
-        board.send(json!({"type": "ping"})).await;
+        let path = format!("/devices/{oid}");
+        ada.client.delete(&path).await.expect(200);
         assert_eq!(board.close_code().await, 4401);
+    }
+);
+
+story!(
+    what_waits_for_a_device_is_handed_over_when_it_connects,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let device = held(&app.app, &oid);
+        let desired = BTreeMap::from([("v0".to_owned(), json!(1)), ("v1".to_owned(), json!(2))]);
+        control::set_desired(&app.app, &device, "test", desired, None)
+            .await
+            .expect("the values are stored");
+        let path = format!("/devices/{oid}/commands");
+        let command = json!({"name": "identify", "params": {"s": 1}});
+        let sent = ada.client.post(&path, command).await;
+        assert!(sent.status < 300, "{}", sent.text());
+        let mut board = connect(&server, &token).await;
+        let pending = board.next().await;
+        assert_eq!(pending["type"], "desired");
+        assert_eq!(pending["state"]["v0"]["value"], 1);
+        assert_eq!(pending["state"]["v1"]["value"], 2);
+        let command = board.next().await;
+        assert_eq!(command["type"], "command");
+        assert_eq!(command["name"], "identify");
+        // What is reported with its version is done, and not handed over again.
+        let version = pending["state"]["v0"]["version"].clone();
+        let state = json!({"v0": {"value": 1, "version": version}});
+        board
+            .send(json!({"type": "reported", "id": 1, "state": state}))
+            .await;
+        assert_eq!(board.until("ack").await["id"], 1);
+        let result =
+            json!({"type": "command_result", "id": command["id"], "ok": true, "result": {"n": 1}});
+        board.send(result).await;
+        board
+            .send(json!({"type": "command_result", "id": "nobody", "ok": true}))
+            .await;
+        assert_eq!(board.until("error").await["code"], "unknown_command");
+        let mut again = connect(&server, &token).await;
+        let pending = again.next().await;
+        assert_eq!(pending["type"], "desired");
+        assert!(pending["state"].get("v0").is_none());
+        assert_eq!(pending["state"]["v1"]["value"], 2);
+        again.send(json!({"type": "ping"})).await;
+        assert_eq!(
+            again.next().await["type"],
+            "pong",
+            "no command waits any more"
+        );
     }
 );

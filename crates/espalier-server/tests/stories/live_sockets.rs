@@ -249,18 +249,18 @@ story!(
         let board = device(&app.app, &ada, "board").await;
         let mut b = listen(&server, &bob).await;
         measured(&app.app, &board, json!({"t": 1}));
-        let share = |shares| {
-            let mut changed = Device::clone(&board);
-            changed.shares = shares;
-            app.app.devices.put(Arc::new(changed));
-        };
-        share(vec![(bob.account, espalier_model::ShareRole::Viewer)]);
+        let share = format!("/devices/{}/shares/bob", board.oid);
+        let role = json!({"role": "viewer"});
+        ada.client.put(&share, role).await.expect(200);
+        assert_eq!(b.next().await["type"], "device_added");
         // The event holds the old snapshot, as a device socket may: what counts is who may see it now.
         measured(&app.app, &board, json!({"t": 2}));
-        share(vec![]);
+        assert_eq!(b.next().await["data"]["t"], 2);
+        let answer = ada.client.delete(&share).await;
+        assert!(answer.status < 300, "{}", answer.text());
         measured(&app.app, &board, json!({"t": 3}));
         b.send(json!({"type": "ping"})).await;
-        assert_eq!(b.next().await["data"]["t"], 2);
+        assert_eq!(b.next().await["type"], "device_removed");
         assert_eq!(b.next().await["type"], "pong");
     }
 );
