@@ -93,7 +93,7 @@ fn clients(address: &str) -> anyhow::Result<()> {
         sockets.push(connect(address, &token)?);
     }
     println!("ready");
-    while let Some(line) = lines.next() {
+    for line in lines {
         line?;
     }
     Ok(())

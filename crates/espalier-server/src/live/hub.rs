@@ -77,10 +77,6 @@ struct Inner {
 }
 
 impl Watcher {
-    fn kind(&self) -> &'static str {
-        if self.speaks { "app" } else { "stream" }
-    }
-
     /// Takes the frame of the oldest waiting event.
     pub(super) fn pop(&self) -> Option<Utf8Bytes> {
         self.inner.lock().queue.pop()
@@ -151,7 +147,6 @@ impl Watching {
 impl Drop for Watching {
     fn drop(&mut self) {
         self.app.live.hub.remove(&self.watcher);
-        self.app.ops.metrics.connection(self.watcher.kind(), -1);
     }
 }
 
@@ -182,7 +177,6 @@ pub(super) async fn watch(
         .entry(watcher.caller.account)
         .or_default()
         .push(watcher.clone());
-    app.ops.metrics.connection(watcher.kind(), 1);
     // Looked at after the insertion: whoever cancels between the two finds the reader in the index.
     if app.shutdown.is_cancelled() {
         watcher.signal.finish(End::Stopping);

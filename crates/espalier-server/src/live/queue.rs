@@ -115,10 +115,9 @@ impl Queue {
                 if self.newest.get(&values.id) == Some(&place) {
                     self.newest.remove(&values.id);
                 }
-                let text = values
+                values
                     .text
-                    .unwrap_or_else(|| frame::telemetry(values.oid, values.ts, &values.data));
-                text
+                    .unwrap_or_else(|| frame::telemetry(values.oid, values.ts, &values.data))
             }
         };
         if self.items.is_empty() && self.items.capacity() > THIN_AT {
@@ -127,11 +126,6 @@ impl Queue {
             self.newest = HashMap::new();
         }
         Some(popped)
-    }
-
-    /// Tells whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
     }
 }
 
@@ -194,7 +188,7 @@ mod tests {
             assert_eq!(queue.control("{}".into()), Ok(()));
         }
         assert_eq!(queue.control("{}".into()), Err(Overflow));
-        assert!(queue.is_empty());
+        assert!(queue.pop().is_none());
     }
 
     #[derive(Debug, Clone)]

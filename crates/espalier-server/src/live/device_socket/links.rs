@@ -104,7 +104,6 @@ impl std::ops::Deref for Linked {
 
 impl Drop for Linked {
     fn drop(&mut self) {
-        self.app.ops.metrics.connection("device", -1);
         let mut links = self.app.live.links.0.write();
         if links
             .get(&self.link.device)
@@ -124,7 +123,6 @@ pub(super) fn connect(app: &AppState, device: DeviceId, digest: [u8; 32]) -> Lin
         outbox: Mutex::default(),
     });
     let older = app.live.links.0.write().insert(device, link.clone());
-    app.ops.metrics.connection("device", 1);
     if let Some(older) = older {
         older.signal.finish(End::Replaced);
     }
