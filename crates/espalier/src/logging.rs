@@ -12,7 +12,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 /// # Errors
 /// Names the setting that does not fit.
 pub fn start(config: &Config) -> anyhow::Result<Option<WorkerGuard>> {
-    let filter = EnvFilter::try_new(&config.log_level).map_err(|e| {
+    // Migrations tell each step at `info`; only what goes wrong with them is news.
+    let filter = EnvFilter::try_new(format!("refinery_core=warn,{}", config.log_level)).map_err(|e| {
         anyhow::anyhow!(
             "log_level {:?} is not a filter: {e}; try `info`",
             config.log_level

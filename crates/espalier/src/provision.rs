@@ -4,10 +4,13 @@ use anyhow::{Context, bail};
 use espalier_sim::{BoardKind, BoardSpec, Outage};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Devices that are created with one request.
 const AT_ONCE: usize = 500;
+/// Devices that are listed with one request.
+const PAGE: usize = 1000;
 
 /// The server, as somebody who may create devices there.
 pub struct Server {
@@ -60,13 +63,7 @@ impl Server {
 
     /// Makes sure that the account has these boards with this tag, and returns them with fresh tokens.
     pub async fn boards(&self, tag: &str, wanted: Vec<Wanted>) -> anyhow::Result<Vec<BoardSpec>> {
-        let found = self.ask(Method::GET, &format!("/devices?tag={tag}&limit=100000"), None).await?;
-        let mut existing: std::collections::HashMap<String, String> = found
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|d| Some((d["name"].as_str()?.to_owned(), d["id"].as_str()?.to_owned())))
-            .collect();
+        let mut existing = self.existing(tag).await?;
         let (mut specs, mut missing) = (Vec::new(), Vec::new());
         for (seed, board) in wanted.into_iter().enumerate() {
             match existing.remove(&board.name) {
@@ -90,6 +87,22 @@ impl Server {
             }
         }
         Ok(specs)
+    }
+
+    /// The ids of the devices with a tag, by name.
+    async fn existing(&self, tag: &str) -> anyhow::Result<HashMap<String, String>> {
+        let mut existing = HashMap::new();
+        loop {
+            let path = format!("/devices?tag={tag}&limit={PAGE}&offset={}", existing.len());
+            let page = self.ask(Method::GET, &path, None).await?;
+            let page = page.as_array().context("the server answered in an unknown form")?;
+            let before = existing.len();
+            let named = page.iter().filter_map(|d| Some((d["name"].as_str()?.to_owned(), d["id"].as_str()?.to_owned())));
+            existing.extend(named);
+            if page.len() < PAGE || existing.len() == before {
+                return Ok(existing);
+            }
+        }
     }
 
     /// Deletes boards.

@@ -69,7 +69,7 @@ pub async fn forgot(app: &AppState, email: &str, address: IpAddr) -> Result<(), 
 }
 
 fn letter(app: &AppState, to: String, secret: &str) -> Mail {
-    let base = app.config.public_url.trim_end_matches('/');
+    let base = app.config.base_url();
     let link = format!("{base}/reset-password?token={secret}");
     Mail {
         to,

@@ -56,7 +56,7 @@ pub fn setup_link(app: &App) -> Option<String> {
 
 /// The page on which a one-time secret is used.
 pub fn link(app: &App, secret: &str) -> String {
-    let base = app.config.public_url.trim_end_matches('/');
+    let base = app.config.base_url();
     format!("{base}/setup?token={secret}")
 }
 

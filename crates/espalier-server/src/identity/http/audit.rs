@@ -111,7 +111,7 @@ async fn config(app: &AppState) -> ApiResult<Json<AppConfig>> {
     let (settings, at) = settings::load(app).await?;
     let mut branding = settings.branding;
     if branding.frontend_url.is_empty() {
-        branding.frontend_url.clone_from(&app.config.public_url);
+        branding.frontend_url = app.config.base_url();
     }
     Ok(Json(AppConfig {
         branding,
