@@ -1,8 +1,8 @@
 //! The telemetry engine alone: appends against a raw SQLite journal, a day's query, bytes per point.
 
 use crate::report::{Report, median};
-use espalier_sim::physics::{Moment, Reading, Readings, model};
 use espalier_sim::BoardKind;
+use espalier_sim::physics::{Moment, Reading, Readings, model};
 use espalier_tsdb::{Buckets, Mode, Options, Point, Query, Tsdb, Value};
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -39,7 +39,8 @@ fn raw_journal(dir: &Path) -> anyhow::Result<f64> {
     let started = Instant::now();
     for batch in 0..POINTS / BATCH {
         let transaction = connection.transaction()?;
-        let mut insert = transaction.prepare_cached("insert into journal (series, ts, value) values (?1, ?2, ?3)")?;
+        let mut insert = transaction
+            .prepare_cached("insert into journal (series, ts, value) values (?1, ?2, ?3)")?;
         for n in batch * BATCH..(batch + 1) * BATCH {
             insert.execute(params![(n % SERIES) as i64, ts(n), value(n)])?;
         }
@@ -135,15 +136,29 @@ pub async fn day_query(report: &mut Report) -> anyhow::Result<()> {
     let mut times = Vec::new();
     for _ in 0..21 {
         let started = Instant::now();
-        let mode = Mode::Buckets(Buckets::Fixed { start, width: DAY, count: 1000 });
-        let query = Query { series: vec![(id, key.clone())], from: start, to: start + DAY * 1000, mode };
+        let mode = Mode::Buckets(Buckets::Fixed {
+            start,
+            width: DAY,
+            count: 1000,
+        });
+        let query = Query {
+            series: vec![(id, key.clone())],
+            from: start,
+            to: start + DAY * 1000,
+            mode,
+        };
         let answer = engine.query(query).await?;
         anyhow::ensure!(answer.len() == 1, "one series is asked for");
         times.push(started.elapsed().as_secs_f64() * 1000.0);
     }
     engine.close().await?;
     let detail = "86,400 sealed points, median of 21".to_owned();
-    report.add("one day at 1 Hz to 1,000 buckets", format!("{:.2} ms", median(times)), "< 20 ms", detail);
+    report.add(
+        "one day at 1 Hz to 1,000 buckets",
+        format!("{:.2} ms", median(times)),
+        "< 20 ms",
+        detail,
+    );
     Ok(())
 }
 
@@ -159,12 +174,20 @@ pub async fn bytes_per_point(report: &mut Report) -> anyhow::Result<()> {
         let mut points = Vec::new();
         while now < end {
             // A board's own clock and scheduler move each report by some milliseconds.
-            #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this century fit")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "milliseconds of this century fit"
+            )]
             let ts = (now * 1000.0) as i64 + i64::try_from(points.len() * 7919 % 23).unwrap_or(0);
             let mut readings = Readings::default();
             physics.measure(Moment { t: now, dt: step }, &mut readings);
             for (key, reading) in readings.0 {
-                points.push(Point { device: device(n), key: key.into(), ts, value: stored(reading) });
+                points.push(Point {
+                    device: device(n),
+                    key: key.into(),
+                    ts,
+                    value: stored(reading),
+                });
             }
             now += step;
         }
@@ -177,9 +200,15 @@ pub async fn bytes_per_point(report: &mut Report) -> anyhow::Result<()> {
     engine.close().await?;
     report.add(
         "bytes per stored point after sealing",
-        format!("{:.2} B", stats.bytes_per_sealed_point().unwrap_or(f64::NAN)),
+        format!(
+            "{:.2} B",
+            stats.bytes_per_sealed_point().unwrap_or(f64::NAN)
+        ),
         "< 4 B",
-        format!("{} points of a simulated day, {} chunks", stats.sealed_points, stats.sealed_chunks),
+        format!(
+            "{} points of a simulated day, {} chunks",
+            stats.sealed_points, stats.sealed_chunks
+        ),
     );
     Ok(())
 }

@@ -41,7 +41,11 @@ impl Ours {
     /// Starts a server with `devices` devices.
     pub async fn start(devices: usize) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        let config = Config { data: dir.path().to_owned(), rate_limit_requests: 0, ..Config::default() };
+        let config = Config {
+            data: dir.path().to_owned(),
+            rate_limit_requests: 0,
+            ..Config::default()
+        };
         let app = AppState::start(config, Clock::default()).await?;
         let new = identity::NewAccount {
             email: "bench@example.com".to_owned(),
@@ -60,7 +64,13 @@ impl Ours {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         tokio::spawn(espalier_server::http::serve(app.clone(), vec![listener]));
-        Ok(Self { app, address, devices: made, owner: token, _dir: dir })
+        Ok(Self {
+            app,
+            address,
+            devices: made,
+            owner: token,
+            _dir: dir,
+        })
     }
 }
 
@@ -77,13 +87,21 @@ struct BareAnswer {
 }
 
 /// The peer: parses the same body, stores nothing, answers.
-async fn bare(State(count): State<Arc<AtomicU64>>, axum::Json(body): axum::Json<BareBody>) -> axum::Json<BareAnswer> {
+async fn bare(
+    State(count): State<Arc<AtomicU64>>,
+    axum::Json(body): axum::Json<BareBody>,
+) -> axum::Json<BareAnswer> {
     count.fetch_add(body.device_token.len() as u64, Ordering::Relaxed);
-    axum::Json(BareAnswer { message: "ok", keys: body.data.len() })
+    axum::Json(BareAnswer {
+        message: "ok",
+        keys: body.data.len(),
+    })
 }
 
 async fn start_bare() -> anyhow::Result<SocketAddr> {
-    let router = axum::Router::new().route("/devices/{id}/telemetry", post(bare)).with_state(Arc::default());
+    let router = axum::Router::new()
+        .route("/devices/{id}/telemetry", post(bare))
+        .with_state(Arc::default());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -109,7 +127,8 @@ pub async fn posts(report: &mut Report) -> anyhow::Result<()> {
     let devices = Arc::new(ours.devices.clone());
     let (mut a, mut b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let request = |devices: Arc<Vec<(String, String)>>| move |c: usize, n: usize| single(&devices, c, n);
+        let request =
+            |devices: Arc<Vec<(String, String)>>| move |c: usize, n: usize| single(&devices, c, n);
         let mine = load::run(ours.address, CONNECTIONS, EACH, request(devices.clone())).await?;
         let theirs = load::run(peer, CONNECTIONS, EACH, request(devices.clone())).await?;
         if round > 0 {
@@ -122,7 +141,11 @@ pub async fn posts(report: &mut Report) -> anyhow::Result<()> {
         "single posts, 64 connections",
         format!("{:.2} of a bare axum handler", median(ratios)),
         ">= 0.5",
-        format!("{:.0}/s durable against {:.0}/s that store nothing", median(a), median(b)),
+        format!(
+            "{:.0}/s durable against {:.0}/s that store nothing",
+            median(a),
+            median(b)
+        ),
     );
     ours.app.shutdown.cancel();
     Ok(())
@@ -148,16 +171,26 @@ fn measured(sample: usize, key: usize) -> f64 {
     ((sample * 7 + key * 13) % 500) as f64 / 10.0 + 10.0
 }
 
-fn batch_request(devices: &[(String, String)], round: usize, connection: usize, n: usize) -> Vec<u8> {
+fn batch_request(
+    devices: &[(String, String)],
+    round: usize,
+    connection: usize,
+    n: usize,
+) -> Vec<u8> {
     let (id, token) = &devices[connection % devices.len()];
     let start = batch_start(round, connection, n);
     let samples: Vec<_> = (0..SAMPLES)
         .map(|s| {
-            let data: serde_json::Map<_, _> = (0..KEYS).map(|k| (format!("key{k}"), json!(measured(s, k)))).collect();
+            let data: serde_json::Map<_, _> = (0..KEYS)
+                .map(|k| (format!("key{k}"), json!(measured(s, k))))
+                .collect();
             json!({ "ts": start + i64::try_from(s * 1000).unwrap_or(0), "data": data })
         })
         .collect();
-    load::post(&format!("/devices/{id}/telemetry"), &json!({ "device_token": token, "samples": samples }).to_string())
+    load::post(
+        &format!("/devices/{id}/telemetry"),
+        &json!({ "device_token": token, "samples": samples }).to_string(),
+    )
 }
 
 /// The batch form over HTTP, against the engine alone with the same points and the same number of writers.
@@ -166,18 +199,26 @@ pub async fn batch(report: &mut Report) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let engine = Tsdb::open_embedded(&dir.path().join("telemetry.db"), Options::default()).await?;
     let keys: Vec<Arc<str>> = (0..KEYS).map(|k| format!("key{k}").into()).collect();
-    let ids: Vec<Uuid> = (0..BATCH_CONNECTIONS).map(|n| Uuid::from_u128(n as u128 + 1)).collect();
+    let ids: Vec<Uuid> = (0..BATCH_CONNECTIONS)
+        .map(|n| Uuid::from_u128(n as u128 + 1))
+        .collect();
     let (mut a, mut b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let devices = ours.devices.clone();
         // Made before the clock runs: the load must not be what is measured.
         let requests: Arc<Vec<Vec<Vec<u8>>>> = Arc::new(
             (0..BATCH_CONNECTIONS)
-                .map(|c| (0..BATCHES).map(|n| batch_request(&devices, round, c, n)).collect())
+                .map(|c| {
+                    (0..BATCHES)
+                        .map(|n| batch_request(&devices, round, c, n))
+                        .collect()
+                })
                 .collect(),
         );
-        let per_second =
-            load::run(ours.address, BATCH_CONNECTIONS, BATCHES, move |c, n| requests[c][n].clone()).await?;
+        let per_second = load::run(ours.address, BATCH_CONNECTIONS, BATCHES, move |c, n| {
+            requests[c][n].clone()
+        })
+        .await?;
         #[expect(clippy::cast_precision_loss, reason = "a count of points")]
         let mine = per_second * (SAMPLES * KEYS) as f64;
         let theirs = engine_alone(&engine, &ids, &keys, round).await?;
@@ -191,14 +232,23 @@ pub async fn batch(report: &mut Report) -> anyhow::Result<()> {
         "batches of 100 samples x 10 values",
         format!("{:.2} of the engine alone", median(ratios)),
         ">= 0.5",
-        format!("{:.0} points/s over HTTP against {:.0}", median(a), median(b)),
+        format!(
+            "{:.0} points/s over HTTP against {:.0}",
+            median(a),
+            median(b)
+        ),
     );
     ours.app.shutdown.cancel();
     engine.close().await?;
     Ok(())
 }
 
-async fn engine_alone(engine: &Tsdb, ids: &[Uuid], keys: &[Arc<str>], round: usize) -> anyhow::Result<f64> {
+async fn engine_alone(
+    engine: &Tsdb,
+    ids: &[Uuid],
+    keys: &[Arc<str>],
+    round: usize,
+) -> anyhow::Result<f64> {
     let batch = |c: usize, n: usize| -> Vec<Point> {
         let start = batch_start(round, c, n);
         let point = |s: usize, k: usize| Point {
@@ -207,10 +257,14 @@ async fn engine_alone(engine: &Tsdb, ids: &[Uuid], keys: &[Arc<str>], round: usi
             ts: start + i64::try_from(s * 1000).unwrap_or(0),
             value: Value::Number(measured(s, k)),
         };
-        (0..SAMPLES).flat_map(|s| (0..KEYS).map(move |k| (s, k))).map(|(s, k)| point(s, k)).collect()
+        (0..SAMPLES)
+            .flat_map(|s| (0..KEYS).map(move |k| (s, k)))
+            .map(|(s, k)| point(s, k))
+            .collect()
     };
-    let work: Vec<Vec<Vec<Point>>> =
-        (0..ids.len()).map(|c| (0..BATCHES).map(|n| batch(c, n)).collect()).collect();
+    let work: Vec<Vec<Vec<Point>>> = (0..ids.len())
+        .map(|c| (0..BATCHES).map(|n| batch(c, n)).collect())
+        .collect();
     let started = Instant::now();
     let writers = work.into_iter().map(|batches| {
         let engine = engine.clone();

@@ -19,7 +19,9 @@ const POSTS: usize = 2_000;
 pub async fn post_to_frame(report: &mut Report) -> anyhow::Result<()> {
     let ours = Ours::start(LOAD + 1).await?;
     let mut request = format!("ws://{}/ws", ours.address).into_client_request()?;
-    request.headers_mut().insert("authorization", format!("Bearer {}", ours.owner).parse()?);
+    request
+        .headers_mut()
+        .insert("authorization", format!("Bearer {}", ours.owner).parse()?);
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await?;
     let (probe_id, probe_token) = ours.devices[LOAD].clone();
     let (send, mut frames) = tokio::sync::mpsc::unbounded_channel();
@@ -28,7 +30,10 @@ pub async fn post_to_frame(report: &mut Report) -> anyhow::Result<()> {
         while let Some(Ok(message)) = socket.next().await {
             let at = Instant::now();
             if let Message::Text(text) = message {
-                if text.contains("telemetry_update") && text.contains(&wanted) && send.send(at).is_err() {
+                if text.contains("telemetry_update")
+                    && text.contains(&wanted)
+                    && send.send(at).is_err()
+                {
                     return;
                 }
             }
@@ -39,7 +44,9 @@ pub async fn post_to_frame(report: &mut Report) -> anyhow::Result<()> {
     for (id, token) in ours.devices[..LOAD].iter().cloned() {
         let (stop, mut connection) = (stop.clone(), Connection::open(ours.address).await?);
         loaders.push(tokio::spawn(async move {
-            let body = format!("{{\"device_token\":\"{token}\",\"data\":{{\"temperature\":21.5,\"humidity\":40}}}}");
+            let body = format!(
+                "{{\"device_token\":\"{token}\",\"data\":{{\"temperature\":21.5,\"humidity\":40}}}}"
+            );
             let request = load::post(&format!("/devices/{id}/telemetry"), &body);
             let mut count = 0_u64;
             while !stop.load(Ordering::Relaxed) {
@@ -54,9 +61,17 @@ pub async fn post_to_frame(report: &mut Report) -> anyhow::Result<()> {
     let started = Instant::now();
     for n in 0..POSTS {
         let body = format!("{{\"device_token\":\"{probe_token}\",\"data\":{{\"n\":{n}}}}}");
-        probe.ask(&load::post(&format!("/devices/{probe_id}/telemetry"), &body)).await?;
+        probe
+            .ask(&load::post(
+                &format!("/devices/{probe_id}/telemetry"),
+                &body,
+            ))
+            .await?;
         let acknowledged = Instant::now();
-        let frame = frames.recv().await.ok_or_else(|| anyhow::anyhow!("the socket closed"))?;
+        let frame = frames
+            .recv()
+            .await
+            .ok_or_else(|| anyhow::anyhow!("the socket closed"))?;
         delays.push(frame.saturating_duration_since(acknowledged).as_secs_f64() * 1000.0);
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -72,7 +87,10 @@ pub async fn post_to_frame(report: &mut Report) -> anyhow::Result<()> {
         "acknowledged post to frame, p99",
         format!("{:.2} ms", quantile(delays.clone(), 0.99)),
         "< 5 ms",
-        format!("p50 {:.2} ms, {POSTS} posts beside {rate:.0} posts/s of load", median(delays)),
+        format!(
+            "p50 {:.2} ms, {POSTS} posts beside {rate:.0} posts/s of load",
+            median(delays)
+        ),
     );
     ours.app.shutdown.cancel();
     Ok(())

@@ -17,7 +17,10 @@ impl Connection {
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(4096),
+        })
     }
 
     /// Sends a whole request and reads the whole answer; fails unless its status is 200.
@@ -43,9 +46,14 @@ impl Connection {
 
 /// The length of the whole answer, once its headers are there.
 fn whole(buffer: &[u8]) -> anyhow::Result<Option<usize>> {
-    let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+    let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Ok(None);
+    };
     let head = std::str::from_utf8(&buffer[..end])?.to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).context("no content-length")?;
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .context("no content-length")?;
     Ok(Some(end + 4 + length.trim().parse::<usize>()?))
 }
 
@@ -60,7 +68,12 @@ pub fn post(path: &str, body: &str) -> Vec<u8> {
 
 /// Sends `each` requests on every connection and returns requests per second; `request(connection, n)` makes the
 /// n-th request of a connection.
-pub async fn run<F>(address: SocketAddr, connections: usize, each: usize, request: F) -> anyhow::Result<f64>
+pub async fn run<F>(
+    address: SocketAddr,
+    connections: usize,
+    each: usize,
+    request: F,
+) -> anyhow::Result<f64>
 where
     F: Fn(usize, usize) -> Vec<u8> + Clone + Send + 'static,
 {

@@ -16,22 +16,35 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The benchmarks by name.
-const NAMES: [&str; 8] = ["posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle"];
+const NAMES: [&str; 8] = [
+    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle",
+];
 
 fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--bench")).collect();
+    let args: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with("--bench"))
+        .collect();
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        println!("usage: cargo xtask bench [NAME…]\n\nnames: {}", NAMES.join(", "));
+        println!(
+            "usage: cargo xtask bench [NAME…]\n\nnames: {}",
+            NAMES.join(", ")
+        );
         return Ok(());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     if let [mode, url, tokens] = args.as_slice() {
         if mode == "idle-sockets" {
             return runtime.block_on(memory::hold_sockets(url, tokens));
         }
     }
     if let Some(unknown) = args.iter().find(|arg| !NAMES.contains(&arg.as_str())) {
-        anyhow::bail!("there is no benchmark {unknown:?}; known are: {}", NAMES.join(", "));
+        anyhow::bail!(
+            "there is no benchmark {unknown:?}; known are: {}",
+            NAMES.join(", ")
+        );
     }
     let chosen = |name: &str| args.is_empty() || args.iter().any(|arg| arg == name);
     let mut report = Report::default();

@@ -23,7 +23,12 @@ pub async fn idle(report: &mut Report) -> anyhow::Result<()> {
     let megabytes = resident_bytes() as f64 / 1e6;
     ours.app.shutdown.cancel();
     let detail = "resident set of the whole process, embedded database".to_owned();
-    report.add("idle memory of the server", format!("{megabytes:.1} MB"), "< 60 MB", detail);
+    report.add(
+        "idle memory of the server",
+        format!("{megabytes:.1} MB"),
+        "< 60 MB",
+        detail,
+    );
     Ok(())
 }
 
@@ -48,7 +53,10 @@ pub async fn sockets(report: &mut Report) -> anyhow::Result<()> {
     let mut lines = BufReader::new(clients.stdout.take().context("the clients' output")?).lines();
     let open = lines.next_line().await?.context("the clients failed")?;
     let after = resident_bytes();
-    let count: usize = open.trim().parse().with_context(|| format!("the clients said {open:?}"))?;
+    let count: usize = open
+        .trim()
+        .parse()
+        .with_context(|| format!("the clients said {open:?}"))?;
     if let Some(mut stdin) = clients.stdin.take() {
         stdin.write_all(b"done\n").await?;
     }
@@ -71,17 +79,32 @@ pub async fn hold_sockets(url: &str, tokens: &str) -> anyhow::Result<()> {
     let mut held = Vec::new();
     for token in std::fs::read_to_string(tokens)?.lines() {
         let mut request = url.into_client_request()?;
-        request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
-        let config = WebSocketConfig::default().read_buffer_size(512).write_buffer_size(0);
-        let (mut socket, _) = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await?;
-        socket.send(Message::text("{\"type\":\"hello\",\"proto\":1}")).await?;
-        let welcome = socket.next().await.context("the server closed the socket")??;
-        anyhow::ensure!(welcome.to_text()?.contains("welcome"), "expected a welcome, got {welcome}");
+        request
+            .headers_mut()
+            .insert("authorization", format!("Bearer {token}").parse()?);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(512)
+            .write_buffer_size(0);
+        let (mut socket, _) =
+            tokio_tungstenite::connect_async_with_config(request, Some(config), true).await?;
+        socket
+            .send(Message::text("{\"type\":\"hello\",\"proto\":1}"))
+            .await?;
+        let welcome = socket
+            .next()
+            .await
+            .context("the server closed the socket")??;
+        anyhow::ensure!(
+            welcome.to_text()?.contains("welcome"),
+            "expected a welcome, got {welcome}"
+        );
         held.push(socket);
     }
     println!("{}", held.len());
     std::io::stdout().flush()?;
     let mut line = String::new();
-    BufReader::new(tokio::io::stdin()).read_line(&mut line).await?;
+    BufReader::new(tokio::io::stdin())
+        .read_line(&mut line)
+        .await?;
     Ok(())
 }

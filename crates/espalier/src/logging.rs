@@ -13,12 +13,13 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 /// Names the setting that does not fit.
 pub fn start(config: &Config) -> anyhow::Result<Option<WorkerGuard>> {
     // Migrations tell each step at `info`; only what goes wrong with them is news.
-    let filter = EnvFilter::try_new(format!("refinery_core=warn,{}", config.log_level)).map_err(|e| {
-        anyhow::anyhow!(
-            "log_level {:?} is not a filter: {e}; try `info`",
-            config.log_level
-        )
-    })?;
+    let filter =
+        EnvFilter::try_new(format!("refinery_core=warn,{}", config.log_level)).map_err(|e| {
+            anyhow::anyhow!(
+                "log_level {:?} is not a filter: {e}; try `info`",
+                config.log_level
+            )
+        })?;
     let (writer, guard) = match &config.log_dir {
         Some(dir) => {
             let files = RollingFileAppender::builder()

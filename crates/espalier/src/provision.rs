@@ -33,26 +33,48 @@ impl Server {
     /// Prepares to talk to the server at `url` with an access token or API key.
     pub fn new(url: &str, token: &str) -> anyhow::Result<Self> {
         let client = crate::backup::http_client()?;
-        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token: token.to_owned() })
+        Ok(Self {
+            client,
+            url: url.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+        })
     }
 
     /// Sends a request and waits as long as the server's rate limit wants.
-    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
         loop {
             let url = format!("{}{path}", self.url);
-            let mut request = self.client.request(method.clone(), &url).bearer_auth(&self.token);
+            let mut request = self
+                .client
+                .request(method.clone(), &url)
+                .bearer_auth(&self.token);
             if let Some(body) = body {
                 request = request.json(body);
             }
-            let response = request.send().await.with_context(|| format!("cannot reach {}", self.url))?;
+            let response = request
+                .send()
+                .await
+                .with_context(|| format!("cannot reach {}", self.url))?;
             let status = response.status();
             if status == StatusCode::TOO_MANY_REQUESTS {
-                let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+                let wait = response
+                    .headers()
+                    .get("retry-after")
+                    .and_then(|v| v.to_str().ok()?.parse().ok());
                 tokio::time::sleep(Duration::from_secs(wait.unwrap_or(1))).await;
                 continue;
             }
             let text = response.text().await?;
-            let answer: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? };
+            let answer: Value = if text.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_str(&text)?
+            };
             if !status.is_success() {
                 let sentence = answer["message"].as_str().unwrap_or("no reason was given");
                 bail!("{} refused {method} {path}: {sentence}", self.url);
@@ -68,8 +90,18 @@ impl Server {
         for (seed, board) in wanted.into_iter().enumerate() {
             match existing.remove(&board.name) {
                 Some(id) => {
-                    let rotated = self.ask(Method::POST, &format!("/devices/{id}/token"), Some(&json!({}))).await?;
-                    specs.push(spec(board, seed, &json!({ "id": id, "device_token": rotated["device_token"] }))?);
+                    let rotated = self
+                        .ask(
+                            Method::POST,
+                            &format!("/devices/{id}/token"),
+                            Some(&json!({})),
+                        )
+                        .await?;
+                    specs.push(spec(
+                        board,
+                        seed,
+                        &json!({ "id": id, "device_token": rotated["device_token"] }),
+                    )?);
                 }
                 None => missing.push((seed, board)),
             }
@@ -80,8 +112,16 @@ impl Server {
                 .iter()
                 .map(|(_, board)| json!({ "name": board.name, "kind": board.kind.as_str(), "tags": [tag], "expected_interval_seconds": board.kind.expected_interval_s() }))
                 .collect();
-            let made = self.ask(Method::POST, "/devices/batch", Some(&json!({ "devices": devices }))).await?;
-            let made = made.as_array().context("the server answered in an unknown form")?;
+            let made = self
+                .ask(
+                    Method::POST,
+                    "/devices/batch",
+                    Some(&json!({ "devices": devices })),
+                )
+                .await?;
+            let made = made
+                .as_array()
+                .context("the server answered in an unknown form")?;
             for ((seed, board), device) in part.into_iter().zip(made) {
                 specs.push(spec(board, seed, device)?);
             }
@@ -95,9 +135,13 @@ impl Server {
         loop {
             let path = format!("/devices?tag={tag}&limit={PAGE}&offset={}", existing.len());
             let page = self.ask(Method::GET, &path, None).await?;
-            let page = page.as_array().context("the server answered in an unknown form")?;
+            let page = page
+                .as_array()
+                .context("the server answered in an unknown form")?;
             let before = existing.len();
-            let named = page.iter().filter_map(|d| Some((d["name"].as_str()?.to_owned(), d["id"].as_str()?.to_owned())));
+            let named = page.iter().filter_map(|d| {
+                Some((d["name"].as_str()?.to_owned(), d["id"].as_str()?.to_owned()))
+            });
             existing.extend(named);
             if page.len() < PAGE || existing.len() == before {
                 return Ok(existing);
@@ -117,7 +161,12 @@ impl Server {
 }
 
 fn spec(board: Wanted, seed: usize, device: &Value) -> anyhow::Result<BoardSpec> {
-    let text = |key: &str| device[key].as_str().map(str::to_owned).with_context(|| format!("the server gave no {key}"));
+    let text = |key: &str| {
+        device[key]
+            .as_str()
+            .map(str::to_owned)
+            .with_context(|| format!("the server gave no {key}"))
+    };
     Ok(BoardSpec {
         kind: board.kind,
         name: board.name,

@@ -45,11 +45,13 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
 }
 
 fn options(args: &SimArgs) -> SimOptions {
-    let every = |per_hour: f64| (per_hour > 0.0).then(|| Duration::from_secs_f64(3600.0 / per_hour));
+    let every =
+        |per_hour: f64| (per_hour > 0.0).then(|| Duration::from_secs_f64(3600.0 / per_hour));
     let mut options = SimOptions::new(&args.server);
     options.rate = args.rate;
     // A hundred handshakes per second: a fleet that comes back, not an attack.
-    options.start_over = Duration::from_millis(10) * u32::try_from(args.devices).unwrap_or(u32::MAX);
+    options.start_over =
+        Duration::from_millis(10) * u32::try_from(args.devices).unwrap_or(u32::MAX);
     options.faults = Faults {
         cut_every: every(args.cuts_per_hour),
         cut_for: Duration::from_secs(20),
@@ -67,10 +69,18 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     if path == Path::new("-") {
         std::io::stdin().lock().read_line(&mut line)?;
     } else {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        text.lines().next().unwrap_or_default().clone_into(&mut line);
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        text.lines()
+            .next()
+            .unwrap_or_default()
+            .clone_into(&mut line);
     }
     let secret = line.trim();
-    ensure!(!secret.is_empty(), "{} holds no API key in its first line", path.display());
+    ensure!(
+        !secret.is_empty(),
+        "{} holds no API key in its first line",
+        path.display()
+    );
     Ok(secret.to_owned())
 }

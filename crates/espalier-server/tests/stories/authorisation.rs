@@ -122,7 +122,8 @@ const RULES: &[(&str, &str, May)] = &[
     ("delete", "/devices/{id}/commands/{command}", Change),
     ("put", "/devices/{id}/desired", Change),
     ("put", "/devices/{id}/shares/{account}", Change),
-    ("delete", "/devices/{id}/shares/{account}", Change),
+    // The account of the path is the viewer's own: everybody may leave.
+    ("delete", "/devices/{id}/shares/{account}", See),
     ("post", "/devices/{id}/token", Change),
     ("post", "/devices/{id}/transfer", Change),
     ("put", "/devices/{device_id}/retention", Change),

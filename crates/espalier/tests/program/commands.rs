@@ -5,7 +5,9 @@ use crate::process::{PASSWORD, Server, add_user, run};
 #[test]
 fn every_command_has_help_with_an_example() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["serve", "demo", "user add", "backup", "restore", "doctor", "config", "sim"] {
+    for command in [
+        "serve", "demo", "user add", "backup", "restore", "doctor", "config", "sim",
+    ] {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_espalier"))
@@ -14,18 +16,34 @@ fn every_command_has_help_with_an_example() {
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("Example:"), "{command}: {text}");
+        assert!(
+            output.status.success() && text.contains("Example:"),
+            "{command}: {text}"
+        );
     }
 }
 
 #[test]
 fn a_wrong_command_line_is_exit_code_two_and_a_failure_one() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(run(dir.path(), &["serve", "--port", "many"], "").status.code(), Some(2));
+    assert_eq!(
+        run(dir.path(), &["serve", "--port", "many"], "")
+            .status
+            .code(),
+        Some(2)
+    );
     let output = run(dir.path(), &["serve", "--listen", "nonsense"], "");
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("0.0.0.0:8000"), "{output:?}");
-    assert_eq!(run(dir.path(), &["restore", "missing.zst"], "").status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("0.0.0.0:8000"),
+        "{output:?}"
+    );
+    assert_eq!(
+        run(dir.path(), &["restore", "missing.zst"], "")
+            .status
+            .code(),
+        Some(1)
+    );
 }
 
 #[test]
@@ -35,11 +53,18 @@ fn the_printed_settings_read_back() {
     assert!(printed.status.success());
     std::fs::write(dir.path().join("espalier.toml"), &printed.stdout).unwrap();
     let again = run(dir.path(), &["config"], "");
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    assert!(
+        again.status.success(),
+        "{}",
+        String::from_utf8_lossy(&again.stderr)
+    );
     std::fs::write(dir.path().join("espalier.toml"), "signup = \"maybe\"").unwrap();
     let wrong = run(dir.path(), &["config"], "");
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("invite"), "{wrong:?}");
+    assert!(
+        String::from_utf8_lossy(&wrong.stderr).contains("invite"),
+        "{wrong:?}"
+    );
 }
 
 #[test]
@@ -51,7 +76,10 @@ fn doctor_says_what_is_wrong_with_exit_code_three() {
     let output = run(dir.path(), &["doctor"], "");
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("BAD") && text.contains(&port.to_string()), "{text}");
+    assert!(
+        text.contains("BAD") && text.contains(&port.to_string()),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,10 +90,33 @@ async fn an_account_can_be_added_before_and_while_the_server_runs() {
     add_user(dir.path(), "while");
     server.login("before").await;
     server.login("while").await;
-    let args = ["user", "add", "--email", "x@example.com", "--username", "before", "--password-stdin"];
+    let args = [
+        "user",
+        "add",
+        "--email",
+        "x@example.com",
+        "--username",
+        "before",
+        "--password-stdin",
+    ];
     let output = run(dir.path(), &args, PASSWORD);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("already"), "{output:?}");
-    let weak = run(dir.path(), &["user", "add", "--email", "y@example.com", "--username", "yy1", "--password-stdin"], "short\n");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("already"),
+        "{output:?}"
+    );
+    let weak = run(
+        dir.path(),
+        &[
+            "user",
+            "add",
+            "--email",
+            "y@example.com",
+            "--username",
+            "yy1",
+            "--password-stdin",
+        ],
+        "short\n",
+    );
     assert_eq!(weak.status.code(), Some(1));
 }

@@ -54,9 +54,14 @@ async fn what_was_acknowledged_survives_kill_nine() {
             kept.extend(writer.await.unwrap());
         }
         for ((id, _), kept) in devices.iter().zip(&acknowledged) {
-            let stored: BTreeMap<i64, f64> = server.history(&token, id, "n").await.into_iter().collect();
+            let stored: BTreeMap<i64, f64> =
+                server.history(&token, id, "n").await.into_iter().collect();
             for (ts, value) in kept {
-                assert_eq!(stored.get(ts), Some(value), "acknowledged and lost at {ts} after round {round}");
+                assert_eq!(
+                    stored.get(ts),
+                    Some(value),
+                    "acknowledged and lost at {ts} after round {round}"
+                );
             }
         }
     }
@@ -70,13 +75,30 @@ async fn accounts_devices_and_desired_state_survive_kill_nine() {
     let server = Server::start(dir.path());
     let token = server.login("ada").await;
     let (id, secret) = server.device(&token, "lamp").await;
-    let (status, answer) =
-        server.ask("PUT", &format!("/devices/{id}/desired"), &token, Some(json!({ "v0": 1 }))).await;
+    let (status, answer) = server
+        .ask(
+            "PUT",
+            &format!("/devices/{id}/desired"),
+            &token,
+            Some(json!({ "v0": 1 })),
+        )
+        .await;
     assert_eq!(status, 200, "{answer}");
     let server = server.kill_and_restart();
-    let (status, state) = server.ask("GET", &format!("/telemetry/latest?device_token={secret}"), "", None).await;
+    let (status, state) = server
+        .ask(
+            "GET",
+            &format!("/telemetry/latest?device_token={secret}"),
+            "",
+            None,
+        )
+        .await;
     assert_eq!((status, &state["data"]["v0"]), (200, &json!(1)), "{state}");
     let (status, devices) = server.ask("GET", "/devices", &token, None).await;
-    assert_eq!((status, &devices[0]["name"]), (200, &json!("lamp")), "{devices}");
+    assert_eq!(
+        (status, &devices[0]["name"]),
+        (200, &json!("lamp")),
+        "{devices}"
+    );
     assert!(server.stop());
 }

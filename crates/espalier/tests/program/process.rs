@@ -11,7 +11,12 @@ pub const PASSWORD: &str = "Correct-horse-1";
 /// A command of the program on a data folder, with no settings from the tester's environment.
 pub fn espalier(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_espalier"));
-    command.args(args).arg("--data").arg(data).current_dir(data).env_clear();
+    command
+        .args(args)
+        .arg("--data")
+        .arg(data)
+        .current_dir(data)
+        .env_clear();
     command.env("ESPALIER_RATE_LIMIT_REQUESTS", "0");
     command
 }
@@ -19,17 +24,40 @@ pub fn espalier(data: &Path, args: &[&str]) -> Command {
 /// Runs a command to its end.
 pub fn run(data: &Path, args: &[&str], input: &str) -> Output {
     let mut command = espalier(data, args);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     child.wait_with_output().unwrap()
 }
 
 /// Creates an account from the command line.
 pub fn add_user(data: &Path, name: &str) {
     let email = format!("{name}@example.com");
-    let args = ["user", "add", "--email", &email, "--username", name, "--admin", "--password-stdin"];
+    let args = [
+        "user",
+        "add",
+        "--email",
+        &email,
+        "--username",
+        name,
+        "--admin",
+        "--password-stdin",
+    ];
     let output = run(data, &args, &format!("{PASSWORD}\n"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A server process; killed when dropped.
@@ -45,7 +73,11 @@ impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(data: &Path) -> Self {
         let mut command = espalier(data, &["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = lines
             .by_ref()
@@ -54,7 +86,12 @@ impl Server {
             .expect("the server says where it listens");
         // What it prints later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, data: data.to_owned(), client: client() }
+        Self {
+            child,
+            url,
+            data: data.to_owned(),
+            client: client(),
+        }
     }
 
     /// Kills the process as a power cut would and starts another on the same data.
@@ -69,14 +106,29 @@ impl Server {
     /// Asks the process to end and returns whether it ended well.
     pub fn stop(mut self) -> bool {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().success()
     }
 
     /// Sends a request and returns its status and JSON body.
-    pub async fn ask(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> (u16, Value) {
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let url = format!("{}{path}", self.url);
-        let mut request = self.client.request(method.parse().unwrap(), url).bearer_auth(token);
+        let mut request = self
+            .client
+            .request(method.parse().unwrap(), url)
+            .bearer_auth(token);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -95,18 +147,28 @@ impl Server {
 
     /// Creates a device and returns its id and token.
     pub async fn device(&self, token: &str, name: &str) -> (String, String) {
-        let (status, answer) = self.ask("POST", "/devices", token, Some(json!({ "name": name }))).await;
+        let (status, answer) = self
+            .ask("POST", "/devices", token, Some(json!({ "name": name })))
+            .await;
         assert_eq!(status, 200, "{answer}");
-        (answer["id"].as_str().unwrap().to_owned(), answer["device_token"].as_str().unwrap().to_owned())
+        (
+            answer["id"].as_str().unwrap().to_owned(),
+            answer["device_token"].as_str().unwrap().to_owned(),
+        )
     }
 
     /// Every stored point of a key, as `(ms, value)`.
     pub async fn history(&self, token: &str, device: &str, key: &str) -> Vec<(i64, f64)> {
-        let path = format!("/telemetry/history?device_id={device}&key={key}&from=2001-01-01T00:00:00Z&format=series&limit=100000");
+        let path = format!(
+            "/telemetry/history?device_id={device}&key={key}&from=2001-01-01T00:00:00Z&format=series&limit=100000"
+        );
         let (status, answer) = self.ask("GET", &path, token, None).await;
         assert_eq!(status, 200, "{answer}");
         let points = answer["series"][0]["points"].as_array().unwrap();
-        points.iter().map(|p| (p["t"].as_i64().unwrap(), p["value"].as_f64().unwrap())).collect()
+        points
+            .iter()
+            .map(|p| (p["t"].as_i64().unwrap(), p["value"].as_f64().unwrap()))
+            .collect()
     }
 }
 
