@@ -29,19 +29,18 @@ pub async fn post_to_frame(report: &mut Report) -> anyhow::Result<()> {
     let reader = tokio::spawn(async move {
         while let Some(Ok(message)) = socket.next().await {
             let at = Instant::now();
-            if let Message::Text(text) = message {
-                if text.contains("telemetry_update")
-                    && text.contains(&wanted)
-                    && send.send(at).is_err()
-                {
-                    return;
-                }
+            if let Message::Text(text) = message
+                && text.contains("telemetry_update")
+                && text.contains(&wanted)
+                && send.send(at).is_err()
+            {
+                return;
             }
         }
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut loaders = Vec::new();
-    for (id, token) in ours.devices[..LOAD].iter().cloned() {
+    for (id, token) in ours.devices.clone().into_iter().take(LOAD) {
         let (stop, mut connection) = (stop.clone(), Connection::open(ours.address).await?);
         loaders.push(tokio::spawn(async move {
             let body = format!(

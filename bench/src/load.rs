@@ -28,10 +28,10 @@ impl Connection {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
-            if let Some(length) = whole(&self.buffer)? {
-                if self.buffer.len() >= length {
-                    break;
-                }
+            if let Some(length) = whole(&self.buffer)?
+                && self.buffer.len() >= length
+            {
+                break;
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the server closed the connection");

@@ -35,10 +35,10 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    if let [mode, url, tokens] = args.as_slice() {
-        if mode == "idle-sockets" {
-            return runtime.block_on(memory::hold_sockets(url, tokens));
-        }
+    if let [mode, url, tokens] = args.as_slice()
+        && mode == "idle-sockets"
+    {
+        return runtime.block_on(memory::hold_sockets(url, tokens));
     }
     if let Some(unknown) = args.iter().find(|arg| !NAMES.contains(&arg.as_str())) {
         anyhow::bail!(

@@ -13,10 +13,6 @@ use std::path::Path;
 const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A client for the server on this machine.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the client for this machine is made here and nowhere else"
-)]
 pub fn http_client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().no_proxy().build()?)
 }

@@ -92,10 +92,10 @@ async fn check_database(config: &Config) -> Finding {
             );
         }
     };
-    if let espalier_db::Location::Sqlite(path) = &location {
-        if !path.exists() {
-            return Finding::Note("there is no database yet; the first start makes it".to_owned());
-        }
+    if let espalier_db::Location::Sqlite(path) = &location
+        && !path.exists()
+    {
+        return Finding::Note("there is no database yet; the first start makes it".to_owned());
     }
     let db = match Db::open(&location).await {
         Ok(db) => db,

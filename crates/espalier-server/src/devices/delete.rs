@@ -79,7 +79,7 @@ async fn purge(app: &AppState, id: DeviceId) -> bool {
 /// # Errors
 /// Fails when the database does.
 pub async fn resume(app: &AppState) -> Result<(), ApiError> {
-    let open = app.db.read(|c| store::deletions(c)).await?;
+    let open = app.db.read(store::deletions).await?;
     // The reports of a former process cannot arrive any more.
     let overdue = open.into_iter().map(|(id, _)| (id, i64::MIN));
     app.devices.open_deletions.lock().extend(overdue);

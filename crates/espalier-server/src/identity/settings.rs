@@ -79,7 +79,7 @@ pub struct FeatureFlags {
 /// # Errors
 /// Fails when the database does.
 pub async fn load(app: &AppState) -> Result<(PlatformSettings, Option<i64>), ApiError> {
-    let saved = app.db.read(|c| super::store::settings::get(c)).await?;
+    let saved = app.db.read(super::store::settings::get).await?;
     let Some((text, at)) = saved else {
         return Ok((PlatformSettings::default(), None));
     };

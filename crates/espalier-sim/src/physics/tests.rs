@@ -101,7 +101,7 @@ fn days_are_warmer_than_nights_and_seeds_differ() {
 fn a_room_follows_its_setpoint_and_cools_when_it_is_off() {
     let mut board = model(BoardKind::Thermostat, 3);
     assert!(apply(board.as_mut(), "setpoint", "24") && !apply(board.as_mut(), "setpoint", "90"));
-    let mut hours = |from: u32, to: u32, board: &mut dyn Physics| {
+    let hours = |from: u32, to: u32, board: &mut dyn Physics| {
         let mut last = 0.0;
         for i in from * 720..to * 720 {
             last = number(

@@ -180,7 +180,6 @@ impl Drop for Server {
 }
 
 /// A client that asks no proxy.
-#[expect(clippy::disallowed_methods, reason = "the tests' own client")]
 pub fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }

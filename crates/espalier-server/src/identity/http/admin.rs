@@ -280,7 +280,7 @@ struct NewInvite {
     (status = 401, description = "Nobody is signed in", body = Problem),
     (status = 403, description = "Not an admin", body = Problem)))]
 async fn invites(State(app): State<AppState>, _admin: Admin) -> ApiResult<Json<Vec<Invite>>> {
-    let invites = app.db.read(|c| one_time::invites(c)).await?;
+    let invites = app.db.read(one_time::invites).await?;
     Ok(Json(invites.into_iter().map(Invite::from).collect()))
 }
 

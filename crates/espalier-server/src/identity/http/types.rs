@@ -134,8 +134,12 @@ pub struct Signup {
     pub invite: Option<String>,
 }
 
-/// Name and password as a form.
-#[derive(Deserialize, ToSchema)]
+/// Name and password as a form; it only describes the body, which is read field by field.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the description of a body that is read field by field"
+)]
 pub struct TokenForm {
     /// The username or e-mail address.
     pub username: String,

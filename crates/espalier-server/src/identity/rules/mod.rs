@@ -157,7 +157,7 @@ pub async fn save(
 /// Returns the database's error. A document that no longer compiles denies everything but admins' own
 /// editing, and says so in the log.
 pub async fn load(db: &espalier_db::Db) -> Result<RuleSet, espalier_db::Error> {
-    let Some(saved) = db.read(|c| store::newest(c)).await? else {
+    let Some(saved) = db.read(store::newest).await? else {
         return Ok(RuleSet::shipped());
     };
     let compiled = serde_json::from_str(&saved.document)
