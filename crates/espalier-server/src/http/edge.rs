@@ -174,6 +174,12 @@ fn set_allowance(headers: &mut HeaderMap, allowance: Option<Allowance>) {
 /// One line per request, without the query: it may hold a token.
 fn log(method: &Method, uri: &Uri, response: &Response, started: Instant) {
     let status = response.status().as_u16();
+    // Most requests are not logged; their line must not be put together either.
+    let wanted =
+        status >= 500 || tracing::enabled!(target: "espalier::http", tracing::Level::DEBUG);
+    if !wanted {
+        return;
+    }
     let ms = started.elapsed().as_secs_f64() * 1000.0;
     let path = uri.path();
     let request_id = super::request_id();

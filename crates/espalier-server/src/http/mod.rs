@@ -19,6 +19,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use std::time::Duration;
+use tower::util::option_layer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
@@ -54,7 +55,7 @@ pub fn request_id() -> String {
 
 /// Puts the common layers around the routes.
 pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
-    let cors = cors(&app.config);
+    let cors = (!app.config.cors_origins.is_empty()).then(|| cors(&app.config));
     router
         .fallback(|| async {
             ApiError::new(
@@ -74,7 +75,7 @@ pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
         .layer(from_fn_with_state(app.clone(), edge::edge))
-        .layer(cors)
+        .layer(option_layer(cors))
         .with_state(app)
 }
 

@@ -95,7 +95,7 @@ impl State {
     pub async fn load(db: &Db, clock: &Clock) -> anyhow::Result<Self> {
         Ok(Self {
             cache: cache::Cache::default(),
-            passwords: passwords::Passwords::new()?,
+            passwords: passwords::Passwords::new(),
             throttle: throttle::Throttle::default(),
             revoked: broadcast::channel(REVOKED_BACKLOG).0,
             outbox: mail::Outbox::default(),
