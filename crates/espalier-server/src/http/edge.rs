@@ -181,7 +181,11 @@ fn log(method: &Method, uri: &Uri, response: &Response, started: Instant) {
         return;
     }
     let ms = started.elapsed().as_secs_f64() * 1000.0;
-    let path = uri.path();
+    // The path of a shared dashboard ends with its secret.
+    let path = match uri.path() {
+        path if path.starts_with("/shared/dashboards/") => "/shared/dashboards/…",
+        path => path,
+    };
     let request_id = super::request_id();
     if status >= 500 {
         tracing::warn!(target: "espalier::http", request_id, %method, path, status, ms, "answered");

@@ -70,7 +70,8 @@ pub async fn forgot(app: &AppState, email: &str, address: IpAddr) -> Result<(), 
 
 fn letter(app: &AppState, to: String, secret: &str) -> Mail {
     let base = app.config.base_url();
-    let link = format!("{base}/reset-password?token={secret}");
+    // The page of one-time links takes this secret too.
+    let link = super::setup::link(app, secret);
     Mail {
         to,
         subject: "Choose a new password".to_owned(),

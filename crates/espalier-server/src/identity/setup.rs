@@ -140,7 +140,12 @@ fn find(
         // Somebody may have been made an admin at the command line meanwhile.
         return Ok(store::unmanaged(c)?.then_some((first, None)));
     }
-    let Some(link) = one_time::good(c, Kind::Password, digest, now)? else {
+    let link = match one_time::good(c, Kind::Password, digest, now)? {
+        Some(link) => Some(link),
+        // The mail of a forgotten password leads here too.
+        None => one_time::good(c, Kind::Reset, digest, now)?,
+    };
+    let Some(link) = link else {
         return Ok(None);
     };
     let account = match link.account {
@@ -177,7 +182,13 @@ pub async fn complete(
         Purpose::Password(account) => {
             validate::password("password", &entered.password)?;
             let hash = app.identity.passwords.hash(entered.password).await?;
-            set_password(app, Kind::Password, digest, account.id, hash).await
+            let set = set_password(app, Kind::Password, digest, account.id, hash.clone()).await;
+            match set {
+                Err(error) if error.code() == "link_not_good" => {
+                    set_password(app, Kind::Reset, digest, account.id, hash).await
+                }
+                set => set,
+            }
         }
     }
 }

@@ -303,8 +303,8 @@ async fn take_mail(listener: tokio::net::TcpListener) -> String {
     panic!("the connection ended before a mail came: {text}");
 }
 
-#[tokio::test]
-async fn a_mailed_code_resets_the_password_once_and_ends_every_session() {
+/// An app with a person who has forgotten her password, and the code that was mailed to her.
+async fn forgotten() -> (TestApp, espalier_testkit::Person, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
@@ -326,6 +326,30 @@ async fn a_mailed_code_resets_the_password_once_and_ends_every_session() {
         .chars()
         .take("esp_reset_".len() + 64)
         .collect();
+    assert!(mail.contains("/setup?token="), "{mail}");
+    (app, ada, code)
+}
+
+#[tokio::test]
+async fn the_mailed_link_opens_a_page_that_sets_the_password_once() {
+    let (app, ada, code) = forgotten().await;
+    let page = app.anonymous().get(&format!("/setup?token={code}")).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("password"), "{}", page.text());
+    let body = json!({ "token": code, "password": "Battery-staple-2" });
+    app.anonymous()
+        .post("/setup", body.clone())
+        .await
+        .expect(200);
+    app.anonymous().post("/setup", body).await.expect(404);
+    ada.client.get("/me").await.expect(401);
+    let login = json!({ "email": "ada", "password": "Battery-staple-2" });
+    app.anonymous().post("/login", login).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_mailed_code_resets_the_password_once_and_ends_every_session() {
+    let (app, ada, code) = forgotten().await;
     app.anonymous()
         .get(&format!("/verify-reset-token?token={code}"))
         .await
