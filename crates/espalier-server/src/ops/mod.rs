@@ -95,6 +95,8 @@ pub(crate) fn describe(mut api: utoipa::openapi::OpenApi) -> utoipa::openapi::Op
          Failures are `application/problem+json`."
             .to_owned(),
     );
+    api.info.contact = None;
+    name_operations(&mut api);
     let components = api.components.get_or_insert_default();
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -112,4 +114,30 @@ pub(crate) fn describe(mut api: utoipa::openapi::OpenApi) -> utoipa::openapi::Op
     ));
     components.add_security_scheme("api_key", SecurityScheme::ApiKey(key));
     api
+}
+
+/// Gives every operation a name that no other has, made of its method and path, for client generators: the
+/// handlers' own names are unique in their file only.
+fn name_operations(api: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        let slug = path.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let slug = slug
+            .split('_')
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("_");
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                let name = if slug.is_empty() { "root" } else { &slug };
+                operation.operation_id = Some(format!("{method}_{name}"));
+            }
+        }
+    }
 }
