@@ -79,6 +79,21 @@ pub fn count_device(app: &AppState, device: espalier_model::DeviceId) -> Result<
     app.http.limiter.check(Key::Device(device)).map(|_| ())
 }
 
+/// Counts somebody who showed who they are later than with the request, e.g. in a socket's first frame.
+///
+/// # Errors
+/// 429 when it is one too many.
+pub fn count_known(app: &AppState, principal: &Principal) -> Result<(), ApiError> {
+    app.http.limiter.check(key_of(principal)).map(|_| ())
+}
+
+fn key_of(principal: &Principal) -> Key {
+    match principal {
+        Principal::Account(caller) => Key::Account(caller.account),
+        Principal::Device(device) => Key::Device(device.id),
+    }
+}
+
 /// Counts a request whose credential turned out to be wrong, against its address.
 ///
 /// # Errors
@@ -105,8 +120,7 @@ async fn admit(app: &AppState, request: &mut Request) -> Result<Option<Allowance
     };
     let path = request.uri().path();
     let key = match &identified {
-        Identified::Known(Principal::Account(caller)) => Some(Key::Account(caller.account)),
-        Identified::Known(Principal::Device(device)) => Some(Key::Device(device.id)),
+        Identified::Known(principal) => Some(key_of(principal)),
         Identified::Nobody if counted_later(request.method(), path) => None,
         Identified::Nobody | Identified::Unknown => Some(Key::Address(peer.0)),
     };

@@ -1,9 +1,9 @@
 //! Who asks, and what they may do: accounts, sessions, API keys, roles, access rules, audit log.
 //!
-//! Every carrier of a credential (Bearer, Basic, `X-API-Key`, cookie, query, body) leads through [`admit`],
-//! [`principal_of`] or [`device_by_token`] to one [`Principal`]. What a caller may do with one device is
-//! decided where the device lives; what holds for every request (scopes, viewers, cross-site requests) is
-//! decided once in `guard.rs`.
+//! Every carrier of a credential (Bearer, Basic, `X-API-Key`, cookie, query, body, first frame) leads through
+//! [`admit`], [`admit_secret`], [`principal_of`] or [`device_by_token`] to one [`Principal`]. What a caller may
+//! do with one device is decided where the device lives; what holds for every request (scopes, viewers,
+//! cross-site requests) is decided once in `guard.rs`.
 
 mod accounts;
 mod admin;
@@ -189,6 +189,32 @@ pub async fn admit(app: &AppState, asked: Asked<'_>) -> Result<Identified, ApiEr
     Ok(identified)
 }
 
+/// Finds out whose secret this is and refuses it for what its scope or role does not cover: for secrets that
+/// come later than the request, e.g. in the first frame of a socket.
+///
+/// # Errors
+/// As [`admit`].
+pub async fn admit_secret(
+    app: &AppState,
+    secret: &str,
+    method: &Method,
+    uri: &Uri,
+) -> Result<Identified, ApiError> {
+    let identified = principal_of(app, secret).await?;
+    if let Identified::Known(Principal::Account(caller)) = &identified {
+        guard::check_caller(caller, method, uri)?;
+    }
+    Ok(identified)
+}
+
+/// Checks that a caller who was admitted for something else may ask for this, too.
+///
+/// # Errors
+/// 403 when the credential's scope or the role does not cover it.
+pub fn check_caller(caller: &Caller, method: &Method, uri: &Uri) -> Result<(), ApiError> {
+    guard::check_caller(caller, method, uri)
+}
+
 /// HTTP Basic: a device's id or alias with its token anywhere, an account's name with its password below
 /// `/admin` only.
 async fn basic(
@@ -214,7 +240,7 @@ async fn basic(
     }))
 }
 
-/// Finds the principal whose secret this is.
+/// Finds the principal whose secret this is, whatever it may be used for.
 ///
 /// # Errors
 /// Fails only when the database does.

@@ -1,13 +1,13 @@
 //! The app socket `GET /ws`: an app hears its account's events and says what it wants to hear. Devices cannot
 //! use it ([`super::device_socket`]).
 
-use super::frame;
 use super::hub::{self, Selection, Watching};
 use super::signal::{self, End, Gone};
+use super::{admission, frame};
 use crate::AppState;
 use crate::clock::iso;
 use crate::devices;
-use crate::identity::{self, Caller, Identified, Principal};
+use crate::identity::{Caller, Identified, Principal};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use espalier_model::Action;
 use espalier_wire::app::{ClientMessage, ServerMessage};
@@ -48,20 +48,19 @@ async fn sign_in(
     socket: &mut WebSocket,
     identified: Identified,
 ) -> Result<Caller, Option<End>> {
-    let identified = match identified {
+    let principal = match identified {
+        Identified::Known(principal) => principal,
+        Identified::Unknown => return Err(Some(End::Unauthorized)),
         Identified::Nobody => {
             let token = tokio::time::timeout(AUTH_WITHIN, first_token(socket))
                 .await
                 .map_err(|_| Some(End::Unauthorized))??;
-            identity::principal_of(app, &token)
-                .await
-                .map_err(|_| Some(End::Busy))?
+            admission::by_first_frame(app, &token, super::APP_PATH).await?
         }
-        known => known,
     };
-    match identified {
-        Identified::Known(Principal::Account(caller)) if caller.scopes.read => Ok(caller),
-        _ => Err(Some(End::Unauthorized)),
+    match principal {
+        Principal::Account(caller) => Ok(caller),
+        Principal::Device(_) => Err(Some(End::Unauthorized)),
     }
 }
 
@@ -190,8 +189,9 @@ impl Session<'_> {
                 None if channel == "devices" => selection.all_devices = true,
                 None if channel == "notifications" => selection.notifications = true,
                 None if channel == "admin" => {
-                    if !caller.role.is_admin() {
-                        return self.refuse("Only an admin may hear `admin`.", codes::UNAUTHORIZED);
+                    if !admission::may_hear_admin(caller) {
+                        let why = "Only an admin may hear `admin`, and an API key only with the scope `admin`.";
+                        return self.refuse(why, codes::UNAUTHORIZED);
                     }
                     selection.admin = true;
                 }

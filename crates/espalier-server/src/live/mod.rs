@@ -4,6 +4,7 @@
 //! `signal` ends connections, `sweep` watches the clock for all of them, `frame` writes events as JSON. It decides nothing about devices or accounts:
 //! who may see a device is asked of the device at the moment of each event.
 
+mod admission;
 mod app_socket;
 mod device_socket;
 mod frame;
@@ -25,6 +26,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// Where apps connect.
+const APP_PATH: &str = "/ws";
+
+/// Where devices connect.
+const DEVICE_PATH: &str = "/ws/device";
 
 /// The largest frame that a client may send, bytes.
 const MAX_FRAME: usize = espalier_wire::limits::MAX_FRAME_BYTES;

@@ -34,10 +34,12 @@ pub(super) enum End {
     TooLarge,
     /// The server cannot serve it now; try again.
     Busy,
+    /// The credential is good, but its scope does not cover this.
+    Forbidden,
 }
 
 impl End {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Stopping,
         Self::Unauthorized,
         Self::Replaced,
@@ -46,6 +48,7 @@ impl End {
         Self::Garbage,
         Self::TooLarge,
         Self::Busy,
+        Self::Forbidden,
     ];
 
     /// The close code: RFC 6455 where it has one, 44xx for what mirrors an HTTP status.
@@ -56,6 +59,7 @@ impl End {
             Self::TooLarge => 1009,
             Self::TooSlow | Self::Busy => 1013,
             Self::Unauthorized => 4401,
+            Self::Forbidden => 4403,
             Self::Replaced => 4409,
         }
     }
@@ -65,6 +69,7 @@ impl End {
         match self {
             Self::Stopping => "the server is stopping; connect again",
             Self::Unauthorized => "the token is missing, wrong, expired or revoked",
+            Self::Forbidden => "this token may not open this; it needs the scope `read`",
             Self::Replaced => "replaced by a newer connection of the same device",
             Self::TooSlow => "too slow: events were not read in time",
             Self::Silent => "nothing was heard for too long; send a ping in time",

@@ -5,10 +5,10 @@
 
 use super::hub::{self, Selection, Watching};
 use super::signal::End;
-use super::{frame, notifications};
+use super::{admission, frame, notifications};
 use crate::error::Problem;
 use crate::http::{Json, Query};
-use crate::identity::{Caller, Identified, Principal};
+use crate::identity::{Caller, Identified, Principal, Revoked};
 use crate::{ApiError, AppState, random};
 use axum::Extension;
 use axum::body::{Body, Bytes};
@@ -49,6 +49,11 @@ impl Tickets {
         }
         waiting.insert(random::digest(&ticket), (caller, now + TICKET_MS));
         Ok(ticket)
+    }
+
+    /// Forgets the tickets of whose credential ended.
+    pub(super) fn revoke(&self, what: &Revoked) {
+        self.0.lock().retain(|_, (caller, _)| !what.ends(caller));
     }
 
     fn redeem(&self, ticket: &str, now: i64) -> Option<Caller> {
@@ -102,6 +107,7 @@ pub(super) async fn ticket(
     responses(
         (status = 200, description = "Events until the client leaves.", content_type = "text/event-stream", body = String),
         (status = 401, body = Problem, description = "Not signed in, or the ticket was used or is too old."),
+        (status = 403, body = Problem, description = "A device asks, or the API key lacks the scope `read`."),
     ),
     security(("bearer" = []), ()),
 )]
@@ -110,7 +116,7 @@ pub(super) async fn events(
     Extension(identified): Extension<Identified>,
     Query(query): Query<StreamQuery>,
 ) -> Result<Response, ApiError> {
-    let caller = reader(&app, identified, query.ticket)?;
+    let caller = reader(&app, identified, query.ticket, "/events/stream")?;
     let selection = Selection {
         notifications: false,
         ..Selection::all()
@@ -126,6 +132,7 @@ pub(super) async fn events(
     responses(
         (status = 200, description = "Events until the client leaves.", content_type = "text/event-stream", body = String),
         (status = 401, body = Problem, description = "Not signed in, or the ticket was used or is too old."),
+        (status = 403, body = Problem, description = "A device asks, or the API key lacks the scope `read`."),
     ),
     security(("bearer" = []), ()),
 )]
@@ -134,7 +141,7 @@ pub(super) async fn notifications(
     Extension(identified): Extension<Identified>,
     Query(query): Query<StreamQuery>,
 ) -> Result<Response, ApiError> {
-    let caller = reader(&app, identified, query.ticket)?;
+    let caller = reader(&app, identified, query.ticket, "/notifications/stream")?;
     let account = caller.account;
     let selection = Selection {
         notifications: true,
@@ -155,6 +162,7 @@ fn reader(
     app: &AppState,
     identified: Identified,
     ticket: Option<String>,
+    path: &'static str,
 ) -> Result<Caller, ApiError> {
     match (identified, ticket) {
         (Identified::Known(Principal::Account(caller)), _) => Ok(caller),
@@ -169,7 +177,8 @@ fn reader(
                 ApiError::unauthorized(
                     "The ticket was used already or is too old; ask for another.",
                 )
-            }),
+            })
+            .and_then(|caller| admission::by_ticket(caller, path)),
         (Identified::Nobody, None) => Err(ApiError::unauthorized(
             "Not authenticated; send `Authorization: Bearer <token>`, or `?ticket=` from POST /events/ticket.",
         )),

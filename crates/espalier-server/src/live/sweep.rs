@@ -54,6 +54,7 @@ fn end_watchers(app: &AppState, end: End) {
 }
 
 fn revoke(app: &AppState, what: &Revoked) {
+    app.live.tickets.revoke(what);
     for watcher in app.live.hub.all() {
         if what.ends(&watcher.caller) {
             watcher.signal.finish(End::Unauthorized);

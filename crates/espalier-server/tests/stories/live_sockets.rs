@@ -447,3 +447,141 @@ story!(
         assert!(server.socket_with("/ws", &headers).await.is_err());
     }
 );
+
+/// Makes an API key and returns its id and secret.
+async fn key(person: &Person, scopes: &[&str]) -> (String, String) {
+    let new = json!({"name": "k", "scopes": scopes});
+    let key = person.client.post("/me/api-keys", new).await.expect(201);
+    let text = |name: &str| key[name].as_str().unwrap().to_owned();
+    (text("id"), text("secret"))
+}
+
+/// Opens the app socket and shows a token in its first frame.
+async fn by_first_frame(server: &Server, token: &str) -> Socket {
+    let mut socket = server.socket("/ws", None).await.unwrap();
+    socket.send(json!({"type": "auth", "token": token})).await;
+    socket
+}
+
+story!(
+    a_key_that_may_not_read_opens_nothing_whichever_way_it_comes,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (_, secret) = key(&ada, &["write"]).await;
+        let mut by_frame = by_first_frame(&server, &secret).await;
+        assert_eq!(by_frame.next_or_close().await, Err(Some(4403)));
+        assert!(server.socket("/ws", Some(&secret)).await.is_err());
+        let query = format!("/ws?token={secret}");
+        assert!(server.socket(&query, None).await.is_err());
+        let bearer = format!("Bearer {secret}");
+        for path in ["/events/stream", "/notifications/stream"] {
+            let headers = [("authorization", bearer.as_str())];
+            assert_eq!(server.events(path, &headers).await.status, 403, "{path}");
+            // A ticket is bought with a POST, which this key may do; it must not open more than the key does.
+            let client = app.anonymous().bearer(&secret);
+            let ticket = client.post("/events/ticket", json!({})).await.expect(200);
+            let path = format!("{path}?ticket={}", ticket["ticket"].as_str().unwrap());
+            assert_eq!(server.events(&path, &[]).await.status, 403, "{path}");
+        }
+        let (_, reader) = key(&ada, &["read"]).await;
+        let mut by_frame = by_first_frame(&server, &reader).await;
+        assert_eq!(by_frame.next().await["type"], "connected");
+        let mut device = server.socket("/ws/device", None).await.unwrap();
+        device.send(json!({"type": "hello", "token": secret})).await;
+        assert_eq!(device.close_code().await, 4403);
+        let mut device = server.socket("/ws/device", None).await.unwrap();
+        device.send(json!({"type": "hello", "token": reader})).await;
+        assert_eq!(device.close_code().await, 4401);
+    }
+);
+
+story!(
+    an_admins_key_hears_other_peoples_devices_only_with_the_scope_admin,
+    |app| async move {
+        let server = app.serve().await;
+        let root = app.person_with("root", espalier_model::Role::Admin).await;
+        for (scopes, answer) in [
+            (&["read"][..], "error"),
+            (&["read", "admin"][..], "subscribed"),
+        ] {
+            let mut socket = by_first_frame(&server, &key(&root, scopes).await.1).await;
+            assert_eq!(socket.next().await["type"], "connected");
+            let subscribe = json!({"type": "subscribe", "channels": ["admin"]});
+            socket.send(subscribe).await;
+            assert_eq!(socket.next().await["type"], answer, "{scopes:?}");
+        }
+    }
+);
+
+story!(
+    whatever_ends_a_credential_ends_all_that_it_opened,
+    |app| async move {
+        let server = app.serve().await;
+        let root = app.person_with("root", espalier_model::Role::Admin).await;
+        for end in ["key", "disabled", "role", "deleted"] {
+            let ada = app.person(end).await;
+            let (id, secret) = key(&ada, &["read", "write"]).await;
+            let mut sockets = Vec::new();
+            let bearer = format!("Bearer {secret}");
+            for header in [("authorization", bearer.as_str()), ("x-api-key", &secret)] {
+                sockets.push(server.socket_with("/ws", &[header]).await.unwrap());
+            }
+            let query = format!("/ws?token={secret}");
+            sockets.push(server.socket(&query, None).await.unwrap());
+            sockets.push(by_first_frame(&server, &secret).await);
+            for socket in &mut sockets {
+                assert_eq!(socket.next().await["type"], "connected");
+            }
+            let client = app.anonymous().bearer(&secret);
+            let ticket = client.post("/events/ticket", json!({})).await.expect(200);
+            let by_ticket = format!(
+                "/events/stream?ticket={}",
+                ticket["ticket"].as_str().unwrap()
+            );
+            let header = [("authorization", bearer.as_str())];
+            let mut streams = vec![
+                server.events(&by_ticket, &[]).await,
+                server.events("/events/stream", &header).await,
+                server.events("/notifications/stream", &header).await,
+            ];
+            let unused = client.post("/events/ticket", json!({})).await.expect(200);
+            let user = format!("/admin/users/{}", ada.account);
+            let answer = match end {
+                "key" => ada.client.delete(&format!("/me/api-keys/{id}")).await,
+                "disabled" => {
+                    let off = json!({"is_active": false});
+                    root.client.patch(&user, off).await
+                }
+                "role" => root.client.patch(&user, json!({"role": "viewer"})).await,
+                _ => root.client.delete(&user).await,
+            };
+            assert!(answer.status < 300, "{end}: {}", answer.text());
+            for socket in &mut sockets {
+                assert_eq!(socket.close_code().await, 4401, "{end}");
+            }
+            for stream in &mut streams {
+                while stream.next_line().await.is_some() {}
+            }
+            let path = format!(
+                "/events/stream?ticket={}",
+                unused["ticket"].as_str().unwrap()
+            );
+            assert_eq!(server.events(&path, &[]).await.status, 401, "{end}");
+        }
+    }
+);
+
+story!(
+    who_asks_too_often_is_not_let_in_by_the_first_frame_either,
+    |app| async move {
+        let (engine, _) = (app.engine(), app);
+        let app = espalier_testkit::TestApp::with(engine, |c| c.rate_limit_requests = 3).await;
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        for _ in 0..3 {
+            ada.client.get("/me").await.expect(200);
+        }
+        ada.client.get("/me").await.expect(429);
+        let mut socket = by_first_frame(&server, &ada.token).await;
+        assert_eq!(socket.next_or_close().await, Err(Some(1013)));
+    }
+);

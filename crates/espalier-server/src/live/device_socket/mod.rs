@@ -12,12 +12,12 @@ pub(super) use links::Links;
 use self::links::{Link, Linked};
 use self::up::Heard;
 use self::work::Work;
-use super::MAX_FRAME;
 use super::signal::{self, End, Gone};
+use super::{MAX_FRAME, admission};
 use crate::AppState;
 use crate::control::{self, Desired, PendingCommand};
 use crate::devices::{self, Device};
-use crate::identity::{self, Identified, Principal};
+use crate::identity::{Identified, Principal};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use espalier_model::DeviceId;
 use espalier_wire::codes;
@@ -75,8 +75,9 @@ async fn sign_in(
     socket: &mut WebSocket,
     identified: Identified,
 ) -> Result<Arc<Device>, Option<End>> {
-    match identified {
-        Identified::Known(Principal::Device(device)) => Ok(device),
+    let principal = match identified {
+        Identified::Known(principal) => principal,
+        Identified::Unknown => return Err(Some(End::Unauthorized)),
         Identified::Nobody => {
             let hello = tokio::time::timeout(HELLO_WITHIN, first_frame(socket));
             let frame = hello.await.map_err(|_| Some(End::Unauthorized))??;
@@ -85,9 +86,12 @@ async fn sign_in(
                 _ => None,
             };
             let token = token.ok_or(Some(End::Unauthorized))?.expose();
-            identity::device_by_token(app, &token.to_cow()).ok_or(Some(End::Unauthorized))
+            admission::by_first_frame(app, &token.to_cow(), super::DEVICE_PATH).await?
         }
-        _ => Err(Some(End::Unauthorized)),
+    };
+    match principal {
+        Principal::Device(device) => Ok(device),
+        Principal::Account(_) => Err(Some(End::Unauthorized)),
     }
 }
 
@@ -105,7 +109,7 @@ async fn first_frame(socket: &mut WebSocket) -> Result<Utf8Bytes, Option<End>> {
 /// Tells a device in words that it can act on why its connection ends, then closes it.
 async fn say_goodbye(mut socket: WebSocket, end: End) {
     let code = match end {
-        End::Unauthorized => Some(codes::UNAUTHORIZED),
+        End::Unauthorized | End::Forbidden => Some(codes::UNAUTHORIZED),
         End::Replaced => Some(codes::REPLACED),
         End::TooLarge => Some(codes::TOO_LARGE),
         End::Garbage => Some(codes::BAD_MESSAGE),
