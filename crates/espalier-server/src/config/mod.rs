@@ -32,6 +32,10 @@ setting::settings! {
     rate_limit_requests: u32 = 100, env ["ESPALIER_RATE_LIMIT_REQUESTS", "RATE_LIMIT_REQUESTS"];
     /// The length of that window, seconds.
     rate_limit_window_seconds: u32 = 60, env ["ESPALIER_RATE_LIMIT_WINDOW_SECONDS", "RATE_LIMIT_WINDOW_SECONDS"];
+    /// Frames per second that one socket of a board or an app may send over time; ten times as many may come at
+    /// once. What is beyond is refused with when to try again, and who does not stop is closed with 1008. 0
+    /// switches the limit off.
+    socket_frames_per_second: u32 = 100, env ["ESPALIER_SOCKET_FRAMES_PER_SECOND"];
     /// Addresses of reverse proxies whose `X-Forwarded-For` is believed.
     trusted_proxies: Vec<IpAddr> = Vec::new(), env ["ESPALIER_TRUSTED_PROXIES"];
     /// Web origins of other sites that may call the API from a browser, e.g. `https://app.example.com`.

@@ -2,6 +2,7 @@
 //! use it ([`super::device_socket`]).
 
 use super::hub::{self, Selection, Watching};
+use super::pace::{self, Bucket, Pace};
 use super::signal::{self, End, Gone};
 use super::{admission, frame};
 use crate::AppState;
@@ -90,6 +91,7 @@ async fn serve(app: &AppState, socket: &mut WebSocket, watching: &Watching) -> O
         app,
         watching,
         bad: 0,
+        bucket: Bucket::default(),
     };
     let mut reply = Some(hello);
     loop {
@@ -114,6 +116,7 @@ struct Session<'a> {
     app: &'a AppState,
     watching: &'a Watching,
     bad: u32,
+    bucket: Bucket,
 }
 
 impl Session<'_> {
@@ -137,7 +140,19 @@ impl Session<'_> {
 
     /// Takes one message of the app and returns the answer, or the end.
     fn hear(&mut self, message: Message) -> Result<Option<Utf8Bytes>, Option<End>> {
-        self.watching.signal.heard(self.app.clock.now_ms());
+        let now = self.app.clock.now_ms();
+        self.watching.signal.heard(now);
+        let rate = self.app.config.socket_frames_per_second;
+        match (self.bucket.take(now, rate), &message) {
+            (Pace::Pass, _) => {}
+            (_, Message::Close(_)) => return Err(None),
+            (Pace::Refuse(_), Message::Text(_)) => {
+                self.app.ops.metrics.frame_refused("app");
+                return Ok(Some(error(&pace::sentence(rate), codes::RATE_LIMITED)));
+            }
+            (Pace::Refuse(_), _) => return Ok(None),
+            (Pace::End, _) => return Err(Some(End::Flood)),
+        }
         let text = match message {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => return Ok(None),

@@ -44,7 +44,7 @@ fn upgrade(upgrade: Upgrade) -> Result<WebSocketUpgrade, ApiError> {
 /// happens. The token comes in the query, a header, the browser's cookie, or the first frame
 /// `{"type":"auth","token":…}` within 10 seconds. Send something (`{"type":"ping"}`) every 45 seconds.
 /// Close codes: 4401 token missing, wrong, expired or revoked; 4403 a key without the scope `read`; 1008
-/// silent or garbage; 1009 frame too large; 1013 too slow; 1001 the server stops.
+/// silent, garbage or too many frames; 1009 frame too large; 1013 too slow; 1001 the server stops.
 #[utoipa::path(
     get, path = "/ws", tag = "live",
     params(("token" = Option<String>, Query, description = "An access token; a header or the first frame is better, because a URL is easily logged.")),
@@ -76,7 +76,7 @@ pub(super) async fn app(
 /// `ping` up, `welcome`, `ack`, `error`, `desired`, `command` and `pong` down. The token comes in a header,
 /// the query, or the first frame `{"type":"hello","token":…}` within 10 seconds. What is acknowledged is
 /// durable. Close codes: 4401 token missing, wrong or renewed; 4403 a token that may not open this; 4409 replaced by a newer connection of the
-/// same device; 1008 silent or garbage; 1009 frame too large; 1013 too slow or busy; 1001 the server stops.
+/// same device; 1008 silent, garbage or too many frames; 1009 frame too large; 1013 too slow or busy; 1001 the server stops.
 #[utoipa::path(
     get, path = "/ws/device", tag = "live",
     params(("token" = Option<String>, Query, description = "The device's token; a header or the first frame is better.")),

@@ -86,6 +86,7 @@ impl Watcher {
         &self,
         subject: Subject<'_>,
         as_admin: bool,
+        cut_off: &AtomicU64,
         mut push: impl FnMut(&mut Queue) -> Result<(), Overflow>,
     ) {
         let pushed = {
@@ -105,7 +106,11 @@ impl Watcher {
         };
         match pushed {
             Ok(()) => self.signal.wake(),
-            Err(Overflow) => self.signal.finish(End::TooSlow),
+            Err(Overflow) => {
+                if self.signal.finish(End::TooSlow) {
+                    cut_off.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
     }
 }
@@ -117,6 +122,8 @@ pub(super) struct Hub {
     /// Those of them that chose the channel `admin`; almost always nobody.
     admins: RwLock<Vec<Arc<Watcher>>>,
     ids: AtomicU64,
+    /// Readers that did not read, since the start.
+    cut_off: AtomicU64,
 }
 
 /// A reader that leaves the hub when this is dropped.
@@ -234,11 +241,18 @@ impl Hub {
         self.accounts.read().values().map(Vec::len).sum()
     }
 
+    /// How many readers were cut off since the start because they did not read.
+    pub(super) fn cut_off(&self) -> u64 {
+        self.cut_off.load(Ordering::Relaxed)
+    }
+
     /// Gives one frame to an account's readers that want it.
     pub(super) fn to_account(&self, account: AccountId, subject: Subject<'_>, text: &Utf8Bytes) {
         let accounts = self.accounts.read();
         for watcher in accounts.get(&account).into_iter().flatten() {
-            watcher.offer(subject, false, |queue| queue.control(text.clone()));
+            watcher.offer(subject, false, &self.cut_off, |queue| {
+                queue.control(text.clone())
+            });
         }
     }
 
@@ -260,12 +274,12 @@ impl Hub {
         let shared = device.shares.iter().map(|(account, _)| *account);
         let audience = std::iter::once(device.owner).chain(shared.filter(|a| *a != device.owner));
         for watcher in audience.filter_map(|a| accounts.get(&a)).flatten() {
-            watcher.offer(subject, false, &mut push);
+            watcher.offer(subject, false, &self.cut_off, &mut push);
         }
         drop(accounts);
         let admins = self.admins.read();
         for watcher in admins.iter().filter(|w| !sees(w.caller.account)) {
-            watcher.offer(subject, true, &mut push);
+            watcher.offer(subject, true, &self.cut_off, &mut push);
         }
     }
 }

@@ -11,6 +11,7 @@ mod frame;
 mod http;
 mod hub;
 mod notifications;
+mod pace;
 mod queue;
 mod signal;
 mod sse;
@@ -58,6 +59,14 @@ impl State {
     /// How many devices are connected by socket.
     pub fn connected_devices(&self) -> usize {
         self.links.len()
+    }
+
+    /// How many apps and devices were cut off since the start because they did not read what was sent to them.
+    pub fn cut_off(&self) -> [(&'static str, u64); 2] {
+        [
+            ("app", self.hub.cut_off()),
+            ("device", self.links.cut_off()),
+        ]
     }
 
     /// Tells whether a device is connected by socket.

@@ -36,10 +36,12 @@ pub(super) enum End {
     Busy,
     /// The credential is good, but its scope does not cover this.
     Forbidden,
+    /// It sent too many frames for too long.
+    Flood,
 }
 
 impl End {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Stopping,
         Self::Unauthorized,
         Self::Replaced,
@@ -49,13 +51,14 @@ impl End {
         Self::TooLarge,
         Self::Busy,
         Self::Forbidden,
+        Self::Flood,
     ];
 
     /// The close code: RFC 6455 where it has one, 44xx for what mirrors an HTTP status.
     pub(super) fn code(self) -> u16 {
         match self {
             Self::Stopping => 1001,
-            Self::Silent | Self::Garbage => 1008,
+            Self::Silent | Self::Garbage | Self::Flood => 1008,
             Self::TooLarge => 1009,
             Self::TooSlow | Self::Busy => 1013,
             Self::Unauthorized => 4401,
@@ -74,6 +77,7 @@ impl End {
             Self::TooSlow => "too slow: events were not read in time",
             Self::Silent => "nothing was heard for too long; send a ping in time",
             Self::Garbage => "too many frames that are no messages",
+            Self::Flood => "too many frames for too long; send fewer",
             Self::TooLarge => "a frame was larger than 65536 bytes",
             Self::Busy => "the server cannot serve this now; try again in a moment",
         }
@@ -101,13 +105,14 @@ impl Signal {
         }
     }
 
-    /// Ends the connection; the first reason stays.
-    pub(super) fn finish(&self, end: End) {
-        let _ = self
+    /// Ends the connection; the first reason stays. Returns whether this was the first.
+    pub(super) fn finish(&self, end: End) -> bool {
+        let first = self
             .end
             .compare_exchange(0, end as u8, Ordering::SeqCst, Ordering::SeqCst);
         self.wake.notify_one();
         self.over.notify_one();
+        first.is_ok()
     }
 
     /// Why the connection must end, when it must.

@@ -92,6 +92,8 @@ pub struct Metrics {
     refusals: AtomicU64,
     dropped: Family<ByKind, Counter>,
     sockets: Family<ByKind, Gauge>,
+    cut_off: Family<ByKind, Counter>,
+    frames_refused: Family<ByKind, Counter>,
     gauges: Sampled,
 }
 
@@ -167,6 +169,20 @@ impl Metrics {
             "Open sockets and streams, by kind",
             sockets.clone(),
         );
+        let (cut_off, frames_refused) = (
+            Family::<ByKind, Counter>::default(),
+            Family::<ByKind, Counter>::default(),
+        );
+        r.register(
+            "live_cut_off",
+            "Sockets and streams ended because they did not read, by kind",
+            cut_off.clone(),
+        );
+        r.register(
+            "live_frames_refused",
+            "Frames refused because a socket sent too many, by kind",
+            frames_refused.clone(),
+        );
         let gauges = Sampled::register(r);
         Self {
             registry,
@@ -178,6 +194,8 @@ impl Metrics {
             refusals: AtomicU64::new(0),
             dropped,
             sockets,
+            cut_off,
+            frames_refused,
             gauges,
         }
     }
@@ -199,6 +217,18 @@ impl Metrics {
     /// Counts frames that a slow reader did not get; `kind` is one of a fixed set of words.
     pub fn dropped(&self, kind: &'static str, frames: u64) {
         self.dropped.get_or_create(&ByKind { kind }).inc_by(frames);
+    }
+
+    /// Counts a frame that came too soon; `kind` is `app` or `device`.
+    pub fn frame_refused(&self, kind: &'static str) {
+        self.frames_refused.get_or_create(&ByKind { kind }).inc();
+    }
+
+    fn frames_refused_total(&self) -> u64 {
+        ["app", "device"]
+            .map(|kind| self.frames_refused.get_or_create(&ByKind { kind }).get())
+            .iter()
+            .sum()
     }
 
     fn refused_total(&self) -> u64 {
@@ -281,6 +311,11 @@ async fn sample(app: &AppState) {
             .sockets
             .get_or_create(&ByKind { kind })
             .set(count(number as u64));
+    }
+    for (kind, number) in app.live.cut_off() {
+        let counter = app.ops.metrics.cut_off.get_or_create(&ByKind { kind });
+        // The features count; this is the copy that is shown.
+        counter.inner().store(number, Ordering::Relaxed);
     }
     gauges.devices.set(count(app.devices.count() as u64));
     #[expect(
@@ -370,7 +405,11 @@ pub async fn json(app: &AppState) -> Value {
             "stored_bytes": g.stored_bytes.get(),
             "commits": g.commits.get(),
         },
-        "live": { "connections": connections(app) },
+        "live": {
+            "connections": connections(app),
+            "cut_off": app.live.cut_off().iter().map(|(_, number)| number).sum::<u64>(),
+            "frames_refused": m.frames_refused_total(),
+        },
         "devices": g.devices.get(),
         "memory_bytes": g.memory.get(),
     })

@@ -303,3 +303,53 @@ story!(
         );
     }
 );
+
+story!(
+    a_device_that_sends_too_much_is_told_when_to_send_again_and_then_closed_with_1008,
+    |app| async move {
+        let engine = app.engine();
+        let app = espalier_testkit::TestApp::with(engine, |c| c.socket_frames_per_second = 1).await;
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let mut board = connect(&server, &ada.device("board").await.1).await;
+        let telemetry = |id: u32| json!({"type": "telemetry", "id": id, "data": {"n": id}});
+        for id in 0..10 {
+            board.send(telemetry(id)).await;
+            assert_eq!(board.next().await, json!({"type": "ack", "id": id}));
+        }
+        board.send(telemetry(10)).await;
+        let error = board.next().await;
+        assert_eq!(error["code"], "rate_limited", "{error}");
+        assert_eq!(error["id"], 10);
+        assert_eq!(error["retry_after_ms"], 1_000);
+        app.clock.advance(1_000);
+        board.send(telemetry(10)).await;
+        assert_eq!(board.next().await, json!({"type": "ack", "id": 10}));
+        for id in 11..111 {
+            board.send(telemetry(id)).await;
+        }
+        assert_eq!(board.close_code().await, 1008);
+        let metrics = app.anonymous().get("/metrics").await.expect(200);
+        // The eleventh, and all of the flood but the one that closed the socket.
+        assert_eq!(metrics["live"]["frames_refused"], 99, "{metrics}");
+        assert_eq!(metrics["telemetry"]["points_accepted"], 11, "{metrics}");
+    }
+);
+
+story!(
+    a_device_that_does_not_read_is_cut_off_with_1013,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let mut board = connect(&server, &token).await;
+        let device = held(&app.app, &oid);
+        let command = PendingCommand {
+            id: "c1".to_owned(),
+            name: "show".to_owned(),
+            params: json!({"text": "x".repeat(50_000)}),
+            expires_at: espalier_testkit::START_MS + 1_000,
+        };
+        while live::push_command(&app.app, device.id, &command) {}
+        assert_eq!(app.app.live.cut_off()[1], ("device", 1));
+        assert_eq!(board.close_code().await, 1013);
+    }
+);

@@ -361,7 +361,8 @@ story!(
         let (server, ada) = (app.serve().await, app.person("ada").await);
         let mut socket = listen(&server, &ada).await;
         let widget = json!({"_id": "w", "text": "x".repeat(20_000)});
-        for _ in 0..2_000 {
+        // Until the reader is cut off and not longer: from then on it has 30 seconds to read the reason.
+        while app.app.live.cut_off()[0].1 == 0 {
             let event = Event::Widget {
                 account: ada.account,
                 dashboard: "d".to_owned(),
@@ -371,6 +372,12 @@ story!(
         }
         assert_eq!(socket.close_code().await, 1013);
         assert_eq!(app.app.live.watchers(), 0);
+        let metrics = app.anonymous().get("/metrics").await.expect(200);
+        assert_eq!(metrics["live"]["cut_off"], 1, "{metrics}");
+        let client = app.anonymous().header("accept", "text/plain");
+        let text = client.get("/metrics").await.text();
+        let line = "espalier_live_cut_off_total{kind=\"app\"} 1";
+        assert!(text.lines().any(|l| l == line), "{text}");
     }
 );
 
@@ -585,3 +592,31 @@ story!(
         assert_eq!(socket.next_or_close().await, Err(Some(1013)));
     }
 );
+
+story!(
+    an_app_that_sends_too_much_is_told_and_then_closed_with_1008,
+    |app| async move {
+        let app = slow_lane(app).await;
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let mut socket = listen(&server, &ada).await;
+        for _ in 0..10 {
+            socket.send(json!({"type": "ping"})).await;
+            assert_eq!(socket.next().await["type"], "pong");
+        }
+        socket.send(json!({"type": "ping"})).await;
+        let error = socket.next().await;
+        assert_eq!(error["code"], "rate_limited", "{error}");
+        app.clock.advance(1_000);
+        socket.send(json!({"type": "ping"})).await;
+        assert_eq!(socket.next().await["type"], "pong");
+        for _ in 0..100 {
+            socket.send(json!({"type": "ping"})).await;
+        }
+        assert_eq!(socket.close_code().await, 1008);
+    }
+);
+
+/// The same app with sockets that may send one frame a second.
+async fn slow_lane(app: espalier_testkit::TestApp) -> espalier_testkit::TestApp {
+    espalier_testkit::TestApp::with(app.engine(), |c| c.socket_frames_per_second = 1).await
+}

@@ -7,6 +7,7 @@ use espalier_model::DeviceId;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Frames that may wait for a device. A device that lets more pile up does not read; it gets the whole
 /// pending state when it connects again.
@@ -29,7 +30,7 @@ struct Push {
 
 impl Link {
     /// Adds a frame; `command` is the id when it is one. Returns whether it was taken.
-    pub(super) fn push(&self, command: Option<&str>, text: Utf8Bytes) -> bool {
+    fn push(&self, command: Option<&str>, text: Utf8Bytes, cut_off: &AtomicU64) -> bool {
         if self.signal.ended().is_some() {
             return false;
         }
@@ -37,7 +38,9 @@ impl Link {
         if outbox.len() >= MAX_WAITING {
             *outbox = VecDeque::new();
             drop(outbox);
-            self.signal.finish(End::TooSlow);
+            if self.signal.finish(End::TooSlow) {
+                cut_off.fetch_add(1, Ordering::Relaxed);
+            }
             return false;
         }
         outbox.push_back(Push {
@@ -70,22 +73,37 @@ impl Link {
 
 /// Every connected device.
 #[derive(Default)]
-pub(in crate::live) struct Links(RwLock<HashMap<DeviceId, Arc<Link>>>);
+pub(in crate::live) struct Links {
+    by_device: RwLock<HashMap<DeviceId, Arc<Link>>>,
+    /// Devices that did not read, since the start.
+    cut_off: AtomicU64,
+}
 
 impl Links {
     /// The link of a device.
     pub(in crate::live) fn get(&self, device: DeviceId) -> Option<Arc<Link>> {
-        self.0.read().get(&device).cloned()
+        self.by_device.read().get(&device).cloned()
+    }
+
+    /// Pushes a frame to a device; `command` is the id when it is one. Returns whether it was handed over.
+    pub(super) fn push(&self, device: DeviceId, command: Option<&str>, text: Utf8Bytes) -> bool {
+        self.get(device)
+            .is_some_and(|link| link.push(command, text, &self.cut_off))
+    }
+
+    /// How many devices were cut off since the start because they did not read.
+    pub(in crate::live) fn cut_off(&self) -> u64 {
+        self.cut_off.load(Ordering::Relaxed)
     }
 
     /// How many devices are connected.
     pub(in crate::live) fn len(&self) -> usize {
-        self.0.read().len()
+        self.by_device.read().len()
     }
 
     /// Every link at this moment.
     pub(in crate::live) fn all(&self) -> Vec<Arc<Link>> {
-        self.0.read().values().cloned().collect()
+        self.by_device.read().values().cloned().collect()
     }
 }
 
@@ -104,7 +122,7 @@ impl std::ops::Deref for Linked {
 
 impl Drop for Linked {
     fn drop(&mut self) {
-        let mut links = self.app.live.links.0.write();
+        let mut links = self.app.live.links.by_device.write();
         if links
             .get(&self.link.device)
             .is_some_and(|current| Arc::ptr_eq(current, &self.link))
@@ -122,7 +140,12 @@ pub(super) fn connect(app: &AppState, device: DeviceId, digest: [u8; 32]) -> Lin
         signal: Signal::new(app.clock.now_ms()),
         outbox: Mutex::default(),
     });
-    let older = app.live.links.0.write().insert(device, link.clone());
+    let older = app
+        .live
+        .links
+        .by_device
+        .write()
+        .insert(device, link.clone());
     if let Some(older) = older {
         older.signal.finish(End::Replaced);
     }

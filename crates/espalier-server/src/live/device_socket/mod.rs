@@ -12,6 +12,7 @@ pub(super) use links::Links;
 use self::links::{Link, Linked};
 use self::up::Heard;
 use self::work::Work;
+use super::pace::{self, Bucket, Pace};
 use super::signal::{self, End, Gone};
 use super::{MAX_FRAME, admission};
 use crate::AppState;
@@ -58,6 +59,7 @@ pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identi
         link,
         work: Work::default(),
         bad: 0,
+        bucket: Bucket::default(),
     };
     let end = match Box::pin(session.begin(&mut socket, &device)).await {
         Ok(()) => {
@@ -114,6 +116,7 @@ async fn say_goodbye(mut socket: WebSocket, end: End) {
         End::TooLarge => Some(codes::TOO_LARGE),
         End::Garbage => Some(codes::BAD_MESSAGE),
         End::Busy => Some(codes::UNAVAILABLE),
+        End::Flood => Some(codes::RATE_LIMITED),
         End::Stopping | End::TooSlow | End::Silent => None,
     };
     if let Some(code) = code {
@@ -131,6 +134,7 @@ struct Session {
     link: Linked,
     work: Work,
     bad: u32,
+    bucket: Bucket,
 }
 
 impl Session {
@@ -186,9 +190,18 @@ impl Session {
     }
 
     fn hear(&mut self, message: Message) -> Result<Option<Utf8Bytes>, Option<End>> {
-        self.link.signal.heard(self.app.clock.now_ms());
+        let now = self.app.clock.now_ms();
+        self.link.signal.heard(now);
         // Asked at every frame: a renewed token or another owner counts from the next message on.
         let device = current(&self.app, &self.link).ok_or(Some(End::Unauthorized))?;
+        match self
+            .bucket
+            .take(now, self.app.config.socket_frames_per_second)
+        {
+            Pace::Pass => {}
+            Pace::Refuse(wait_ms) => return self.too_fast(&device, &message, wait_ms),
+            Pace::End => return Err(Some(End::Flood)),
+        }
         let text = match message {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => return Ok(None),
@@ -211,6 +224,30 @@ impl Session {
             Heard::Wrong(text) => self.wrong(text),
             Heard::End(end) => Err(Some(end)),
         }
+    }
+
+    /// Refuses a frame that came too soon, by its id, so that the device sends it again.
+    fn too_fast(
+        &self,
+        device: &Arc<Device>,
+        message: &Message,
+        wait_ms: u32,
+    ) -> Result<Option<Utf8Bytes>, Option<End>> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Close(_) => return Err(None),
+            Message::Ping(_) | Message::Pong(_) | Message::Binary(_) => return Ok(None),
+        };
+        devices::seen(&self.app, device);
+        self.app.ops.metrics.frame_refused("device");
+        let why = pace::sentence(self.app.config.socket_frames_per_second);
+        let id = Up::peek_id(text);
+        Ok(Some(up::error_frame(
+            id,
+            codes::RATE_LIMITED,
+            &why,
+            Some(wait_ms),
+        )))
     }
 
     fn wrong(&mut self, answer: Utf8Bytes) -> Result<Option<Utf8Bytes>, Option<End>> {
@@ -318,18 +355,15 @@ pub(super) fn push_desired(
     device: DeviceId,
     desired: &BTreeMap<String, Desired>,
 ) -> bool {
-    let Some(link) = app.live.links.get(device) else {
-        return false;
-    };
-    desired_frame(desired).is_some_and(|frame| link.push(None, frame))
+    // Asked first: most devices that something is set for have no socket, and then no frame is written.
+    app.live.links.get(device).is_some()
+        && desired_frame(desired).is_some_and(|frame| app.live.links.push(device, None, frame))
 }
 
 /// Pushes a command to a connected device.
 pub(super) fn push_command(app: &AppState, device: DeviceId, command: &PendingCommand) -> bool {
-    app.live
-        .links
-        .get(device)
-        .is_some_and(|link| link.push(Some(&command.id), command_frame(command)))
+    let links = &app.live.links;
+    links.get(device).is_some() && links.push(device, Some(&command.id), command_frame(command))
 }
 
 /// Ends a device's connection when the device is gone or its token was renewed.
