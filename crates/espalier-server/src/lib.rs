@@ -44,10 +44,15 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(ops::routes())
 }
 
-/// The router of a running server, with everything a request passes on its way.
-pub fn router(app: AppState) -> axum::Router {
+/// A running server as one service: every route, and what a request passes on its way there and back.
+pub fn site(app: AppState) -> http::Site {
     let (router, _) = routes().split_for_parts();
     http::wrap(router, app)
+}
+
+/// The same as a router, for whoever mounts it into another.
+pub fn router(app: AppState) -> axum::Router {
+    axum::Router::new().fallback_service(site(app))
 }
 
 /// The OpenAPI description of every route.

@@ -5,9 +5,9 @@ use super::limit::{Allowance, Key};
 use super::{Peer, REQUEST_ID};
 use crate::ops::metrics::Class;
 use crate::{ApiError, AppState, identity, ops};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use axum::middleware::Next;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use identity::{Identified, Principal};
@@ -15,18 +15,22 @@ use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use tower::Service;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 static REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 static RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Headers of every answer: nothing is guessed, framed, or loaded from elsewhere.
-static SAFETY: [(HeaderName, HeaderValue); 4] = [
-    (
-        HeaderName::from_static("x-content-type-options"),
-        HeaderValue::from_static("nosniff"),
-    ),
+/// Header of every answer: what it is, is not guessed.
+static NOSNIFF: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-content-type-options"),
+    HeaderValue::from_static("nosniff"),
+);
+
+/// Headers of every page: it is not framed, tells nobody where it was, and loads nothing from elsewhere. Data needs
+/// none of them, and small boards read every byte.
+static PAGE_SAFETY: [(HeaderName, HeaderValue); 3] = [
     (
         HeaderName::from_static("x-frame-options"),
         HeaderValue::from_static("DENY"),
@@ -132,21 +136,17 @@ async fn admit(app: &AppState, request: &mut Request) -> Result<Option<Allowance
     Ok(allowance)
 }
 
-pub(super) async fn edge(
-    State(app): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn edge(app: &AppState, routes: &Router, mut request: Request) -> Response {
     let started = Instant::now();
     let id = next_request_id();
     let header = HeaderValue::from_str(&id);
     let method = request.method().clone();
     let uri = request.uri().clone();
-    let inner = app.clone();
-    let serve = async move {
-        match admit(&inner, &mut request).await {
+    let mut routes = routes.clone();
+    let serve = async {
+        match admit(app, &mut request).await {
             Ok(allowance) => {
-                let mut response = next.run(request).await;
+                let Ok(mut response) = routes.call(request).await;
                 set_allowance(response.headers_mut(), allowance);
                 response
             }
@@ -172,10 +172,20 @@ pub(super) async fn edge(
     if let Ok(id) = header {
         headers.insert(X_REQUEST_ID.clone(), id);
     }
-    for (name, value) in &SAFETY {
-        headers.entry(name.clone()).or_insert_with(|| value.clone());
+    headers.insert(NOSNIFF.0.clone(), NOSNIFF.1.clone());
+    // Anything but plain data may be shown as a page.
+    if !is_data(headers) {
+        for (name, value) in &PAGE_SAFETY {
+            headers.entry(name.clone()).or_insert_with(|| value.clone());
+        }
     }
     response
+}
+
+/// Whether an answer is one of the kinds that browsers never show as a page of ours.
+fn is_data(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == "application/json" || kind == "application/problem+json")
 }
 
 fn set_allowance(headers: &mut HeaderMap, allowance: Option<Allowance>) {

@@ -7,21 +7,17 @@ mod edge;
 pub mod limit;
 mod peer;
 mod serve;
+mod site;
 
 pub use body::{Json, Query, body_error, parse_body};
 pub use edge::{count_device, count_known, count_stranger};
 pub use peer::Peer;
 pub use serve::serve;
+pub use site::Site;
 
 use crate::{ApiError, AppState, Clock, Config};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::from_fn_with_state;
-use std::time::Duration;
-use tower::util::option_layer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use axum::http::StatusCode;
 
 /// The largest request body, bytes; routes that stream raise it for themselves.
 pub const MAX_BODY: usize = 1 << 20;
@@ -41,9 +37,6 @@ impl State {
     }
 }
 
-/// How long a body may pause while it is sent; slower senders hold resources for nothing.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
-
 tokio::task_local! {
     static REQUEST_ID: String;
 }
@@ -53,10 +46,9 @@ pub fn request_id() -> String {
     REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// Puts the common layers around the routes.
-pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
-    let cors = (!app.config.cors_origins.is_empty()).then(|| cors(&app.config));
-    router
+/// Puts what every request passes around the routes.
+pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Site {
+    let routes = router
         .fallback(|| async {
             ApiError::new(
                 StatusCode::NOT_FOUND,
@@ -72,32 +64,6 @@ pub(crate) fn wrap(router: Router<AppState>, app: AppState) -> Router {
                 sentence,
             )
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
-        .layer(from_fn_with_state(app.clone(), edge::edge))
-        .layer(option_layer(cors))
-        .with_state(app)
-}
-
-/// Other sites may call the API from a browser only when the operator named them, and never with cookies.
-fn cors(config: &Config) -> CorsLayer {
-    let origins: Vec<HeaderValue> = config
-        .cors_origins
-        .iter()
-        .filter_map(|origin| origin.parse().ok())
-        .collect();
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([
-            Method::GET,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-        ])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("x-api-key"),
-        ])
+        .with_state(app.clone());
+    Site::new(app, routes)
 }

@@ -1,20 +1,21 @@
 //! Accepting connections: HTTP/1.1 with upgrades, bounded patience, and an end that finishes what it began.
 
-use crate::{AppState, router};
-use axum::Router;
+use super::Site;
+use crate::{AppState, site};
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 /// How long a client may take from connecting (or its last answer) to the end of its next request's headers.
 /// Longer than a board's usual interval, so that it can keep its connection.
@@ -26,11 +27,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the app on every listener until its `shutdown` is cancelled, then lets running requests finish.
 pub async fn serve(app: AppState, listeners: Vec<TcpListener>) {
-    let router = router(app.clone());
+    let site = site(app.clone());
     let open = TaskTracker::new();
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, router.clone(), app.clone(), open.clone()));
+        accepting.spawn(accept(listener, site.clone(), app.clone(), open.clone()));
     }
     accepting.join_all().await;
     open.close();
@@ -40,10 +41,11 @@ pub async fn serve(app: AppState, listeners: Vec<TcpListener>) {
 }
 
 /// Serves one connection; after the app's `shutdown` it ends with the request that runs.
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, app: AppState) {
+async fn converse(stream: TcpStream, peer: SocketAddr, site: Site, app: AppState) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        let site = site.clone();
+        async move { Ok::<_, Infallible>(site.answer(request.map(Body::new)).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -63,7 +65,7 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, app: AppS
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, app: AppState, open: TaskTracker) {
+async fn accept(listener: TcpListener, site: Site, app: AppState, open: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             () = app.shutdown.cancelled() => return,
@@ -73,7 +75,7 @@ async fn accept(listener: TcpListener, router: Router, app: AppState, open: Task
             Ok((stream, peer)) => {
                 // Small frames must leave at once: a switch is pressed, a board obeys.
                 let _ = stream.set_nodelay(true);
-                open.spawn(converse(stream, peer, router.clone(), app.clone()));
+                open.spawn(converse(stream, peer, site.clone(), app.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

@@ -156,6 +156,8 @@ story!(
             .await
             .expect(200);
         devices::seen(&app.app, &device(&app.app, id));
+        // The event of its coming is written behind: this waits until it is.
+        tick(&app.app).await;
         let before = ada.client.get(&format!("/devices/{id}")).await.expect(200);
         let events = ada
             .client

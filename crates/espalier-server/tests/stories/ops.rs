@@ -79,17 +79,28 @@ story!(
 );
 
 story!(
-    every_answer_carries_the_fences_and_a_request_id,
+    every_answer_carries_a_request_id_and_every_page_the_fences,
     |app| async move {
-        let answer = app.anonymous().get("/health").await;
-        for header in [
-            "x-request-id",
-            "x-content-type-options",
+        let has = |answer: &espalier_testkit::Answer, names: &[&str]| {
+            for name in names {
+                assert!(answer.headers.contains_key(*name), "{name}");
+            }
+        };
+        let always = ["x-request-id", "x-content-type-options"];
+        let pages = [
             "content-security-policy",
             "x-frame-options",
-        ] {
-            assert!(answer.headers.contains_key(header), "{header}");
+            "referrer-policy",
+        ];
+        let data = app.anonymous().get("/health").await;
+        has(&data, &always);
+        for page in ["/", "/docs/", "/setup?token=wrong", "/metrics"] {
+            let client = app.anonymous().header("accept", "text/html, text/plain");
+            let page = client.get(page).await;
+            has(&page, &always);
+            has(&page, &pages);
         }
+        has(&app.anonymous().get("/nothing").await, &always);
         let other = app
             .anonymous()
             .header("origin", "https://evil.example")
@@ -240,4 +251,18 @@ async fn a_backup_carries_everything_to_either_engine() {
     } else {
         eprintln!("skipped: set TEST_DATABASE_URL, or run `cargo xtask test`");
     }
+}
+
+/// Client generators name their functions after the operations' ids.
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document = serde_json::to_value(espalier_server::openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.values().flat_map(|path| path.as_object().unwrap());
+    let names: Vec<_> = operations
+        .filter_map(|(_, operation)| operation["operationId"].as_str())
+        .collect();
+    let different: std::collections::BTreeSet<_> = names.iter().collect();
+    assert!(names.len() > 100, "{}", names.len());
+    assert_eq!(different.len(), names.len(), "{names:?}");
 }

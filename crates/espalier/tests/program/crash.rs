@@ -1,8 +1,11 @@
-//! `kill -9` in the middle of work: what was acknowledged is there afterwards, and nothing else is broken.
+//! `kill -9` in the middle of work: what was acknowledged is there afterwards, and nothing else is broken. And the polite
+//! end: what was begun is finished.
 
 use crate::process::{Server, add_user, client};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -100,5 +103,45 @@ async fn accounts_devices_and_desired_state_survive_kill_nine() {
         (200, &json!("lamp")),
         "{devices}"
     );
+    assert!(server.stop());
+}
+
+/// A request is half sent when the process is asked to end: it takes no new connections, reads the rest, stores it,
+/// answers, and ends well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_server_finishes_the_request_that_it_began() {
+    let dir = tempfile::tempdir().unwrap();
+    add_user(dir.path(), "ada");
+    let server = Server::start(dir.path());
+    let token = server.login("ada").await;
+    let (id, secret) = server.device(&token, "board").await;
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let body = json!({ "device_token": secret, "ts": 1_700_000_000_000_i64, "data": { "n": 7 } })
+        .to_string();
+    let (first, rest) = body.split_at(body.len() / 2);
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /devices/{id}/telemetry HTTP/1.1\r\nhost: {address}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .unwrap();
+    // The server says this when it begins to read the body: the request runs.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(first.as_bytes()).unwrap();
+    server.ask_to_stop();
+    while TcpStream::connect(&address).is_ok() {
+        std::thread::yield_now();
+    }
+    stream.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(server.ended_well());
+    let server = Server::start(dir.path());
+    let stored = server.history(&token, &id, "n").await;
+    assert_eq!(stored, [(1_700_000_000_000, 7.0)]);
     assert!(server.stop());
 }

@@ -104,15 +104,20 @@ impl Server {
     }
 
     /// Asks the process to end and returns whether it ended well.
-    pub fn stop(mut self) -> bool {
+    pub fn stop(self) -> bool {
+        self.ask_to_stop();
+        self.ended_well()
+    }
+
+    /// Asks the process to end, as a service manager does.
+    pub fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for the end of a process that was asked to, and returns whether it ended well.
+    pub fn ended_well(mut self) -> bool {
         self.child.wait().unwrap().success()
     }
 
