@@ -2,10 +2,11 @@
 
 use super::Device;
 use super::view::DeviceView;
+use crate::identity::{self, Caller};
 use crate::{ApiError, AppState};
-use espalier_model::AccountId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// The largest page.
@@ -72,13 +73,22 @@ fn mentions(device: &Device, q: &str) -> bool {
         || device.oid.to_string().contains(q)
 }
 
-/// The devices of an account that fit, in order of creation, and how many there are without paging.
+/// What a caller owns or has shared with them, in order of creation, as far as the access rules let them see it.
+fn visible(app: &AppState, caller: &Caller) -> Vec<Arc<Device>> {
+    let mut found = app.devices.visible_to(caller.account);
+    if !identity::by_default(app) {
+        found.retain(|device| super::may_watch(app, caller, device, false));
+    }
+    found
+}
+
+/// The devices of a caller that fit, in order of creation, and how many there are without paging.
 ///
 /// # Errors
 /// 422 when the limit is out of range.
 pub fn devices(
     app: &AppState,
-    account: AccountId,
+    caller: &Caller,
     filter: &Filter,
 ) -> Result<(usize, Vec<DeviceView>), ApiError> {
     if filter
@@ -91,13 +101,13 @@ pub fn devices(
         ));
     }
     let q = filter.q.as_deref().map(str::to_lowercase);
-    let mut found = app.devices.visible_to(account);
+    let mut found = visible(app, caller);
     found.retain(|device| filter.fits(device, q.as_deref()));
     let page = found
         .iter()
         .skip(filter.offset.unwrap_or(0))
         .take(filter.limit.unwrap_or(usize::MAX));
-    let page = page.map(|device| DeviceView::of(device, account));
+    let page = page.map(|device| DeviceView::of(device, caller.account));
     Ok((found.len(), page.collect()))
 }
 
@@ -113,10 +123,10 @@ pub struct Group {
     pub online_count: usize,
 }
 
-/// The groups of what an account may see, by name.
-pub fn groups(app: &AppState, account: AccountId) -> Vec<Group> {
+/// The groups of what a caller may see, by name.
+pub fn groups(app: &AppState, caller: &Caller) -> Vec<Group> {
     let mut groups: BTreeMap<Box<str>, (usize, usize)> = BTreeMap::new();
-    for device in app.devices.visible_to(account) {
+    for device in visible(app, caller) {
         for name in &device.groups {
             let (all, online) = groups.entry(name.clone()).or_default();
             *all += 1;

@@ -24,7 +24,7 @@ pub use alerts::observe;
 pub use registry::{Device, State};
 pub use view::DeviceView;
 
-use crate::identity::{self, Collection, Principal, RuleData};
+use crate::identity::{self, Caller, Collection, Principal, RuleData};
 use crate::{ApiError, AppState};
 use espalier_model::{AccountId, Action};
 use std::sync::Arc;
@@ -114,21 +114,60 @@ pub fn require(
     Err(ApiError::not_found("Device"))
 }
 
+/// The same for what the device measures, which the access rules may treat apart.
+///
+/// # Errors
+/// As [`require`]; 403 when the device may be seen, but not this be done with its telemetry.
+pub fn require_telemetry(
+    app: &AppState,
+    principal: &Principal,
+    id: &str,
+    action: Action,
+) -> Result<Arc<Device>, ApiError> {
+    let device = require(app, principal, id, action)?;
+    if let Principal::Account(caller) = principal
+        && !rules_permit(app, caller, &device, Collection::Telemetry, action)
+    {
+        return Err(ApiError::forbidden(
+            "You may see this device, but not do this with what it measures; ask an admin.",
+        ));
+    }
+    Ok(device)
+}
+
 /// Tells whether `principal` may do `action` with `device`.
 pub fn permits(app: &AppState, principal: &Principal, device: &Device, action: Action) -> bool {
     match principal {
         Principal::Device(own) => own.id == device.id && action <= Action::Control,
         Principal::Account(caller) => {
-            let data = RuleData {
-                owner: device.owner,
-                share: device.shared_with(caller.account),
-                id: &device.oid.to_string(),
-                name: &device.name,
-                tags: &device.tags,
-            };
-            identity::allowed(app, caller, Collection::Devices, action, &data)
+            rules_permit(app, caller, device, Collection::Devices, action)
         }
     }
+}
+
+/// Tells whether an account may see a device, and what it measures when `values` are asked for. Cheap
+/// enough for every event of the device.
+pub fn may_watch(app: &AppState, caller: &Caller, device: &Device, values: bool) -> bool {
+    let may = |collection| rules_permit(app, caller, device, collection, Action::Read);
+    may(Collection::Devices) && (!values || may(Collection::Telemetry))
+}
+
+fn rules_permit(
+    app: &AppState,
+    caller: &Caller,
+    device: &Device,
+    collection: Collection,
+    action: Action,
+) -> bool {
+    let id = device.oid.to_string();
+    let data = RuleData {
+        share: device.shared_with(caller.account),
+        kind: device.kind.as_deref().unwrap_or_default(),
+        device: &id,
+        tags: &device.tags,
+        ..RuleData::of(device.owner, &id, &device.name)
+    };
+    identity::allowed(app, caller, collection, action, &data)
 }
 
 /// Creates a device and returns it with its token, in clear for the only time.

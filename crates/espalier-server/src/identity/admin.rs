@@ -4,11 +4,12 @@
 //! active owner.
 
 use super::accounts::{self, NewAccount, last_owner};
+use super::rules::{self, Collection, RuleData};
 use super::store::accounts::{self as store, Account, Changes};
 use super::store::one_time::{self, Kind, OneTime};
 use super::{Caller, Revoked, sessions, validate};
 use crate::{ApiError, AppState, random};
-use espalier_model::{AccountId, Role};
+use espalier_model::{AccountId, Action, Role};
 use serde_json::json;
 
 /// How long an invitation is good unless the admin says otherwise, hours: a week.
@@ -25,6 +26,64 @@ pub struct Wanted {
     pub is_active: Option<bool>,
     /// The name; empty removes it.
     pub full_name: Option<String>,
+}
+
+/// Refuses what the access rules do not permit with an account. No rule holds for owners: whatever was
+/// saved, somebody can still help the others.
+///
+/// # Errors
+/// 404 when the account may not even be seen, else 403.
+pub fn by_rules(
+    app: &AppState,
+    caller: &Caller,
+    account: &Account,
+    action: Action,
+) -> Result<(), ApiError> {
+    if caller.role == Role::Owner {
+        return Ok(());
+    }
+    let id = account.id.to_string();
+    let data = RuleData {
+        kind: account.role.as_str(),
+        ..RuleData::of(account.id, &id, &account.username)
+    };
+    rules::require(app, caller, Collection::Users, action, &data)
+}
+
+/// Refuses to make an account or invitation that the access rules do not permit.
+fn new_by_rules(app: &AppState, caller: &Caller, name: &str, role: Role) -> Result<(), ApiError> {
+    if caller.role == Role::Owner {
+        return Ok(());
+    }
+    let data = RuleData {
+        kind: role.as_str(),
+        ..RuleData::of(AccountId(uuid::Uuid::nil()), "", name)
+    };
+    rules::require_new(app, caller, Collection::Users, Action::Manage, &data)
+}
+
+/// One page of the accounts that the caller may see, and how many there are.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn page(
+    app: &AppState,
+    caller: &Caller,
+    search: String,
+    offset: i64,
+    limit: i64,
+) -> Result<(Vec<Account>, i64), ApiError> {
+    if caller.role == Role::Owner || rules::by_default(app) {
+        let read = move |c: &espalier_db::Conn<'_>| store::page(c, &search, offset, limit);
+        return Ok(app.db.read(read).await?);
+    }
+    let read = move |c: &espalier_db::Conn<'_>| store::page(c, &search, 0, i64::from(i32::MAX));
+    let (mut all, _) = app.db.read(read).await?;
+    all.retain(|account| by_rules(app, caller, account, Action::Read).is_ok());
+    let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    let (skip, take) = (usize::try_from(offset), usize::try_from(limit));
+    let page = all.into_iter().skip(skip.unwrap_or(usize::MAX));
+    Ok((page.take(take.unwrap_or_default()).collect(), total))
 }
 
 fn may_touch(caller: &Caller, role: Role) -> Result<(), ApiError> {
@@ -47,6 +106,7 @@ pub async fn create(
     password: Option<String>,
 ) -> Result<Account, ApiError> {
     may_touch(caller, new.role)?;
+    new_by_rules(app, caller, &new.username, new.role)?;
     let role = new.role;
     let id = match password {
         Some(password) => accounts::create_account(app, NewAccount { password, ..new }).await?,
@@ -98,11 +158,12 @@ pub async fn change(
             .transpose()?,
         ..Changes::default()
     };
-    let (who, row) = (caller.clone(), changes.clone());
+    let (at, who, row) = (app.clone(), caller.clone(), changes.clone());
     let account = app
         .db
         .write(move |c| {
             let before = store::get(c, id)?.ok_or_else(|| ApiError::not_found("User"))?;
+            by_rules(&at, &who, &before, Action::Manage)?;
             check(c, &who, &before, &row)?;
             store::update(c, id, &row)?;
             if row.is_active == Some(false) {
@@ -163,6 +224,7 @@ pub async fn delete(app: &AppState, caller: &Caller, id: AccountId) -> Result<()
         .read(move |c| store::get(c, id))
         .await?
         .ok_or_else(|| ApiError::not_found("User"))?;
+    by_rules(app, caller, &account, Action::Own)?;
     may_touch(caller, account.role)?;
     accounts::delete(app, id).await?;
     let detail = json!({ "username": account.username, "email": account.email });
@@ -183,6 +245,7 @@ pub async fn reset_link(
         .read(move |c| store::get(c, id))
         .await?
         .ok_or_else(|| ApiError::not_found("User"))?;
+    by_rules(app, caller, &account, Action::Own)?;
     may_touch(caller, account.role)?;
     let link = super::invite_link_for(app, id).await?;
     super::audit(app, caller, "user.reset-link", &id.to_string(), json!({})).await?;
@@ -201,6 +264,7 @@ pub async fn invite(
     hours: u32,
 ) -> Result<(OneTime, String), ApiError> {
     may_touch(caller, role)?;
+    new_by_rules(app, caller, email.unwrap_or_default(), role)?;
     if !(1..=MAX_INVITE_HOURS).contains(&hours) {
         return Err(ApiError::invalid(
             &["body", "expires_in_hours"],

@@ -29,7 +29,7 @@ mod validate;
 pub use accounts::{NewAccount, create_account, create_account_without_password};
 pub use carrier::COOKIE;
 pub use principal::{Admin, Caller, CallerInfo, Credential, Identified, Principal, Scopes};
-pub use rules::{Collection, RuleData, allowed};
+pub use rules::{Collection, RuleData, allowed, by_default, require, require_new};
 pub use setup::{invite_link_for, setup_link};
 
 use crate::devices::Device;
@@ -252,6 +252,23 @@ pub async fn principal_of(app: &AppState, secret: &str) -> Result<Identified, Ap
         Some(caller) => Identified::Known(Principal::Account(caller)),
         None => Identified::Unknown,
     })
+}
+
+/// An account as it is now, to ask what its owner may see when a link or an event is read in their place.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn in_place_of(app: &AppState, id: AccountId) -> Result<Option<Caller>, ApiError> {
+    let found = app.db.read(move |c| store::accounts::get(c, id)).await?;
+    Ok(found.map(|account| {
+        Caller(Arc::new(CallerInfo {
+            account: id,
+            username: account.username,
+            role: account.role,
+            credential: Credential::Password,
+            scopes: Scopes::ALL,
+        }))
+    }))
 }
 
 /// Until when what `caller` showed is good, milliseconds UTC; `None` when it is not any more. A session that

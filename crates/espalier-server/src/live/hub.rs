@@ -7,7 +7,7 @@ use super::queue::{Overflow, Queue, Values};
 use super::signal::{End, Signal};
 use super::{Event, frame};
 use crate::AppState;
-use crate::devices::Device;
+use crate::devices::{self, Device};
 use crate::identity::{self, Caller};
 use axum::extract::ws::Utf8Bytes;
 use espalier_model::{AccountId, DeviceId};
@@ -258,15 +258,21 @@ impl Hub {
 
     /// Gives an event of a device to everybody who may see the device now and wants it. `push` writes the
     /// frame the first time it is called, so that an event that nobody watches costs nothing.
+    /// `values` says that it holds what the device measures.
     fn to_device_audience(
         &self,
+        app: &AppState,
         device: &Device,
+        values: bool,
         mut push: impl FnMut(&mut Queue) -> Result<(), Overflow>,
     ) {
         let accounts = self.accounts.read();
         if accounts.is_empty() {
             return;
         }
+        // The rules that ship let everybody in this audience see the device.
+        let open = identity::by_default(app);
+        let may = |w: &Watcher| open || devices::may_watch(app, &w.caller, device, values);
         let subject = Subject::Device(device.id);
         let sees = |account: AccountId| {
             account == device.owner || device.shares.iter().any(|(shared, _)| *shared == account)
@@ -274,12 +280,16 @@ impl Hub {
         let shared = device.shares.iter().map(|(account, _)| *account);
         let audience = std::iter::once(device.owner).chain(shared.filter(|a| *a != device.owner));
         for watcher in audience.filter_map(|a| accounts.get(&a)).flatten() {
-            watcher.offer(subject, false, &self.cut_off, &mut push);
+            if may(watcher) {
+                watcher.offer(subject, false, &self.cut_off, &mut push);
+            }
         }
         drop(accounts);
         let admins = self.admins.read();
         for watcher in admins.iter().filter(|w| !sees(w.caller.account)) {
-            watcher.offer(subject, true, &self.cut_off, &mut push);
+            if may(watcher) {
+                watcher.offer(subject, true, &self.cut_off, &mut push);
+            }
         }
     }
 }
@@ -315,7 +325,7 @@ pub(super) fn publish(app: &AppState, event: &Event) {
     };
     if let Event::Telemetry { ts, data, .. } = event {
         let (mut values, mut thinned) = (None, 0);
-        hub.to_device_audience(&device, |queue| {
+        hub.to_device_audience(app, &device, true, |queue| {
             let values = values.get_or_insert_with(|| Values {
                 id: device.id,
                 oid: device.oid,
@@ -332,7 +342,7 @@ pub(super) fn publish(app: &AppState, event: &Event) {
         return;
     }
     let mut frames = None;
-    hub.to_device_audience(&device, |queue| {
+    hub.to_device_audience(app, &device, false, |queue| {
         frames
             .get_or_insert_with(|| frame::control(event, app.clock.now_ms()))
             .iter()

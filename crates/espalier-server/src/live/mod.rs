@@ -12,6 +12,7 @@ mod http;
 mod hub;
 mod notifications;
 mod pace;
+mod permitted;
 mod queue;
 mod signal;
 mod sse;

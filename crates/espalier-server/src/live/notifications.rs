@@ -1,22 +1,22 @@
 //! The inbox: what an account should know, kept until it is deleted or a thousand newer ones came.
 
 use super::hub::Subject;
-use super::{NewNotification, frame, store};
+use super::{NewNotification, frame, permitted, store};
 use crate::clock::iso;
 use crate::error::Problem;
 use crate::http::{Json, Query};
-use crate::identity::Caller;
+use crate::identity::{self, Caller};
 use crate::{ApiError, AppState, random};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use espalier_model::AccountId;
+use espalier_model::{AccountId, Action};
 use espalier_wire::app::{Notification, ServerMessage, Severity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 /// Notifications kept per account; older ones are dropped when a new one comes.
-const KEEP: i64 = 1_000;
+pub(super) const KEEP: i64 = 1_000;
 
 /// A notification as the database holds it.
 pub struct Stored {
@@ -132,6 +132,7 @@ pub(super) async fn notify(
         .await?;
     if let Some((stored, settings)) = stored
         && pushes(&settings)
+        && may_hear(app, account, &stored).await?
     {
         let text = frame::text(&ServerMessage::<Value>::Notification {
             notification: on_the_wire(stored),
@@ -141,6 +142,15 @@ pub(super) async fn notify(
             .to_account(account, Subject::Notification, &text);
     }
     Ok(())
+}
+
+/// Whether the access rules let the account see it.
+async fn may_hear(app: &AppState, account: AccountId, stored: &Stored) -> Result<bool, ApiError> {
+    if identity::by_default(app) {
+        return Ok(true);
+    }
+    let caller = identity::in_place_of(app, account).await?;
+    Ok(caller.is_some_and(|caller| permitted::permits(app, &caller, Action::Read, stored)))
 }
 
 /// Whether the settings allow pushing; what is not said is allowed.
@@ -179,14 +189,33 @@ fn time_of_day(ms: i64) -> String {
 /// The newest unread notifications of an account, for a stream that begins.
 pub(super) async fn unread(
     app: &AppState,
-    account: AccountId,
+    caller: &Caller,
     limit: i64,
 ) -> Result<Vec<NotificationView>, ApiError> {
-    let found = app
-        .db
-        .read(move |c| store::list(c, account, limit, Some(false)))
-        .await?;
+    let (found, _) = listed(app, caller, limit, Some(false)).await?;
     Ok(found.into_iter().map(Into::into).collect())
+}
+
+/// The newest notifications that the caller may see, and how many of all that are not read.
+async fn listed(
+    app: &AppState,
+    caller: &Caller,
+    limit: i64,
+    read: Option<bool>,
+) -> Result<(Vec<Stored>, i64), ApiError> {
+    if !identity::by_default(app) {
+        let mut all = permitted::visible(app, caller).await?;
+        let unread = all.iter().filter(|stored| !stored.read).count();
+        all.retain(|stored| read.is_none_or(|read| stored.read == read));
+        all.truncate(usize::try_from(limit).unwrap_or_default());
+        return Ok((all, i64::try_from(unread).unwrap_or(KEEP)));
+    }
+    let account = caller.account;
+    let read = move |c: &espalier_db::Conn<'_>| {
+        let list = store::list(c, account, limit, read)?;
+        Ok::<_, espalier_db::Error>((list, store::unread(c, account)?))
+    };
+    Ok(app.db.read(read).await?)
 }
 
 /// Lists the caller's notifications, newest first.
@@ -208,12 +237,7 @@ pub(super) async fn list(
         let why = format!("must be from 1 to {KEEP}");
         return Err(ApiError::invalid(&["query", "limit"], why));
     }
-    let account = caller.account;
-    let read = move |c: &espalier_db::Conn<'_>| {
-        let list = store::list(c, account, query.limit, query.read)?;
-        Ok::<_, espalier_db::Error>((list, store::unread(c, account)?))
-    };
-    let (list, unread_count) = app.db.read(read).await?;
+    let (list, unread_count) = listed(&app, &caller, query.limit, query.read).await?;
     Ok(Json(NotificationList {
         notifications: list.into_iter().map(Into::into).collect(),
         unread_count,
@@ -227,6 +251,7 @@ pub(super) async fn list(
     responses(
         (status = 200, body = Marked),
         (status = 401, body = Problem, description = "Not signed in."),
+        (status = 403, body = Problem, description = "The access rules do not permit it."),
         (status = 404, body = Problem, description = "The caller has no such notification."),
     ),
     security(("bearer" = [])),
@@ -236,6 +261,7 @@ pub(super) async fn mark(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Marked>, ApiError> {
+    permitted::require(&app, &caller, Action::Control, &id).await?;
     let account = caller.account;
     let found = app.db.write(move |c| store::mark(c, account, &id)).await?;
     if !found {
@@ -261,7 +287,12 @@ pub(super) async fn mark_all(
     caller: Caller,
 ) -> Result<Json<Marked>, ApiError> {
     let account = caller.account;
-    let modified_count = app.db.write(move |c| store::mark_all(c, account)).await?;
+    let chosen = permitted::chosen(&app, &caller, Action::Control).await?;
+    let mark = move |c: &espalier_db::Conn<'_>| match &chosen {
+        None => store::mark_all(c, account),
+        Some(ids) => store::mark_each(c, account, ids),
+    };
+    let modified_count = app.db.write(mark).await?;
     Ok(Json(Marked {
         message: "All notifications marked as read",
         modified_count,
@@ -275,6 +306,7 @@ pub(super) async fn mark_all(
     responses(
         (status = 204, description = "It is gone."),
         (status = 401, body = Problem, description = "Not signed in."),
+        (status = 403, body = Problem, description = "The access rules do not permit it."),
         (status = 404, body = Problem, description = "The caller has no such notification."),
     ),
     security(("bearer" = [])),
@@ -284,6 +316,7 @@ pub(super) async fn delete(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
+    permitted::require(&app, &caller, Action::Own, &id).await?;
     let account = caller.account;
     let found = app
         .db
@@ -309,7 +342,12 @@ pub(super) async fn delete_all(
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
     let account = caller.account;
-    app.db.write(move |c| store::delete_all(c, account)).await?;
+    let chosen = permitted::chosen(&app, &caller, Action::Own).await?;
+    let delete = move |c: &espalier_db::Conn<'_>| match &chosen {
+        None => store::delete_all(c, account),
+        Some(ids) => store::delete_each(c, account, ids),
+    };
+    app.db.write(delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

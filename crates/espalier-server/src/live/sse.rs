@@ -142,14 +142,14 @@ pub(super) async fn notifications(
     Query(query): Query<StreamQuery>,
 ) -> Result<Response, ApiError> {
     let caller = reader(&app, identified, query.ticket, "/notifications/stream")?;
-    let account = caller.account;
+    let reader = caller.clone();
     let selection = Selection {
         notifications: true,
         ..Selection::default()
     };
     // Watching begins before the inbox is read: what comes between the two is told twice rather than never.
     let watching = watch(&app, caller, selection).await?;
-    let unread = notifications::unread(&app, account, INITIAL).await?;
+    let unread = notifications::unread(&app, &reader, INITIAL).await?;
     let first = [
         json!({"type": "connected"}),
         json!({"type": "initial", "notifications": unread}),

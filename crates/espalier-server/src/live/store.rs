@@ -102,6 +102,27 @@ pub fn mark_all(c: &Conn<'_>, account: AccountId) -> Result<u64> {
     )
 }
 
+/// Marks these notifications of an account as read; returns how many were not.
+pub fn mark_each(c: &Conn<'_>, account: AccountId, ids: &[String]) -> Result<u64> {
+    let mut changed = 0;
+    for id in ids {
+        changed += c.execute(
+            "update notification set is_read = 1 where account_id = $1 and id = $2 and is_read = 0",
+            params![account.to_string(), id],
+        )?;
+    }
+    Ok(changed)
+}
+
+/// Deletes these notifications of an account; returns how many there were.
+pub fn delete_each(c: &Conn<'_>, account: AccountId, ids: &[String]) -> Result<u64> {
+    let mut gone = 0;
+    for id in ids {
+        gone += u64::from(delete(c, account, id)?);
+    }
+    Ok(gone)
+}
+
 /// Deletes one notification; returns whether there was one.
 pub fn delete(c: &Conn<'_>, account: AccountId, id: &str) -> Result<bool> {
     let gone = c.execute(

@@ -192,7 +192,7 @@ pub(super) async fn get_state(
     Path(id): Path<String>,
     Query(options): Query<Options>,
 ) -> ApiResult<Response> {
-    let device = devices::require(&app, &principal, &id, Action::Read)?;
+    let device = devices::require_telemetry(&app, &principal, &id, Action::Read)?;
     let state = latest::of(&app, device.id).await?;
     let mut answer = Answer::new();
     answer.device(&device);
@@ -322,7 +322,7 @@ pub(super) async fn post_import(
     body: RawBody,
 ) -> ApiResult<Json<Imported>> {
     let principal = Principal::Account(caller);
-    let device = devices::require(&app, &principal, &id, Action::Manage)?;
+    let device = devices::require_telemetry(&app, &principal, &id, Action::Manage)?;
     let body = body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             ApiError::too_large("The file is larger than 64 MB; split it by lines.")
@@ -372,7 +372,7 @@ pub(super) async fn delete_range(
     Query(removal): Query<Removal>,
 ) -> ApiResult<Json<Deleted>> {
     let principal = Principal::Account(caller.clone());
-    let device = devices::require(&app, &principal, &id, Action::Own)?;
+    let device = devices::require_telemetry(&app, &principal, &id, Action::Own)?;
     let moment = |name, text: Option<&String>, otherwise| match text {
         Some(text) => super::range::moment(text, &TimeZone::UTC)
             .map_err(|what| ApiError::invalid(&["query", name], what)),
@@ -418,7 +418,7 @@ pub(super) async fn get_retention(
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<Vec<KeepRule>>> {
-    let device = devices::require(&app, &Principal::Account(caller), &id, Action::Read)?;
+    let device = devices::require_telemetry(&app, &Principal::Account(caller), &id, Action::Read)?;
     let rules = retention::read(&app, Scope::Device, device.id.to_string()).await?;
     Ok(Json(rules))
 }
@@ -446,7 +446,7 @@ pub(super) async fn put_retention(
     Json(rules): Json<Vec<KeepRule>>,
 ) -> ApiResult<Json<Vec<KeepRule>>> {
     let principal = Principal::Account(caller.clone());
-    let device = devices::require(&app, &principal, &id, Action::Own)?;
+    let device = devices::require_telemetry(&app, &principal, &id, Action::Own)?;
     let rules = retention::replace(&app, Scope::Device, device.id.to_string(), rules).await?;
     let target = device.oid.to_string();
     identity::audit(&app, &caller, "telemetry.retention", &target, json!(rules)).await?;

@@ -269,13 +269,7 @@ story!(
         );
         let who = app.app.devices.resolve(&device).expect("a device");
         let may = |app: &TestApp, caller: &identity::Caller| {
-            let data = identity::RuleData {
-                owner: who.owner,
-                share: None,
-                id: &device,
-                name: "balcony",
-                tags: &[],
-            };
+            let data = identity::RuleData::of(who.owner, &device, "balcony");
             identity::allowed(
                 &app.app,
                 caller,

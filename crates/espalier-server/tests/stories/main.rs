@@ -2,6 +2,7 @@
 //!
 //! One file per feature, one binary for all, so that the dependencies are linked once.
 
+mod access_rules;
 mod authorisation;
 mod basics;
 mod contract;

@@ -2,16 +2,15 @@
 
 use super::config::Kind;
 use super::logic::{self, Move, NewWidget, WidgetChange};
-use super::store;
 use super::view::{DashboardView, DashboardWithWidgets, WidgetView};
+use crate::AppState;
 use crate::clock::iso;
 use crate::error::{ApiResult, Problem};
 use crate::http::Json;
-use crate::identity::{self, Caller};
-use crate::{ApiError, AppState};
+use crate::identity::Caller;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// What a new dashboard is called.
@@ -78,11 +77,7 @@ pub async fn list_dashboards(
     State(app): State<AppState>,
     caller: Caller,
 ) -> ApiResult<Json<Vec<DashboardView>>> {
-    let account = caller.account;
-    let all = app
-        .db
-        .read(move |c| store::dashboards_of(c, account))
-        .await?;
+    let all = logic::dashboards(&app, &caller).await?;
     Ok(Json(all.into_iter().map(DashboardView::from).collect()))
 }
 
@@ -148,16 +143,7 @@ pub async fn delete_dashboard(
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<Done>> {
-    logic::may_change(&caller)?;
-    let (account, target) = (caller.account, id.clone());
-    let gone = app
-        .db
-        .write(move |c| store::delete_dashboard(c, &id, account))
-        .await?;
-    if !gone {
-        return Err(ApiError::not_found("Dashboard"));
-    }
-    identity::audit(&app, &caller, "dashboard.delete", &target, json!({})).await?;
+    logic::delete_dashboard(&app, &caller, id).await?;
     Ok(Json(Done {
         message: "Dashboard deleted",
     }))

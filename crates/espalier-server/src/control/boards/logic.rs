@@ -1,15 +1,16 @@
 //! Making, changing and touching widgets; telling who watches.
 
 use super::config::{self, Kind, data_key};
+use super::rules;
 use super::store::{self, Dashboard, Place, Widget};
 use super::view::{Values, WidgetView, account_may};
 use crate::control::state;
 use crate::devices::{self, Device};
-use crate::identity::{Caller, Principal};
+use crate::identity::{self, Caller, Principal};
 use crate::{ApiError, AppState, live, random};
 use espalier_db::Conn;
 use espalier_model::{Action, Role};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ pub async fn create_dashboard(
         shared: false,
         created_at: app.clock.now_ms(),
     };
+    rules::new_dashboard(app, caller, &dashboard)?;
     let row = dashboard.clone();
     let insert = move |c: &Conn<'_>| {
         if store::count_dashboards(c, row.account)? >= MAX_DASHBOARDS {
@@ -91,6 +93,30 @@ pub async fn create_dashboard(
     };
     app.db.write(insert).await?;
     Ok(dashboard)
+}
+
+/// The dashboards of the caller, oldest first.
+pub async fn dashboards(app: &AppState, caller: &Caller) -> Result<Vec<Dashboard>, ApiError> {
+    let account = caller.account;
+    let read = move |c: &Conn<'_>| store::dashboards_of(c, account);
+    let mut all = app.db.read(read).await?;
+    if !identity::by_default(app) {
+        all.retain(|d| rules::dashboard(app, caller, d, Action::Read).is_ok());
+    }
+    Ok(all)
+}
+
+/// Deletes a dashboard with its widgets and its link.
+pub async fn delete_dashboard(app: &AppState, caller: &Caller, id: String) -> Result<(), ApiError> {
+    may_change(caller)?;
+    let (at, who, target) = (app.clone(), caller.clone(), id.clone());
+    let remove = move |c: &Conn<'_>| {
+        let dashboard = store::dashboard_of(c, &id, who.account)?.ok_or_else(no_dashboard)?;
+        rules::dashboard(&at, &who, &dashboard, Action::Own)?;
+        Ok::<_, ApiError>(store::delete_dashboard(c, &id, who.account)?)
+    };
+    app.db.write(remove).await?;
+    identity::audit(app, caller, "dashboard.delete", &target, json!({})).await
 }
 
 /// Renames or describes a dashboard.
@@ -104,9 +130,10 @@ pub async fn change_dashboard(
     may_change(caller)?;
     let name = name.map(|n| check_name("name", &n)).transpose()?;
     let description = description.map(|d| check_description(&d)).transpose()?;
-    let account = caller.account;
+    let (at, who) = (app.clone(), caller.clone());
     let change = move |c: &Conn<'_>| {
-        let mut dashboard = store::dashboard_of(c, &id, account)?.ok_or_else(no_dashboard)?;
+        let mut dashboard = store::dashboard_of(c, &id, who.account)?.ok_or_else(no_dashboard)?;
+        rules::dashboard(&at, &who, &dashboard, Action::Manage)?;
         if let Some(name) = &name {
             dashboard.name.clone_from(name);
         }
@@ -131,7 +158,9 @@ pub async fn dashboard(
         let widgets = store::widgets_of(c, &dashboard.id)?;
         Ok::<_, ApiError>((dashboard, widgets))
     };
-    let (dashboard, widgets) = app.db.read(read).await?;
+    let (dashboard, mut widgets) = app.db.read(read).await?;
+    rules::dashboard(app, caller, &dashboard, Action::Read)?;
+    rules::keep_visible(app, caller, &mut widgets);
     let views = views(app, caller, &widgets).await?;
     Ok((dashboard, views))
 }
@@ -141,8 +170,7 @@ async fn views(
     caller: &Caller,
     widgets: &[Widget],
 ) -> Result<Vec<WidgetView>, ApiError> {
-    let who = Principal::Account(caller.clone());
-    let visible = |device: &Device| devices::permits(app, &who, device, Action::Read);
+    let visible = |device: &Device| devices::may_watch(app, caller, device, true);
     let values = Values::read(app, widgets, visible).await?;
     Ok(widgets.iter().map(|w| values.view(app, w)).collect())
 }
@@ -186,15 +214,17 @@ pub async fn set_layout(
             return Err(ApiError::invalid(&["body", "layout"], why));
         }
     }
-    let account = caller.account;
+    let (at, who) = (app.clone(), caller.clone());
     let change = move |c: &Conn<'_>| {
-        store::dashboard_of(c, &id, account)?.ok_or_else(no_dashboard)?;
+        let dashboard = store::dashboard_of(c, &id, who.account)?.ok_or_else(no_dashboard)?;
+        rules::dashboard(&at, &who, &dashboard, Action::Manage)?;
         let widgets = store::widgets_of(c, &id)?;
         for m in &moves {
             let widget = widgets
                 .iter()
                 .find(|w| w.id == m.id)
                 .ok_or_else(no_widget)?;
+            rules::widget(&at, &who, widget, Action::Manage)?;
             let old = widget.place;
             let place = Place {
                 order: m.order.unwrap_or(old.order),
@@ -237,6 +267,7 @@ pub async fn create_widget(
     let widget = Widget {
         id: random::oid(&app.clock).to_string(),
         dashboard: new.dashboard,
+        dashboard_name: String::new(),
         account: caller.account,
         device: device.map(|d| d.id),
         kind: new.kind,
@@ -246,9 +277,14 @@ pub async fn create_widget(
         place: Place::default(),
         created_at: app.clock.now_ms(),
     };
+    let (at, who) = (app.clone(), caller.clone());
     let insert = move |c: &Conn<'_>| {
         let mut widget = widget.clone();
-        store::dashboard_of(c, &widget.dashboard, widget.account)?.ok_or_else(no_dashboard)?;
+        let dashboard =
+            store::dashboard_of(c, &widget.dashboard, widget.account)?.ok_or_else(no_dashboard)?;
+        rules::dashboard(&at, &who, &dashboard, Action::Manage)?;
+        rules::new_widget(&at, &who, &widget)?;
+        widget.dashboard_name = dashboard.name;
         let others = store::widgets_of(c, &widget.dashboard)?;
         if others.len() >= MAX_WIDGETS {
             let why = format!(
@@ -304,9 +340,10 @@ pub async fn change_widget(
     let device = find_device(app, caller, change.device.as_deref())?.map(|d| d.id);
     let label = change.label.map(|l| check_name("label", &l)).transpose()?;
     let value = check_value(change.value)?;
-    let (account, config) = (caller.account, change.config);
+    let (at, who, config) = (app.clone(), caller.clone(), change.config);
     let change = move |c: &Conn<'_>| {
-        let mut widget = store::widget_of(c, &id, account)?.ok_or_else(no_widget)?;
+        let mut widget = store::widget_of(c, &id, who.account)?.ok_or_else(no_widget)?;
+        rules::widget(&at, &who, &widget, Action::Manage)?;
         widget.device = device.or(widget.device);
         widget.label = label.clone().or(widget.label);
         widget.value = value.clone().or(widget.value);
@@ -336,8 +373,10 @@ pub async fn change_widget(
 pub async fn delete_widget(app: &AppState, caller: &Caller, id: String) -> Result<(), ApiError> {
     may_change(caller)?;
     let account = caller.account;
+    let (at, who) = (app.clone(), caller.clone());
     let remove = move |c: &Conn<'_>| {
         let widget = store::widget_of(c, &id, account)?.ok_or_else(no_widget)?;
+        rules::widget(&at, &who, &widget, Action::Manage)?;
         store::delete_widget(c, &id)?;
         Ok::<_, ApiError>(widget)
     };
@@ -370,6 +409,7 @@ pub async fn touch(
     let account = caller.account;
     let find = move |c: &Conn<'_>| store::widget_of(c, &id, account);
     let widget = app.db.read(find).await?.ok_or_else(no_widget)?;
+    rules::widget(app, caller, &widget, Action::Control)?;
     let wanted = config::wanted(widget.kind, &widget.config, input)?;
     let unbound = |what: &str| {
         let why = format!(
@@ -469,6 +509,7 @@ async fn try_announce(
     };
     let mut widgets = app.db.read(find).await?;
     widgets.retain(|w| account_may(device, w.account, Action::Read));
+    let widgets = rules::keep_told(app, device, widgets).await?;
     if widgets.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,7 @@
 mod config;
 mod http;
 mod logic;
+mod rules;
 mod share;
 mod store;
 mod view;

@@ -3,8 +3,9 @@
 use super::config::Kind;
 use super::store::{self, Widget};
 use super::view::{Values, account_may};
-use super::{http::Done, logic};
+use super::{http::Done, logic, rules};
 use crate::clock::iso;
+use crate::devices::{self, Device};
 use crate::error::{ApiResult, Problem};
 use crate::http::Json;
 use crate::identity::{self, Caller};
@@ -86,10 +87,14 @@ async fn set(
 ) -> Result<(), ApiError> {
     logic::may_change(caller)?;
     let (account, target) = (caller.account, id.clone());
-    let change = move |c: &espalier_db::Conn<'_>| store::set_share(c, &id, account, digest);
-    if !app.db.write(change).await? {
-        return Err(ApiError::not_found("Dashboard"));
-    }
+    let (at, who) = (app.clone(), caller.clone());
+    let change = move |c: &espalier_db::Conn<'_>| {
+        let dashboard = store::dashboard_of(c, &id, account)?
+            .ok_or_else(|| ApiError::not_found("Dashboard"))?;
+        rules::dashboard(&at, &who, &dashboard, Action::Own)?;
+        Ok::<_, ApiError>(store::set_share(c, &id, account, digest)?)
+    };
+    app.db.write(change).await?;
     identity::audit(app, caller, action, &target, json!({})).await
 }
 
@@ -172,10 +177,17 @@ pub async fn show(
         let widgets = store::widgets_of(c, &dashboard.id)?;
         Ok::<_, ApiError>((dashboard, widgets))
     };
-    let (dashboard, widgets) = app.db.read(read).await?;
-    let owner = dashboard.account;
+    let (dashboard, mut widgets) = app.db.read(read).await?;
+    let owner = identity::in_place_of(&app, dashboard.account).await?;
+    let owner = owner.ok_or_else(|| ApiError::not_found("Shared dashboard"))?;
     // What the owner may no longer see, the link does not show either.
-    let visible = |device: &crate::devices::Device| account_may(device, owner, Action::Read);
+    rules::dashboard(&app, &owner, &dashboard, Action::Read)
+        .map_err(|_| ApiError::not_found("Shared dashboard"))?;
+    rules::keep_visible(&app, &owner, &mut widgets);
+    let visible = |device: &Device| {
+        account_may(device, owner.account, Action::Read)
+            && devices::may_watch(&app, &owner, device, true)
+    };
     let values = Values::read(&app, &widgets, visible).await?;
     let widgets = widgets.into_iter().map(|widget| {
         let value = values.current(&app, &widget);

@@ -31,6 +31,7 @@ pub struct Place {
 pub struct Widget {
     pub id: String,
     pub dashboard: String,
+    pub dashboard_name: String,
     pub account: AccountId,
     pub device: Option<DeviceId>,
     pub kind: Kind,
@@ -44,7 +45,7 @@ pub struct Widget {
 const DASHBOARD: &str =
     "select id, account_id, name, description, share_digest, created_at from dashboard";
 
-const WIDGET: &str = "select w.id, w.dashboard_id, d.account_id, w.device_id, w.kind, w.label, w.value, w.config, \
+const WIDGET: &str = "select w.id, w.dashboard_id, d.account_id, d.name as dashboard_name, w.device_id, w.kind, w.label, w.value, w.config, \
                       w.position, w.x, w.y, w.width, w.height, w.created_at \
                       from widget w join dashboard d on d.id = w.dashboard_id";
 
@@ -214,6 +215,7 @@ fn widget(row: &Row) -> Result<Widget> {
     Ok(Widget {
         id: row.get("id")?,
         dashboard: row.get("dashboard_id")?,
+        dashboard_name: row.get("dashboard_name")?,
         account: parse(row, "account_id")?,
         device: device
             .map(|id| id.parse().map_err(|_| bad("device_id")))

@@ -101,7 +101,7 @@ async fn get_devices(
     caller: Caller,
     Query(filter): Query<list::Filter>,
 ) -> ApiResult<Response> {
-    let (total, devices) = list::devices(&app, caller.account, &filter)?;
+    let (total, devices) = list::devices(&app, &caller, &filter)?;
     let mut response = Json(devices).into_response();
     let headers = response.headers_mut();
     headers.insert(TOTAL.clone(), HeaderValue::from(total));
@@ -164,7 +164,7 @@ async fn patch_device(
 #[utoipa::path(get, path = "/groups", tag = "devices", security(("bearer" = [])),
     responses((status = 200, body = [list::Group]), (status = 401, body = Problem), (status = 403, body = Problem)))]
 async fn get_groups(State(app): State<AppState>, caller: Caller) -> Json<Vec<list::Group>> {
-    Json(list::groups(&app, caller.account))
+    Json(list::groups(&app, &caller))
 }
 
 /// Delete a device with everything that belongs to it.

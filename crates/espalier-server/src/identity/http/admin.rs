@@ -10,7 +10,7 @@ use crate::identity::{Admin, NewAccount, admin, store};
 use crate::{ApiError, AppState};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use espalier_model::{AccountId, Role};
+use espalier_model::{AccountId, Action, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -54,15 +54,12 @@ struct Search {
     (status = 422, description = "A parameter is wrong", body = Problem)))]
 async fn list(
     State(app): State<AppState>,
-    _admin: Admin,
+    Admin(caller): Admin,
     Query(search): Query<Search>,
 ) -> ApiResult<Json<Page<UserOut>>> {
     let paging = Paging::of(search.page, search.limit)?;
-    let (text, at) = (search.search.to_lowercase(), paging);
-    let (accounts, total) = app
-        .db
-        .read(move |c| store::accounts::page(c, &text, at.offset(), at.limit))
-        .await?;
+    let text = search.search.to_lowercase();
+    let (accounts, total) = admin::page(&app, &caller, text, paging.offset(), paging.limit).await?;
     let users = accounts.into_iter().map(UserOut::from).collect();
     Ok(Json(paging.page(users, total)))
 }
@@ -136,12 +133,13 @@ async fn create(
     (status = 404, description = "There is no such account", body = Problem)))]
 async fn get(
     State(app): State<AppState>,
-    _admin: Admin,
+    Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Json<UserOut>> {
     let id = account_id(&id)?;
     let account = app.db.read(move |c| store::accounts::get(c, id)).await?;
     let account = account.ok_or_else(|| ApiError::not_found("User"))?;
+    admin::by_rules(&app, &caller, &account, Action::Read)?;
     Ok(Json(account.into()))
 }
 

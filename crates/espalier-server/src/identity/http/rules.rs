@@ -71,7 +71,7 @@ struct TryRule {
     #[schema(value_type = Object)]
     #[serde(default)]
     auth: Value,
-    /// The variable `data`: `owner`, `share`, `id`, `name`, `tags`.
+    /// The variable `data`: `owner`, `share`, `id`, `name`, `kind`, `device`, `tags`.
     #[schema(value_type = Object)]
     #[serde(default)]
     data: Value,
@@ -116,8 +116,9 @@ async fn current(app: &AppState) -> ApiResult<Json<Rules>> {
 
 /// Save access rules
 ///
-/// They are compiled and tried on samples first, and hold from the moment of the answer. What no rule
-/// permits is denied.
+/// They are compiled and tried on samples first, and hold from the moment of the answer, for lists and live
+/// events too. Collections are `devices`, `telemetry`, `dashboards`, `widgets`, `notifications` and `users`.
+/// What no rule permits is denied; these routes alone follow no rule, so that no admin is locked out.
 #[utoipa::path(post, path = "/admin/security-rules", tag = "identity", security(("bearer" = [])), request_body = SaveRules, responses(
     (status = 200, description = "The rules in force now", body = Rules),
     (status = 401, description = "Nobody is signed in", body = Problem),

@@ -2,14 +2,27 @@
 //!
 //! A document holds a CEL expression per collection and action. It is compiled once when it is saved; the
 //! document that ships is also written in Rust, and that is what runs while nobody changed it. A missing
-//! rule and an expression that fails deny. Rules never decide who may edit rules, so nobody is locked out.
+//! rule and an expression that fails deny.
+//!
+//! What the actions mean: `.read` is to see it, in lists and live events too; `.control` (or `.write`) is to
+//! set what a device should do, to touch a widget, to mark a notification; `.manage` is to create and change;
+//! `.own` is to create a device, to delete, to share. A widget asks the same rule of its dashboard too, a
+//! value on it those of the device and its telemetry. Devices may be opened to others by a rule; dashboards,
+//! widgets and notifications exist for their owner only, and rules can but narrow that. `users` holds for
+//! what admins do with accounts, except owners; one's own account under `/me` is not governed.
+//!
+//! Rules never decide who may edit rules, so nobody is locked out.
 
 mod compile;
 mod document;
 mod limits;
+mod set;
+#[cfg(test)]
+mod tests;
 
-pub use compile::{RuleSet, evaluate};
+pub use compile::evaluate;
 pub use document::{Document, default_document};
+pub use set::RuleSet;
 
 use super::Caller;
 use super::store::rules as store;
@@ -29,16 +42,19 @@ pub enum Collection {
     Widgets,
     /// Notifications.
     Notifications,
+    /// Accounts, as admins manage them.
+    Users,
 }
 
 impl Collection {
     /// Every collection.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Devices,
         Self::Telemetry,
         Self::Dashboards,
         Self::Widgets,
         Self::Notifications,
+        Self::Users,
     ];
 
     /// The name in the document.
@@ -49,6 +65,19 @@ impl Collection {
             Self::Dashboards => "dashboards",
             Self::Widgets => "widgets",
             Self::Notifications => "notifications",
+            Self::Users => "users",
+        }
+    }
+
+    /// What one of them is called in an answer.
+    fn one(self) -> &'static str {
+        match self {
+            Self::Devices => "Device",
+            Self::Telemetry => "Telemetry",
+            Self::Dashboards => "Dashboard",
+            Self::Widgets => "Widget",
+            Self::Notifications => "Notification",
+            Self::Users => "User",
         }
     }
 }
@@ -66,8 +95,8 @@ pub fn rule_name(action: Action) -> &'static str {
     }
 }
 
-/// What a rule may know of the thing.
-#[derive(Debug, Clone, Copy)]
+/// What a rule may know of the thing; what does not apply to it is empty.
+#[derive(Debug, Clone, Copy, Hash)]
 pub struct RuleData<'a> {
     /// Whose it is.
     pub owner: AccountId,
@@ -75,13 +104,84 @@ pub struct RuleData<'a> {
     pub share: Option<ShareRole>,
     /// Its id on the wire.
     pub id: &'a str,
-    /// Its name.
+    /// Its name; of a widget its label, of a notification its title.
     pub name: &'a str,
+    /// What kind of it it is; of an account its role.
+    pub kind: &'a str,
+    /// The wire id of the device that it is, shows or speaks of.
+    pub device: &'a str,
     /// Its tags.
     pub tags: &'a [Box<str>],
 }
 
-/// Tells whether a caller may do `action` with a thing. Viewers never do more than read, whatever the rules.
+impl<'a> RuleData<'a> {
+    /// A thing of which no more is known than whose it is and what it is called.
+    pub fn of(owner: AccountId, id: &'a str, name: &'a str) -> Self {
+        Self {
+            owner,
+            share: None,
+            id,
+            name,
+            kind: "",
+            device: "",
+            tags: &[],
+        }
+    }
+}
+
+/// Tells whether the rules that ship hold, which change nothing that the features decide by themselves: then
+/// lists and live events need no second look.
+pub fn by_default(app: &crate::App) -> bool {
+    app.identity.rules.load().is_default()
+}
+
+/// Refuses what the rules do not permit.
+///
+/// # Errors
+/// 404 when the caller may not even see the thing, else 403.
+pub fn require(
+    app: &crate::App,
+    caller: &Caller,
+    collection: Collection,
+    action: Action,
+    data: &RuleData<'_>,
+) -> Result<(), ApiError> {
+    if allowed(app, caller, collection, action, data) {
+        return Ok(());
+    }
+    if action > Action::Read && allowed(app, caller, collection, Action::Read, data) {
+        return Err(refused(collection, action));
+    }
+    Err(ApiError::not_found(collection.one()))
+}
+
+/// Refuses to create what the rules do not permit.
+///
+/// # Errors
+/// 403.
+pub fn require_new(
+    app: &crate::App,
+    caller: &Caller,
+    collection: Collection,
+    action: Action,
+    data: &RuleData<'_>,
+) -> Result<(), ApiError> {
+    if allowed(app, caller, collection, action, data) {
+        return Ok(());
+    }
+    Err(refused(collection, action))
+}
+
+fn refused(collection: Collection, action: Action) -> ApiError {
+    ApiError::forbidden(format!(
+        "The access rules of this installation ({}/{}) do not permit this; ask an admin.",
+        collection.name(),
+        rule_name(action)
+    ))
+}
+
+/// Tells whether a caller may do `action` with a thing. Viewers never do more than read, whatever the rules,
+/// except with their own notifications.
 pub fn allowed(
     app: &crate::App,
     caller: &Caller,
@@ -89,7 +189,8 @@ pub fn allowed(
     action: Action,
     data: &RuleData<'_>,
 ) -> bool {
-    if caller.role == Role::Viewer && action > Action::Read {
+    let own_inbox = collection == Collection::Notifications;
+    if caller.role == Role::Viewer && action > Action::Read && !own_inbox {
         return false;
     }
     app.identity
