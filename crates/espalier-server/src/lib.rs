@@ -9,6 +9,7 @@
 //! - [`control`]: dashboards, widgets, desired and reported state, commands
 //! - [`live`]: what is pushed: app socket, server-sent events, device socket, notifications
 //! - [`ops`]: health, metrics, documentation, backup
+//! - [`pages`]: the files of the web app
 //!
 //! A request takes three hops in one folder: `http.rs` (convert) → `logic.rs` (decide) → `store.rs` (SQL).
 //! Invariant: no rule lives in a transport; what two transports can reach is a function of a feature's face.
@@ -23,6 +24,7 @@ pub mod http;
 pub mod identity;
 pub mod live;
 pub mod ops;
+pub mod pages;
 pub mod random;
 pub mod telemetry;
 
@@ -42,6 +44,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(control::routes())
         .merge(live::routes())
         .merge(ops::routes())
+        .merge(pages::routes())
 }
 
 /// A running server as one service: every route, and what a request passes on its way there and back.

@@ -67,6 +67,7 @@ fn exempt(path: &str) -> bool {
         || path == "/openapi.json"
         || path.starts_with("/health/")
         || path.starts_with("/docs")
+        || crate::pages::is_file(path)
 }
 
 /// Boards of the old contract carry their token in the body: their handlers count them when they are known.

@@ -5,11 +5,11 @@ use crate::clock::iso;
 use crate::error::Problem;
 use crate::http::Json;
 use crate::identity::{self, Admin};
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, pages};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -26,12 +26,11 @@ fn accepts(headers: &HeaderMap, kinds: &[&str]) -> bool {
 
 /// What this server is and where to go next
 ///
-/// Browsers get a page, programs get JSON.
+/// Browsers get the web app, programs get JSON.
 #[utoipa::path(get, path = "/", tag = "ops", responses((status = 200, description = "Where to go next", body = Value)))]
 pub async fn root(State(app): State<AppState>, headers: HeaderMap) -> Response {
     if accepts(&headers, &["text/html"]) {
-        return Html(include_str!("root.html").replace("{version}", env!("CARGO_PKG_VERSION")))
-            .into_response();
+        return pages::index(&headers);
     }
     let base = app.config.base_url();
     Json(json!({

@@ -68,7 +68,7 @@ story!(
         }
         let page = app.anonymous().header("accept", "text/html").get("/").await;
         assert_eq!(page.status, 200);
-        assert!(page.text().contains("<h1>"));
+        assert!(page.text().contains("<title>Espalier</title>"));
         let docs = app.anonymous().get("/docs/").await;
         assert_eq!(docs.status, 200);
         assert!(
