@@ -61,30 +61,43 @@ fn built(web: &Path, out: &Path) -> Result<PathBuf, String> {
     }
     node()?;
     // Several builds may run at once; the tools are installed for all of them in one place.
-    let lock = File::create(web.join(".install.lock")).map_err(|error| format!("web/ cannot be written: {error}."))?;
-    lock.lock().map_err(|error| format!("web/ cannot be locked: {error}."))?;
+    let lock = File::create(web.join(".install.lock"))
+        .map_err(|error| format!("web/ cannot be written: {error}."))?;
+    lock.lock()
+        .map_err(|error| format!("web/ cannot be locked: {error}."))?;
     let wanted = fs::read(web.join("package-lock.json")).unwrap_or_default();
     let installed = web.join("node_modules/.installed");
     if fs::read(&installed).unwrap_or_default() != wanted {
         npm(web, &["ci", "--no-audit", "--no-fund"])?;
-        fs::write(&installed, wanted).map_err(|error| format!("web/node_modules cannot be written: {error}."))?;
+        fs::write(&installed, wanted)
+            .map_err(|error| format!("web/node_modules cannot be written: {error}."))?;
     }
     drop(lock);
     let folder = ours.display().to_string();
-    npm(web, &["run", "build", "--", "--emptyOutDir", "--outDir", &folder])?;
-    fs::write(ours.join(STAMP), digest).map_err(|error| format!("{folder} cannot be written: {error}."))?;
+    npm(
+        web,
+        &["run", "build", "--", "--emptyOutDir", "--outDir", &folder],
+    )?;
+    fs::write(ours.join(STAMP), digest)
+        .map_err(|error| format!("{folder} cannot be written: {error}."))?;
     Ok(ours)
 }
 
 /// Checks that Node.js is there and new enough.
 fn node() -> Result<(), String> {
-    let install = format!("install Node.js {}.{} or newer with npm and build again.", NODE.0, NODE.1);
+    let install = format!(
+        "install Node.js {}.{} or newer with npm and build again.",
+        NODE.0, NODE.1
+    );
     let output = Command::new("node").arg("--version").output();
     let Ok(output) = output else {
         return Err(format!("there is no Node.js; {install}"));
     };
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let mut numbers = text.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
+    let mut numbers = text
+        .trim_start_matches('v')
+        .split('.')
+        .map(|part| part.parse().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version < NODE {
         return Err(format!("Node.js {text} is too old; {install}"));
@@ -95,13 +108,21 @@ fn node() -> Result<(), String> {
 /// Runs npm below `web/`; its words are told when it fails.
 fn npm(web: &Path, args: &[&str]) -> Result<(), String> {
     let output = Command::new("npm").args(args).current_dir(web).output();
-    let output = output.map_err(|error| format!("npm cannot be run ({error}); install it and build again."))?;
+    let output = output
+        .map_err(|error| format!("npm cannot be run ({error}); install it and build again."))?;
     if output.status.success() {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Err(format!("`npm {}` in web/ failed ({last}); run it there to see why.", args.join(" ")))
+    let last = words
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    Err(format!(
+        "`npm {}` in web/ failed ({last}); run it there to see why.",
+        args.join(" ")
+    ))
 }
 
 /// A digest of every source file's path and content.
@@ -146,10 +167,17 @@ fn embed(dist: &Path, out: &Path, built: bool) -> std::io::Result<()> {
     list(dist, &mut files)?;
     files.sort();
     let mut table = File::create(out.join("files.rs"))?;
-    writeln!(table, "/// Whether the app is in this build.\npub const BUILT: bool = {built};")?;
+    writeln!(
+        table,
+        "/// Whether the app is in this build.\npub const BUILT: bool = {built};"
+    )?;
     writeln!(table, "static FILES: &[File] = &[")?;
     for file in &files {
-        let name = file.strip_prefix(dist).unwrap_or(file).display().to_string();
+        let name = file
+            .strip_prefix(dist)
+            .unwrap_or(file)
+            .display()
+            .to_string();
         if name.ends_with(".br") || name.ends_with(".gz") || name == STAMP {
             continue;
         }

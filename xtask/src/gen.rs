@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{process, program, tidy};
+use crate::{process, program, tidy, web};
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -59,6 +59,11 @@ pub fn run(options: &Options) -> Result<()> {
         if !update(&folder.join(file), &text, options.check)? {
             stale.push(format!("docs/generated/{file}"));
         }
+    }
+    if !options.check {
+        // The web app's client follows the description of the API.
+        web::install()?;
+        web::api_types(false)?;
     }
     if options.freeze_migrations {
         for name in tidy::freeze_migrations()? {

@@ -16,6 +16,7 @@ mod steps;
 mod supervised;
 mod test;
 mod tidy;
+mod web;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ Options of test:
   --fast                 only formatting, tidy, clippy and the tests on SQLite: nothing is installed or downloaded
   --filter NAME          only the tests whose path contains NAME (no other check); with --fast on SQLite alone
   --http                 only the checks of the running program: metrics, client generator, schema fuzzer
+  --web                  only the checks of the web app: types, format, unit tests, size, stories in Chromium
 
 Options of gen:
   --check                write nothing; fail when a file no longer matches the code

@@ -91,6 +91,19 @@ pub fn ensure_npm() -> Result<()> {
     install(&["nodejs", "npm"])
 }
 
+/// Makes sure that Chromium is there and returns where.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub fn ensure_chromium() -> Result<PathBuf> {
+    let there = || process::find("chromium").or_else(|| process::find("chromium-browser"));
+    if let Some(found) = there() {
+        return Ok(found);
+    }
+    install(&["chromium"])?;
+    there().context("apt installed Chromium, but there is no program `chromium`")
+}
+
 /// Makes sure that Python can make virtual environments.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::steps::Steps;
-use crate::{r#gen, http_checks, packages, process, tidy};
+use crate::{r#gen, http_checks, packages, process, tidy, web};
 
 /// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -22,6 +22,8 @@ pub struct Options {
     pub fast: bool,
     /// Only the checks of the running program.
     pub http: bool,
+    /// Only the checks of the web app.
+    pub web: bool,
     /// Only the tests whose path contains this.
     pub filter: Option<String>,
     /// Also fail when the run changed a file of the tree.
@@ -40,6 +42,7 @@ impl Options {
             match *word {
                 "--fast" => options.fast = true,
                 "--http" => options.http = true,
+                "--web" => options.web = true,
                 "--filter" => {
                     options.filter = Some(
                         (*words.next().context("`--filter` needs a name after it")?).to_owned(),
@@ -48,14 +51,13 @@ impl Options {
                 other => bail!("`test` has no option `{other}`"),
             }
         }
-        if options.http
-            && options
-                != (Self {
-                    http: true,
-                    ..Self::default()
-                })
-        {
-            bail!("`--http` runs no tests, so that it takes no other option");
+        let alone = Self {
+            http: options.http,
+            web: options.web && !options.http,
+            ..Self::default()
+        };
+        if (options.http || options.web) && options != alone {
+            bail!("`--http` and `--web` run no other tests, so that they take no other option");
         }
         Ok(options)
     }
@@ -70,6 +72,8 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut count = Count::default();
     if options.http {
         http_checks::run(&mut steps);
+    } else if options.web {
+        web::run(&mut steps);
     } else if options.filter.is_some() {
         tests(&mut steps, options, &mut count);
     } else {
@@ -90,7 +94,7 @@ pub fn run(options: &Options) -> Result<bool> {
     for name in steps.failed() {
         println!("FAILED: {name}");
     }
-    if !options.http {
+    if !options.http && !options.web {
         println!("{} passed, {} failed", count.passed, count.failed);
     }
     Ok(steps.failed().is_empty())
@@ -105,6 +109,7 @@ fn beyond_tests(steps: &mut Steps) {
         })
     });
     http_checks::run(steps);
+    web::run(steps);
     fuzz(steps);
 }
 
@@ -122,6 +127,8 @@ fn tree_state(options: &Options) -> Result<String> {
 
 fn static_checks(steps: &mut Steps) {
     steps.step("toolchain", packages::ensure_rust_components);
+    // The web app is built with the program that embeds it.
+    steps.step("web: Node", packages::ensure_npm);
     steps.step("fmt", || {
         let mut workspace = process::cargo();
         process::run(workspace.args(["fmt", "--all", "--check"]))
@@ -225,5 +232,7 @@ mod tests {
         assert!(Options::parse(&["--quick"]).is_err());
         assert!(Options::parse(&["--http"]).unwrap().http);
         assert!(Options::parse(&["--http", "--fast"]).is_err());
+        assert!(Options::parse(&["--web"]).unwrap().web);
+        assert!(Options::parse(&["--web", "--http"]).is_err());
     }
 }

@@ -73,7 +73,11 @@ mod tests {
     fn compressed_twins_are_smaller() {
         for file in files() {
             for twin in [file.brotli, file.gzip].into_iter().flatten() {
-                assert!(twin.len() < file.plain.len() || file.plain.len() < 200, "{}", file.path);
+                assert!(
+                    twin.len() < file.plain.len() || file.plain.len() < 200,
+                    "{}",
+                    file.path
+                );
             }
         }
     }

@@ -23,7 +23,10 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .route("/ui", page.clone())
         .route("/ui/{*path}", page)
         .route("/assets/{*path}", get(asset))
-        .route("/icon.svg", get(|headers: HeaderMap| async move { named("icon.svg", &headers) }))
+        .route(
+            "/icon.svg",
+            get(|headers: HeaderMap| async move { named("icon.svg", &headers) }),
+        )
         .route(
             "/manifest.webmanifest",
             get(|headers: HeaderMap| async move { named("manifest.webmanifest", &headers) }),
@@ -56,7 +59,9 @@ fn named(path: &str, headers: &HeaderMap) -> Response {
 
 fn answer(file: &'static File, headers: &HeaderMap) -> Response {
     let text = |name| {
-        let value = headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let value = headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok());
         value.unwrap_or_default()
     };
     let keep = if file.is_immutable() { FOR_GOOD } else { ASK };
@@ -64,9 +69,15 @@ fn answer(file: &'static File, headers: &HeaderMap) -> Response {
     let same = [
         (header::CACHE_CONTROL, keep),
         (header::ETAG, tag),
-        (header::VARY, HeaderValue::from_static("accept-encoding, accept")),
+        (
+            header::VARY,
+            HeaderValue::from_static("accept-encoding, accept"),
+        ),
     ];
-    if text(header::IF_NONE_MATCH).split(',').any(|known| known.trim().trim_start_matches("W/") == file.etag) {
+    if text(header::IF_NONE_MATCH)
+        .split(',')
+        .any(|known| known.trim().trim_start_matches("W/") == file.etag)
+    {
         return (StatusCode::NOT_MODIFIED, same).into_response();
     }
     let reads = |coding: &str| {
