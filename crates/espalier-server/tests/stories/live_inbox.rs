@@ -50,6 +50,8 @@ story!(
     |app| async move {
         let (server, ada) = (app.serve().await, app.person("ada").await);
         let mut socket = server.socket("/ws", Some(&ada.token)).await.unwrap();
+        // Greeted means that it hears what comes from now on.
+        socket.until("connected").await;
         notify(&app, &ada, "Frost").await;
         let list = ada.client.get("/notifications").await.expect(200);
         assert_eq!(list["unread_count"], 1);
