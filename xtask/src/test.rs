@@ -102,6 +102,7 @@ pub fn run(options: &Options) -> Result<bool> {
 
 fn beyond_tests(steps: &mut Steps) {
     no_std(steps);
+    parquet(steps);
     steps.step("gen --check", || {
         r#gen::run(&r#gen::Options {
             check: true,
@@ -163,6 +164,20 @@ fn no_std(steps: &mut Steps) {
             CHIP,
         ]))?;
         process::run(process::cargo().args(["check", "-p", "espalier-device", "--target", CHIP]))
+    });
+}
+
+/// Tests the one cargo feature that is off by default. On SQLite alone: the engines differ behind what is tested.
+fn parquet(steps: &mut Steps) {
+    steps.step("feature parquet", || {
+        let mut test = process::cargo();
+        let package = ["test", "-p", "espalier-server", "--features", "parquet"];
+        let only = ["--test", "parquet"];
+        process::run(
+            test.args(package)
+                .args(only)
+                .env_remove("TEST_DATABASE_URL"),
+        )
     });
 }
 

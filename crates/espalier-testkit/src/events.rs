@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct EventStream {
     /// The status of the answer.
     pub status: u16,
+    /// The id that came last, as a browser keeps it; empty before the first.
+    pub last_id: String,
     reader: BufReader<TcpStream>,
 }
 
@@ -36,7 +38,11 @@ impl Server {
             .write_all(request.as_bytes())
             .await
             .expect("the request is sent");
-        let mut stream = EventStream { status: 0, reader };
+        let mut stream = EventStream {
+            status: 0,
+            last_id: String::new(),
+            reader,
+        };
         let first = stream.line().await.expect("a status line");
         stream.status = first
             .split(' ')
@@ -53,7 +59,9 @@ impl EventStream {
     pub async fn next_line(&mut self) -> Option<String> {
         loop {
             let line = self.line().await?;
-            if !line.is_empty() {
+            if let Some(id) = line.strip_prefix("id: ") {
+                id.clone_into(&mut self.last_id);
+            } else if !line.is_empty() {
                 return Some(line);
             }
         }

@@ -1,6 +1,6 @@
 //! Accounts: signing up, signing in, and what people change about themselves.
 
-use super::sessions::{self, Origin, Tokens};
+use super::sessions;
 use super::store::accounts::{self as store, Account, Changes};
 use super::throttle::key;
 use super::{Caller, Revoked, validate};
@@ -113,11 +113,9 @@ pub async fn sign_in(
     login: &str,
     password: String,
     address: IpAddr,
-    origin: Origin,
-) -> Result<(Account, Tokens), ApiError> {
+) -> Result<Account, ApiError> {
     let account = verify(app, login, password, address).await?;
-    let tokens = sessions::open(app, account.id, origin).await?;
-    Ok((signed_in(app, account).await?, tokens))
+    signed_in(app, account).await
 }
 
 /// Notes the moment of a sign-in.

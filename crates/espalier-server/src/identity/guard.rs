@@ -43,7 +43,8 @@ fn under_any(path: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| under(path, prefix))
 }
 
-/// Checks that a request which a browser may have sent by itself comes from our own pages.
+/// Checks that a request which a browser may have sent by itself comes from our own pages. A link on another
+/// site may lead to ours, but no script there may read or stream with our cookie.
 ///
 /// # Errors
 /// 403 when another site made the browser send it.
@@ -55,7 +56,16 @@ pub fn check_origin(
     // A socket opened with a cookie can write although its method is GET.
     let opens_socket = headers.contains_key(header::UPGRADE);
     if is_safe(method) && !opens_socket {
-        return Ok(());
+        let stranger = matches!(carried, Carried::Cookie(_))
+            && same_origin(headers) == Some(false)
+            && headers
+                .get("sec-fetch-mode")
+                .is_none_or(|mode| mode != "navigate");
+        return if stranger {
+            Err(cross_origin())
+        } else {
+            Ok(())
+        };
     }
     let fine = match carried {
         Carried::Header(_) | Carried::Query(_) => true,
@@ -63,14 +73,16 @@ pub fn check_origin(
         // Programs that use Basic send neither header.
         Carried::Basic { .. } => same_origin(headers) != Some(false),
     };
-    if fine {
-        return Ok(());
-    }
-    Err(ApiError::new(
+    if fine { Ok(()) } else { Err(cross_origin()) }
+}
+
+/// The refusal of what another site made the browser send.
+pub fn cross_origin() -> ApiError {
+    ApiError::new(
         axum::http::StatusCode::FORBIDDEN,
         "cross_origin",
         "This request came from another site; open Espalier itself and try again.",
-    ))
+    )
 }
 
 /// Whether the browser says that one of our own pages sent this; `None` when it says nothing.
@@ -219,6 +231,22 @@ mod tests {
         ]));
         assert!(post(&[("sec-fetch-site", "same-origin")]));
         assert!(check_origin(&cookie, &Method::GET, &headers(&[])).is_ok());
+        let get = |pairs: &[(&'static str, &'static str)]| {
+            check_origin(&cookie, &Method::GET, &headers(pairs)).is_ok()
+        };
+        assert!(get(&[
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-mode", "cors")
+        ]));
+        assert!(get(&[
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate")
+        ]));
+        assert!(!get(&[
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "cors")
+        ]));
+        assert!(!get(&[("origin", "http://a:5000"), ("host", "a:8000")]));
         let socket = headers(&[
             ("upgrade", "websocket"),
             ("origin", "https://evil"),

@@ -5,6 +5,7 @@ use super::principal::{Caller, CallerInfo, Credential, Scopes};
 use super::store::{keys as key_store, sessions as store};
 use super::{Revoked, carrier};
 use crate::{ApiError, AppState, random};
+use axum::http::{HeaderMap, HeaderValue, header};
 use espalier_model::AccountId;
 use std::sync::Arc;
 
@@ -126,6 +127,7 @@ pub async fn open_browser(
     app: &AppState,
     account: AccountId,
     origin: Origin,
+    tls: bool,
 ) -> Result<String, ApiError> {
     let secret = random::secret(BROWSER_PREFIX);
     let now = app.clock.now_ms();
@@ -140,20 +142,63 @@ pub async fn open_browser(
         now,
     };
     app.db.write(move |c| store::insert(c, &new)).await?;
-    Ok(set_cookie(app, &secret, BROWSER_MAX_MS / 1000))
+    Ok(set_cookie(&secret, BROWSER_MAX_MS / 1000, tls))
+}
+
+/// A browser's session that was prolonged.
+pub struct Renewed {
+    /// The `Set-Cookie` header that carries it on.
+    pub cookie: String,
+    /// Until when it lives without being used, milliseconds UTC.
+    pub expires_at: i64,
+}
+
+/// Prolongs a browser's session, as its use does. Its secret stays: another tab holds the same one.
+///
+/// # Errors
+/// 401 when it is no browser's session, or not good any more.
+pub async fn renew_browser(app: &AppState, secret: &str, tls: bool) -> Result<Renewed, ApiError> {
+    let ended = || ApiError::unauthorized("The browser's session has ended; sign in again.");
+    let caller = caller(app, secret).await?.ok_or_else(ended)?;
+    let id = caller.session().ok_or_else(ended)?.to_owned();
+    let (now, session) = (app.clock.now_ms(), id.clone());
+    let life = app
+        .db
+        .write(move |c| {
+            store::touch(c, &[(Credential::Session(session.clone()), now)])?;
+            store::browser_life(c, &session)
+        })
+        .await?;
+    let (created_at, expires_at) = life.ok_or_else(ended)?;
+    // What is remembered of it has the old end.
+    app.identity.cache.forget_session(&id);
+    let left = (created_at + BROWSER_MAX_MS - now).max(0) / 1000;
+    Ok(Renewed {
+        cookie: set_cookie(secret, left, tls),
+        expires_at,
+    })
 }
 
 /// The header that makes a browser forget its session.
-pub fn clear_cookie(app: &AppState) -> String {
-    set_cookie(app, "", 0)
+pub fn clear_cookie(tls: bool) -> String {
+    set_cookie("", 0, tls)
 }
 
-fn set_cookie(app: &AppState, secret: &str, max_age: i64) -> String {
-    let secure = if app.config.public_url.starts_with("https://") {
-        "; Secure"
-    } else {
-        ""
-    };
+/// Tells whether the browser speaks TLS with us, directly or through a proxy: it says so in the origin of
+/// its page; without one the installation's own address does.
+pub fn over_tls(app: &AppState, headers: &HeaderMap) -> bool {
+    let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+    match origin {
+        Some(origin) if origin.starts_with(b"https://") => true,
+        Some(origin) if origin.starts_with(b"http://") => false,
+        _ => app.config.public_url.starts_with("https://"),
+    }
+}
+
+/// `Lax` and not `Strict`: a link in a mail, and a connected service that sends the browser back to us, must
+/// find the person signed in. Another site's scripts and forms get nothing by it (`guard.rs`).
+fn set_cookie(secret: &str, max_age: i64, tls: bool) -> String {
+    let secure = if tls { "; Secure" } else { "" };
     format!(
         "{}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}",
         carrier::COOKIE

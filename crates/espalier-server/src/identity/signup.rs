@@ -1,7 +1,6 @@
 //! Who may create an account: anybody, whoever has an invitation, or nobody.
 
 use super::accounts::{self, NewAccount, slow_down, taken};
-use super::sessions::{self, Origin, Tokens};
 use super::store::accounts::{self as store, Account};
 use super::store::one_time::{self, Kind};
 use super::throttle::key;
@@ -28,17 +27,12 @@ pub struct Wanted {
     pub invite: Option<String>,
 }
 
-/// Creates an account for somebody who is not signed in, and signs them in.
+/// Creates an account for somebody who is not signed in; a session is opened for them next.
 ///
 /// # Errors
 /// 403 when sign-up is closed or the invitation is missing or not good, 422 for wrong fields, 400 when the
 /// name is taken, 429 after too many attempts.
-pub async fn sign_up(
-    app: &AppState,
-    wanted: Wanted,
-    address: IpAddr,
-    origin: Origin,
-) -> Result<(Account, Tokens), ApiError> {
+pub async fn sign_up(app: &AppState, wanted: Wanted, address: IpAddr) -> Result<Account, ApiError> {
     let invite = wanted
         .invite
         .map(|text| text.trim().to_owned())
@@ -116,8 +110,7 @@ pub async fn sign_up(
         serde_json::json!({ "role": account.role }),
     )
     .await?;
-    let tokens = sessions::open(app, id, origin).await?;
-    Ok((account, tokens))
+    Ok(account)
 }
 
 fn refused(code: &'static str, sentence: &str) -> ApiError {

@@ -126,7 +126,7 @@ impl Session<'_> {
         if signal.ended().is_some() {
             return Err(Gone);
         }
-        while let Some(text) = self.watching.pop() {
+        while let Some((_, text)) = self.watching.pop() {
             signal::feed(socket, signal, Message::Text(text)).await?;
         }
         if let Some(text) = reply {

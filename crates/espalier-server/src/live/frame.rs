@@ -4,7 +4,7 @@ use super::Event;
 use crate::clock::iso;
 use crate::devices::{Device, DeviceView};
 use axum::extract::ws::Utf8Bytes;
-use espalier_model::Oid;
+use espalier_model::{AccountId, Oid};
 use espalier_wire::app::{CommandProgress, DesiredProgress, Presence, ServerMessage};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -49,11 +49,7 @@ pub(super) fn control(event: &Event, now: i64) -> Vec<Utf8Bytes> {
             },
             timestamp: iso(*at),
         }),
-        Event::DeviceAdded { device } => one(&ServerMessage::DeviceAdded {
-            device_id: device.oid.to_string(),
-            data: DeviceView::of(device, device.owner),
-            timestamp,
-        }),
+        Event::DeviceAdded { device } => vec![added(device, device.owner, now)],
         Event::DeviceRemoved { device } => one(&ServerMessage::DeviceRemoved {
             device_id: device.oid.to_string(),
             data: json!({ "id": device.oid }),
@@ -94,6 +90,15 @@ pub(super) fn control(event: &Event, now: i64) -> Vec<Utf8Bytes> {
         }),
         Event::Command { device, command } => commands(device, command, &timestamp),
     }
+}
+
+/// A device that came in sight, as one account sees it.
+pub(super) fn added(device: &Device, account: AccountId, now: i64) -> Utf8Bytes {
+    text(&ServerMessage::DeviceAdded {
+        device_id: device.oid.to_string(),
+        data: DeviceView::of(device, account),
+        timestamp: iso(now),
+    })
 }
 
 fn one<D: Serialize>(message: &ServerMessage<D>) -> Vec<Utf8Bytes> {

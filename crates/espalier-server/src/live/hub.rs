@@ -4,6 +4,7 @@
 //! bounded queue, and what happens when it is full concerns nobody else.
 
 use super::queue::{Overflow, Queue, Values};
+use super::replay::{Lane, Ring, Rings};
 use super::signal::{End, Signal};
 use super::{Event, frame};
 use crate::AppState;
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject<'a> {
     Device(DeviceId),
+    /// A device that the reader does not see any more.
+    Gone(DeviceId),
     Dashboard(&'a str),
     Notification,
 }
@@ -49,7 +52,7 @@ impl Selection {
 
     fn wants(&self, subject: Subject<'_>) -> bool {
         match subject {
-            Subject::Device(id) => {
+            Subject::Device(id) | Subject::Gone(id) => {
                 self.everything || self.all_devices || self.devices.contains(&id)
             }
             Subject::Dashboard(id) => self.everything || self.dashboards.iter().any(|d| d == id),
@@ -77,9 +80,13 @@ struct Inner {
 }
 
 impl Watcher {
-    /// Takes the frame of the oldest waiting event.
-    pub(super) fn pop(&self) -> Option<Utf8Bytes> {
+    /// Takes the frame of the oldest waiting event, with its place among those that can be resumed.
+    pub(super) fn pop(&self) -> Option<(u64, Utf8Bytes)> {
         self.inner.lock().queue.pop()
+    }
+
+    fn wants(&self, subject: Subject<'_>) -> bool {
+        self.inner.lock().selection.wants(subject)
     }
 
     fn offer(
@@ -122,6 +129,8 @@ pub(super) struct Hub {
     /// Those of them that chose the channel `admin`; almost always nobody.
     admins: RwLock<Vec<Arc<Watcher>>>,
     ids: AtomicU64,
+    /// What streams may have missed.
+    rings: Rings,
     /// Readers that did not read, since the start.
     cut_off: AtomicU64,
 }
@@ -246,52 +255,136 @@ impl Hub {
         self.cut_off.load(Ordering::Relaxed)
     }
 
-    /// Gives one frame to an account's readers that want it.
-    pub(super) fn to_account(&self, account: AccountId, subject: Subject<'_>, text: &Utf8Bytes) {
-        let accounts = self.accounts.read();
-        for watcher in accounts.get(&account).into_iter().flatten() {
-            watcher.offer(subject, false, &self.cut_off, |queue| {
-                queue.control(text.clone())
-            });
-        }
+    /// What streams may have missed.
+    pub(super) fn rings(&self) -> &Rings {
+        &self.rings
     }
 
-    /// Gives an event of a device to everybody who may see the device now and wants it. `push` writes the
-    /// frame the first time it is called, so that an event that nobody watches costs nothing.
-    /// `values` says that it holds what the device measures.
+    /// Gives one frame to an account's readers that want it.
+    pub(super) fn to_account(&self, account: AccountId, subject: Subject<'_>, text: &Utf8Bytes) {
+        let parcel = Parcel::Control(std::slice::from_ref(text).into());
+        let accounts = self.accounts.read();
+        let watchers = accounts.get(&account).map_or(&[][..], Vec::as_slice);
+        self.deliver(
+            self.rings.get(account),
+            watchers,
+            |_| true,
+            subject,
+            &parcel,
+        );
+    }
+
+    /// Gives an event of a device to everybody who may see the device now and wants it. `parcel` makes the
+    /// frames when the first reader wants them, so that an event that nobody watches costs nothing.
+    /// `values` says that it holds what the device measures. Returns how many readers got values merged with others.
     fn to_device_audience(
         &self,
         app: &AppState,
         device: &Device,
+        subject: Subject<'_>,
         values: bool,
-        mut push: impl FnMut(&mut Queue) -> Result<(), Overflow>,
-    ) {
+        mut parcel: impl FnMut(AccountId) -> Parcel,
+    ) -> u64 {
         let accounts = self.accounts.read();
-        if accounts.is_empty() {
-            return;
+        if accounts.is_empty() && self.rings.is_empty() {
+            return 0;
         }
         // The rules that ship let everybody in this audience see the device.
         let open = identity::by_default(app);
         let may = |w: &Watcher| open || devices::may_watch(app, &w.caller, device, values);
-        let subject = Subject::Device(device.id);
+        let mut thinned = 0;
         let sees = |account: AccountId| {
             account == device.owner || device.shares.iter().any(|(shared, _)| *shared == account)
         };
         let shared = device.shares.iter().map(|(account, _)| *account);
         let audience = std::iter::once(device.owner).chain(shared.filter(|a| *a != device.owner));
-        for watcher in audience.filter_map(|a| accounts.get(&a)).flatten() {
-            if may(watcher) {
-                watcher.offer(subject, false, &self.cut_off, &mut push);
+        for account in audience {
+            let watchers = accounts.get(&account).map_or(&[][..], Vec::as_slice);
+            let ring = self.rings.get(account);
+            if ring.is_some() || watchers.iter().any(|w| w.wants(subject)) {
+                thinned += self.deliver(ring, watchers, may, subject, &parcel(account));
             }
         }
         drop(accounts);
         let admins = self.admins.read();
         for watcher in admins.iter().filter(|w| !sees(w.caller.account)) {
             if may(watcher) {
-                watcher.offer(subject, true, &self.cut_off, &mut push);
+                let parcel = parcel(watcher.caller.account);
+                thinned += self.hand(watcher, subject, true, 0, &parcel);
             }
         }
+        thinned
     }
+
+    /// Keeps an event for one account's streams and hands it to its readers. Both under the ring's lock, so
+    /// that every reader gets the events in the order of their places.
+    fn deliver(
+        &self,
+        ring: Option<Arc<Mutex<Ring>>>,
+        watchers: &[Arc<Watcher>],
+        may: impl Fn(&Watcher) -> bool,
+        subject: Subject<'_>,
+        parcel: &Parcel,
+    ) -> u64 {
+        let mut ring = ring.as_ref().map(|ring| ring.lock());
+        let (lane, device) = match subject {
+            Subject::Device(id) => (Lane::Events, Some(id)),
+            Subject::Gone(_) | Subject::Dashboard(_) => (Lane::Events, None),
+            Subject::Notification => (Lane::Notifications, None),
+        };
+        let values = matches!(parcel, Parcel::Values(_));
+        let mut keep = |text: &Utf8Bytes| {
+            let ring = ring.as_mut();
+            ring.map_or(0, |ring| ring.keep(lane, device, values, text))
+        };
+        let mut thinned = 0;
+        match parcel {
+            Parcel::Control(frames) => {
+                for text in frames.iter() {
+                    let (seq, one) = (keep(text), Parcel::Control([text.clone()].into()));
+                    for watcher in watchers.iter().filter(|w| may(w)) {
+                        thinned += self.hand(watcher, subject, false, seq, &one);
+                    }
+                }
+            }
+            Parcel::Values(values) => {
+                let seq = values.text.as_ref().map_or(0, keep);
+                for watcher in watchers.iter().filter(|w| may(w)) {
+                    thinned += self.hand(watcher, subject, false, seq, parcel);
+                }
+            }
+        }
+        thinned
+    }
+
+    /// Puts an event into one reader's queue; returns 1 when its values were merged with others.
+    fn hand(
+        &self,
+        watcher: &Watcher,
+        subject: Subject<'_>,
+        as_admin: bool,
+        seq: u64,
+        parcel: &Parcel,
+    ) -> u64 {
+        let mut thinned = 0;
+        watcher.offer(subject, as_admin, &self.cut_off, |queue| match parcel {
+            Parcel::Control(frames) => frames
+                .iter()
+                .try_for_each(|text| queue.control(seq, text.clone())),
+            Parcel::Values(values) => {
+                thinned = u64::from(!queue.values(values, seq));
+                Ok(())
+            }
+        });
+        thinned
+    }
+}
+
+/// An event, written.
+#[derive(Clone)]
+enum Parcel {
+    Control(Arc<[Utf8Bytes]>),
+    Values(Values),
 }
 
 /// Hands an event to everybody who watches.
@@ -323,29 +416,35 @@ pub(super) fn publish(app: &AppState, event: &Event) {
             }
         }
     };
-    if let Event::Telemetry { ts, data, .. } = event {
-        let (mut values, mut thinned) = (None, 0);
-        hub.to_device_audience(app, &device, true, |queue| {
-            let values = values.get_or_insert_with(|| Values {
-                id: device.id,
-                oid: device.oid,
-                ts: *ts,
-                data: data.clone(),
-                text: Some(frame::telemetry(device.oid, *ts, data)),
-            });
-            thinned += u64::from(!queue.values(values));
-            Ok(())
-        });
-        if thinned > 0 {
-            app.ops.metrics.dropped("telemetry", thinned);
-        }
-        return;
-    }
-    let mut frames = None;
-    hub.to_device_audience(app, &device, false, |queue| {
-        frames
-            .get_or_insert_with(|| frame::control(event, app.clock.now_ms()))
-            .iter()
-            .try_for_each(|text| queue.control(text.clone()))
+    let mut written = None;
+    let now = app.clock.now_ms();
+    let subject = match event {
+        Event::DeviceRemoved { .. } => Subject::Gone(device.id),
+        _ => Subject::Device(device.id),
+    };
+    let values = matches!(event, Event::Telemetry { .. });
+    let thinned = hub.to_device_audience(app, &device, subject, values, |account| match event {
+        // It says what the reader is to the device, so that each gets its own.
+        Event::DeviceAdded { .. } => Parcel::Control([frame::added(&device, account, now)].into()),
+        _ => written
+            .get_or_insert_with(|| write(event, &device, now))
+            .clone(),
     });
+    if thinned > 0 {
+        app.ops.metrics.dropped("telemetry", thinned);
+    }
+}
+
+fn write(event: &Event, device: &Device, now: i64) -> Parcel {
+    match event {
+        Event::Telemetry { ts, data, .. } => Parcel::Values(Values {
+            id: device.id,
+            oid: device.oid,
+            ts: *ts,
+            data: data.clone(),
+            seq: 0,
+            text: Some(frame::telemetry(device.oid, *ts, data)),
+        }),
+        other => Parcel::Control(frame::control(other, now).into()),
+    }
 }

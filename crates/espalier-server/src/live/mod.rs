@@ -14,6 +14,7 @@ mod notifications;
 mod pace;
 mod permitted;
 mod queue;
+mod replay;
 mod signal;
 mod sse;
 mod store;

@@ -32,6 +32,8 @@ pub(super) struct Values {
     pub(super) oid: Oid,
     pub(super) ts: i64,
     pub(super) data: Arc<Map<String, Value>>,
+    /// Its place among the events that streams can resume; 0 where nobody does.
+    pub(super) seq: u64,
     /// The frame as all readers share it; `None` after values were merged for a slow one.
     pub(super) text: Option<Utf8Bytes>,
 }
@@ -43,13 +45,14 @@ impl Values {
             data.insert(key.clone(), value.clone());
         }
         self.ts = self.ts.max(newer.ts);
+        // The place stays: who resumes from it hears the newer values again rather than miss what lies between.
         self.text = None;
     }
 }
 
 #[derive(Debug)]
 enum Item {
-    Control(Utf8Bytes),
+    Control(u64, Utf8Bytes),
     Values(Box<Values>),
 }
 
@@ -66,21 +69,21 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Adds a control event.
-    pub(super) fn control(&mut self, text: Utf8Bytes) -> Result<(), Overflow> {
+    /// Adds a control event; `seq` is its place as in [`Values::seq`].
+    pub(super) fn control(&mut self, seq: u64, text: Utf8Bytes) -> Result<(), Overflow> {
         if self.control >= MAX_CONTROL || self.control_bytes + text.len() > MAX_CONTROL_BYTES {
             *self = Self::default();
             return Err(Overflow);
         }
         self.control += 1;
         self.control_bytes += text.len();
-        self.items.push_back(Item::Control(text));
+        self.items.push_back(Item::Control(seq, text));
         Ok(())
     }
 
     /// Adds new values, or merges them into waiting ones of the same device. Returns whether the reader gets
     /// their frame as it is.
-    pub(super) fn values(&mut self, values: &Values) -> bool {
+    pub(super) fn values(&mut self, values: &Values, seq: u64) -> bool {
         let waiting = self.items.len() - self.control;
         if waiting >= THIN_AT
             && let Some(place) = self.newest.get(&values.id)
@@ -96,28 +99,32 @@ impl Queue {
         }
         let place = self.taken + self.items.len() as u64;
         self.newest.insert(values.id, place);
-        self.items.push_back(Item::Values(Box::new(values.clone())));
+        self.items.push_back(Item::Values(Box::new(Values {
+            seq,
+            ..values.clone()
+        })));
         true
     }
 
-    /// Takes the frame of the oldest event.
-    pub(super) fn pop(&mut self) -> Option<Utf8Bytes> {
+    /// Takes the frame of the oldest event, with its place.
+    pub(super) fn pop(&mut self) -> Option<(u64, Utf8Bytes)> {
         let item = self.items.pop_front()?;
         let place = self.taken;
         self.taken += 1;
         let popped = match item {
-            Item::Control(text) => {
+            Item::Control(seq, text) => {
                 self.control -= 1;
                 self.control_bytes -= text.len();
-                text
+                (seq, text)
             }
             Item::Values(values) => {
                 if self.newest.get(&values.id) == Some(&place) {
                     self.newest.remove(&values.id);
                 }
-                values
+                let text = values
                     .text
-                    .unwrap_or_else(|| frame::telemetry(values.oid, values.ts, &values.data))
+                    .unwrap_or_else(|| frame::telemetry(values.oid, values.ts, &values.data));
+                (values.seq, text)
             }
         };
         if self.items.is_empty() && self.items.capacity() > THIN_AT {
@@ -144,13 +151,14 @@ mod tests {
             oid,
             ts: value,
             data,
+            seq: 0,
             text,
         }
     }
 
     fn drain(queue: &mut Queue) -> Vec<Value> {
         std::iter::from_fn(|| queue.pop())
-            .map(|text| serde_json::from_str(&text).unwrap())
+            .map(|(_, text)| serde_json::from_str(&text).unwrap())
             .collect()
     }
 
@@ -158,7 +166,7 @@ mod tests {
     fn a_reader_that_keeps_up_gets_every_value() {
         let mut queue = Queue::default();
         for i in 0..THIN_AT as i64 {
-            queue.values(&values(1, "t", i));
+            queue.values(&values(1, "t", i), 0);
         }
         let seen: Vec<_> = drain(&mut queue)
             .iter()
@@ -171,10 +179,10 @@ mod tests {
     fn thinned_values_lose_no_key() {
         let mut queue = Queue::default();
         for i in 0..THIN_AT as i64 {
-            queue.values(&values(1, "t", i));
+            queue.values(&values(1, "t", i), 0);
         }
-        queue.values(&values(1, "humidity", 7_000));
-        queue.values(&values(1, "t", 8_000));
+        queue.values(&values(1, "humidity", 7_000), 0);
+        queue.values(&values(1, "t", 8_000), 0);
         let frames = drain(&mut queue);
         assert_eq!(frames.len(), THIN_AT);
         let last = frames.last().unwrap();
@@ -185,9 +193,9 @@ mod tests {
     fn too_many_control_events_cut_the_reader_off() {
         let mut queue = Queue::default();
         for _ in 0..MAX_CONTROL {
-            assert_eq!(queue.control("{}".into()), Ok(()));
+            assert_eq!(queue.control(0, "{}".into()), Ok(()));
         }
-        assert_eq!(queue.control("{}".into()), Err(Overflow));
+        assert_eq!(queue.control(0, "{}".into()), Err(Overflow));
         assert!(queue.pop().is_none());
     }
 
@@ -217,7 +225,7 @@ mod tests {
             let mut queue = Queue::default();
             let (mut controls, mut expected) = (0u64, HashMap::new());
             let (mut seen_controls, mut seen) = (Vec::new(), HashMap::new());
-            let mut note = |text: Utf8Bytes| {
+            let mut note = |(_, text): (u64, Utf8Bytes)| {
                 let frame: Value = serde_json::from_str(&text).unwrap();
                 if let Some(n) = frame["n"].as_u64() {
                     seen_controls.push(n);
@@ -231,19 +239,19 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Control => {
-                        queue.control(json!({"n": controls}).to_string().into()).unwrap();
+                        queue.control(0, json!({"n": controls}).to_string().into()).unwrap();
                         controls += 1;
                     }
                     Step::Values(device, key, value) => {
                         let values = values(device, &format!("k{key}"), value.into());
                         expected.insert((values.oid.to_string(), format!("k{key}")), json!(value));
-                        queue.values(&values);
+                        queue.values(&values, 0);
                     }
                     Step::Pop(n) => (0..n).map_while(|_| queue.pop()).for_each(&mut note),
                 }
             }
-            while let Some(text) = queue.pop() {
-                note(text);
+            while let Some(popped) = queue.pop() {
+                note(popped);
             }
             prop_assert_eq!(seen_controls, (0..controls).collect::<Vec<_>>());
             prop_assert_eq!(seen, expected);

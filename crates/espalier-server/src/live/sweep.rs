@@ -66,6 +66,7 @@ fn revoke(app: &AppState, what: &Revoked) {
 pub(super) async fn tick(app: &AppState) {
     let now = app.clock.now_ms();
     device_socket::sweep(app);
+    app.live.hub.rings().expire(now);
     for watcher in app.live.hub.all() {
         look(&watcher, now);
         if watcher.good_until.load(Ordering::Relaxed) <= now

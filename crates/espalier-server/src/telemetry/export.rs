@@ -1,6 +1,6 @@
 //! Export of any length in constant memory: pages are read as fast as the client takes them.
 
-use super::history::Question;
+use super::question::Question;
 use super::{cell, values};
 use crate::error::ApiResult;
 use crate::identity::Principal;
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Points per page: about 200 kB of text, a few milliseconds of work.
-const PAGE_POINTS: usize = 4096;
+pub const PAGE_POINTS: usize = 4096;
 
 /// How an export is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,6 @@ impl Format {
         match name {
             None | Some("csv") => Ok(Self::Csv),
             Some("ndjson" | "jsonl") => Ok(Self::Ndjson),
-            Some("parquet") => Err(ApiError::bad_request(
-                "not_built_in",
-                "This server has no Parquet built in; take csv or ndjson.",
-            )),
             Some(_) => Err(ApiError::invalid(
                 &["query", "format"],
                 "must be csv, ndjson or parquet",
@@ -61,6 +57,9 @@ pub async fn export(
     principal: &Principal,
     question: &Question,
 ) -> ApiResult<Response> {
+    if question.is_parquet() {
+        return parquet(app, principal, &question.of_points()).await;
+    }
     let format = Format::of(question.format.as_deref())?;
     let range = question.range(app.clock.now_ms())?;
     let series = question.series(app, principal).await?;
@@ -93,6 +92,26 @@ pub async fn export(
         ),
     ];
     Ok((headers, body).into_response())
+}
+
+/// Answers a question of any kind with a Parquet file.
+#[cfg(feature = "parquet")]
+pub async fn parquet(
+    app: &AppState,
+    principal: &Principal,
+    question: &Question,
+) -> ApiResult<Response> {
+    let ask = question.ask(app, principal).await?;
+    super::parquet_stream::respond(app, ask).await
+}
+
+/// Says how to get Parquet files.
+#[cfg(not(feature = "parquet"))]
+pub async fn parquet(_: &AppState, _: &Principal, _: &Question) -> ApiResult<Response> {
+    Err(ApiError::bad_request(
+        "not_built_in",
+        "This server has no Parquet built in: build it with `cargo build --release --features parquet`, or take csv or ndjson from /telemetry/export.",
+    ))
 }
 
 struct Export {

@@ -16,8 +16,13 @@ mod http;
 mod import;
 mod ingest;
 mod latest;
+#[cfg(feature = "parquet")]
+mod parquet_file;
+#[cfg(feature = "parquet")]
+mod parquet_stream;
 mod parse;
 mod people;
+mod question;
 mod range;
 mod refusal;
 mod retention;

@@ -1,8 +1,8 @@
 //! The routes that people and their programs call: state, history, export, import and retention.
 
 use super::answer::Answer;
-use super::history::Question;
 use super::http::{Options, RawBody, add_derived};
+use super::question::Question;
 use super::retention;
 use super::store::{KeepRule, Scope};
 use super::{export, import, ingest, latest};
@@ -69,7 +69,7 @@ pub(super) struct HistoryParams {
     order: Option<String>,
     /// `null` gives buckets without points too.
     fill: Option<String>,
-    /// `series` or `array`.
+    /// `series`, `array`, or `parquet` where it is built in.
     format: Option<String>,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct HistoryParams {
     reason = "describes the query; the pairs are read one by one, because names repeat"
 )]
 pub(super) struct ExportParams {
-    /// `csv` (the default), `ndjson` or `parquet`.
+    /// `csv` (the default), `ndjson`, or `parquet` where it is built in.
     format: Option<String>,
     /// The devices; repeat it or separate with commas.
     device_id: Vec<String>,
@@ -220,11 +220,19 @@ pub(super) async fn get_state(
 /// Otherwise it is `{from, to, interval, tz, series: [{device_id, key, points: [{t, …}]}]}` with `t` in
 /// milliseconds UTC. Buckets are whole: the first and last one may reach beyond the range. At most 1,000 series and
 /// 100,000 points or buckets; more is an export.
+///
+/// `format=parquet` gives the same rows as a streamed Parquet file, where the server is built with the cargo feature
+/// `parquet`: `device_id`, `key`, `timestamp` (UTC, milliseconds), and `value` or one column per aggregate. `value`,
+/// `first` and `last` hold numbers; truth values, texts and objects stand in `value_bool`, `value_text` and
+/// `value_json` beside them. It is not bound to 100,000 points, and of buckets only per series.
 #[utoipa::path(
     get, path = "/telemetry/history", tag = "telemetry",
     params(HistoryParams),
     responses(
-        (status = 200, description = "The points", body = AnyHistory),
+        (status = 200, description = "The points", content(
+            (AnyHistory = "application/json"), (String = "application/vnd.apache.parquet"),
+        )),
+        (status = 400, description = "Parquet is not built into this server", body = Problem),
         (status = 401, description = "Not signed in", body = Problem),
         (status = 404, description = "Device not found", body = Problem),
         (status = 422, description = "The question makes no sense or is too large", body = Problem),
@@ -237,6 +245,9 @@ pub(super) async fn get_history(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> ApiResult<Response> {
     let question = Question::from_pairs(pairs)?;
+    if question.is_parquet() {
+        return export::parquet(&app, &principal, &question).await;
+    }
     let ask = question.ask(&app, &principal).await?;
     if question.is_short() {
         return Ok(json_text(ask.answer_short(&app).await?));
@@ -246,12 +257,15 @@ pub(super) async fn get_history(
 
 /// What was measured (question in the body)
 ///
-/// The same as `GET /telemetry/history`, for more devices and keys than fit into a URL; always the full form.
+/// The same as `GET /telemetry/history`, for more devices and keys than fit into a URL; never the short form.
 #[utoipa::path(
     post, path = "/telemetry/query", tag = "telemetry",
     request_body = Question,
     responses(
-        (status = 200, description = "The points", body = HistoryAnswer),
+        (status = 200, description = "The points", content(
+            (HistoryAnswer = "application/json"), (String = "application/vnd.apache.parquet"),
+        )),
+        (status = 400, description = "Parquet is not built into this server", body = Problem),
         (status = 401, description = "Not signed in", body = Problem),
         (status = 404, description = "Device not found", body = Problem),
         (status = 422, description = "The question makes no sense or is too large", body = Problem),
@@ -263,6 +277,9 @@ pub(super) async fn post_query(
     principal: Principal,
     Json(question): Json<Question>,
 ) -> ApiResult<Response> {
+    if question.is_parquet() {
+        return export::parquet(&app, &principal, &question).await;
+    }
     let ask = question.ask(&app, &principal).await?;
     Ok(json_text(ask.answer(&app).await?))
 }
@@ -271,7 +288,8 @@ pub(super) async fn post_query(
 ///
 /// Streamed in constant memory, series after series, each oldest first. CSV (RFC 4180) has the columns
 /// `timestamp,device_id,key,value` and can be imported again; a text that looks like a number or a formula has an
-/// apostrophe before it. NDJSON has one object per line with `timestamp` and `ts` (milliseconds UTC).
+/// apostrophe before it. NDJSON has one object per line with `timestamp` and `ts` (milliseconds UTC). Parquet, where
+/// it is built in, has the columns that `GET /telemetry/history` describes.
 #[utoipa::path(
     get, path = "/telemetry/export", tag = "telemetry",
     params(ExportParams),

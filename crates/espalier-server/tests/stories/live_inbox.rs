@@ -4,6 +4,7 @@ use espalier_server::devices;
 use espalier_server::live::{self, NewNotification};
 use espalier_testkit::{Person, Server, TestApp, story};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn note(title: &str) -> NewNotification {
     NewNotification {
@@ -49,6 +50,8 @@ story!(
     |app| async move {
         let (server, ada) = (app.serve().await, app.person("ada").await);
         let mut socket = server.socket("/ws", Some(&ada.token)).await.unwrap();
+        // Greeted means that it hears what comes from now on.
+        socket.until("connected").await;
         notify(&app, &ada, "Frost").await;
         let list = ada.client.get("/notifications").await.expect(200);
         assert_eq!(list["unread_count"], 1);
@@ -298,5 +301,196 @@ story!(
         let stop = tokio::spawn(async move { stopping.stop().await });
         assert_eq!(b.next_line().await, None);
         stop.await.unwrap();
+    }
+);
+
+/// Opens a stream as a client does that comes back.
+async fn come_back(
+    server: &Server,
+    path: &str,
+    person: &Person,
+    last_id: &str,
+) -> espalier_testkit::EventStream {
+    let headers = [
+        ("authorization", bearer(person)),
+        ("last-event-id", last_id.to_owned()),
+    ];
+    let headers = headers
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let mut stream = server.events(path, &headers).await;
+    assert_eq!(stream.status, 200);
+    assert_eq!(stream.next().await["type"], "connected");
+    stream
+}
+
+fn measured(app: &TestApp, device: &Arc<devices::Device>, n: i64) {
+    let data = serde_json::Map::from_iter([("n".to_owned(), json!(n))]);
+    let event = live::Event::Telemetry {
+        device: device.clone(),
+        ts: espalier_testkit::START_MS,
+        data: Arc::new(data),
+    };
+    live::publish(&app.app, event);
+}
+
+async fn board(app: &TestApp, person: &Person, name: &str) -> Arc<devices::Device> {
+    let (board, _) = devices::create(&app.app, person.account, name)
+        .await
+        .unwrap();
+    board
+}
+
+story!(
+    a_stream_that_broke_goes_on_where_it_was_and_tells_nobody_elses_events,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let bob = app.person("bob").await;
+        let (mine, theirs) = (board(&app, &ada, "m").await, board(&app, &bob, "t").await);
+        let path = "/events/stream";
+        let mut bobs = open(&server, path, &bob).await;
+        bobs.next().await;
+        let mut stream = open(&server, path, &ada).await;
+        stream.next().await;
+        let before = stream.last_id.clone();
+        assert!(
+            !before.is_empty(),
+            "a client knows where it is from the start"
+        );
+        measured(&app, &mine, 1);
+        assert_eq!(stream.next().await["data"]["n"], 1);
+        let last_id = stream.last_id.clone();
+        assert_ne!(last_id, before);
+        drop(stream);
+        measured(&app, &mine, 2);
+        measured(&app, &theirs, 3);
+        notify(&app, &ada, "not here").await;
+        let widget = live::Event::WidgetDeleted {
+            account: ada.account,
+            dashboard: "d".to_owned(),
+            widget: "w".to_owned(),
+        };
+        live::publish(&app.app, widget);
+        for resume in [
+            (path.to_owned(), last_id.as_str()),
+            // For clients that cannot send headers; the header wins.
+            (format!("{path}?last_event_id={last_id}"), ""),
+            (format!("{path}?last_event_id={before}"), last_id.as_str()),
+        ] {
+            let mut again = come_back(&server, &resume.0, &ada, resume.1).await;
+            assert_eq!(again.next().await["data"]["n"], 2);
+            assert_eq!(again.next().await["type"], "widget_deleted");
+            // Nothing else was missed: the next event is the next that happens, and it comes once.
+            measured(&app, &theirs, 4);
+            let event = live::Event::Status {
+                device: mine.clone(),
+                online: true,
+                at: 0,
+            };
+            live::publish(&app.app, event);
+            let next = again.next().await;
+            if resume.1 == last_id && resume.0 == path {
+                assert_eq!(next["type"], "status_update");
+            }
+        }
+        let mut all = come_back(&server, path, &ada, &before).await;
+        assert_eq!(all.next().await["data"]["n"], 1);
+        // Somebody else's id means nothing here.
+        assert_eq!(bobs.next().await["data"]["n"], 3);
+        let mut foreign = come_back(&server, path, &ada, &bobs.last_id).await;
+        assert_eq!(foreign.next().await["type"], "resync");
+    }
+);
+
+story!(
+    what_a_client_may_not_see_any_more_is_not_told_again,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let bob = app.person("bob").await;
+        let mine = board(&app, &ada, "m").await;
+        let mut stream = open(&server, "/events/stream", &bob).await;
+        stream.next().await;
+        let last_id = stream.last_id.clone();
+        let share = format!("/devices/{}/shares/bob", mine.oid);
+        let role = json!({"role": "viewer"});
+        ada.client.put(&share, role).await.expect(200);
+        let added = stream.next().await;
+        assert_eq!(added["type"], "device_added");
+        assert_eq!(
+            added["data"]["role"], "viewer",
+            "what the reader is to it, not the owner"
+        );
+        measured(&app, &mine, 1);
+        assert_eq!(stream.next().await["data"]["n"], 1);
+        drop(stream);
+        let answer = ada.client.delete(&share).await;
+        assert!(answer.status < 300, "{}", answer.text());
+        let mut again = come_back(&server, "/events/stream", &bob, &last_id).await;
+        assert_eq!(again.next().await["type"], "device_removed");
+    }
+);
+
+story!(
+    who_was_away_for_too_long_is_told_to_load_everything_again,
+    |app| async move {
+        let mut app = app;
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let mine = board(&app, &ada, "m").await;
+        let path = "/events/stream";
+        let mut stream = open(&server, path, &ada).await;
+        stream.next().await;
+        let last_id = stream.last_id.clone();
+        drop(stream);
+        for n in 0..1_100 {
+            measured(&app, &mine, n);
+        }
+        let mut again = come_back(&server, path, &ada, &last_id).await;
+        let resync = again.next().await;
+        assert_eq!(resync["type"], "resync");
+        assert!(resync["message"].as_str().unwrap().contains("load"));
+        let newer = again.last_id.clone();
+        drop(again);
+        for wrong in ["nonsense", "1-1", "ffffffffffffffffff-0"] {
+            let mut again = come_back(&server, path, &ada, wrong).await;
+            assert_eq!(again.next().await["type"], "resync", "{wrong}");
+        }
+        // From there on it goes on.
+        measured(&app, &mine, 7);
+        let mut again = come_back(&server, path, &ada, &newer).await;
+        assert_eq!(again.next().await["data"]["n"], 7);
+        drop((again, server));
+        app.restart().await;
+        let server = app.serve().await;
+        let mut again = come_back(&server, path, &ada, &newer).await;
+        assert_eq!(again.next().await["type"], "resync");
+    }
+);
+
+story!(
+    missed_notifications_are_told_when_the_stream_comes_back,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let mine = board(&app, &ada, "m").await;
+        let path = "/notifications/stream";
+        let mut stream = open(&server, path, &ada).await;
+        stream.next().await;
+        assert_eq!(stream.next().await["type"], "initial");
+        let last_id = stream.last_id.clone();
+        drop(stream);
+        notify(&app, &ada, "one").await;
+        // However much is measured meanwhile.
+        for n in 0..1_100 {
+            measured(&app, &mine, n);
+        }
+        notify(&app, &ada, "two").await;
+        let mut again = come_back(&server, path, &ada, &last_id).await;
+        for title in ["one", "two"] {
+            assert_eq!(again.next().await["notification"]["title"], title);
+        }
+        notify(&app, &ada, "three").await;
+        assert_eq!(again.next().await["notification"]["title"], "three");
+        let mut lost = come_back(&server, path, &ada, "0-0").await;
+        assert_eq!(lost.next().await["type"], "resync");
+        assert_eq!(lost.next().await["type"], "initial");
     }
 );

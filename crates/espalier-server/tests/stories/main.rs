@@ -5,6 +5,7 @@
 mod access_rules;
 mod authorisation;
 mod basics;
+mod browser;
 mod contract;
 mod control;
 mod control_commands;

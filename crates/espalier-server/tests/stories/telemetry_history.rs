@@ -209,12 +209,23 @@ story!(
             .get(&format!("/telemetry/history?device_id={device}&key=t"))
             .await
             .expect(401);
-        ada.client
-            .get(&format!(
-                "/telemetry/export?device_id={device}&format=parquet"
-            ))
-            .await
-            .expect(400);
+    }
+);
+
+#[cfg(not(feature = "parquet"))]
+story!(
+    without_parquet_the_answer_says_how_to_build_it_in,
+    |app| async move {
+        let ada = app.person("ada").await;
+        let (device, _) = board(&app, &ada, "d").await;
+        for path in ["history", "export"] {
+            let url = format!("/telemetry/{path}?device_id={device}&format=parquet");
+            let refused = ada.client.get(&url).await.expect(400);
+            let message = refused["message"].as_str().unwrap_or_default();
+            assert!(message.contains("--features parquet"), "{message}");
+        }
+        let body = json!({"device_ids": [device], "format": "parquet"});
+        ada.client.post("/telemetry/query", body).await.expect(400);
     }
 );
 

@@ -1,9 +1,10 @@
 //! Signing up, in and out, and one's own account.
 
 use super::types::{
-    LoggedOut, Login, ProfileUpdate, SignedIn, Signup, TokenForm, TokenPair, UserOut, origin,
+    LoggedOut, Login, ProfileUpdate, RenewedEither, SignedIn, SignedInEither, Signup, TokenForm,
+    TokenPair, UserOut,
 };
-use super::{Message, message};
+use super::{Message, entry, message};
 use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Peer, parse_body};
 use crate::identity::accounts::{self, ProfileChange};
@@ -14,7 +15,7 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
-use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,9 +32,10 @@ pub fn routes() -> OpenApiRouter<AppState> {
 
 /// Create an account
 ///
-/// Who may is a setting: anybody, whoever has an invitation, or nobody.
+/// Who may is a setting: anybody, whoever has an invitation, or nobody. With `"cookie": true` the answer
+/// holds no tokens but sets the browser's cookie.
 #[utoipa::path(post, path = "/signup", tag = "identity", request_body = Signup, responses(
-    (status = 200, description = "The account and its first tokens", body = SignedIn),
+    (status = 200, description = "The account and its first tokens, or the cookie", body = SignedInEither),
     (status = 400, description = "The e-mail or username is taken", body = Problem),
     (status = 403, description = "Sign-up is closed or needs an invitation", body = Problem),
     (status = 422, description = "A field is wrong", body = Problem),
@@ -44,7 +46,10 @@ async fn sign_up(
     peer: Peer,
     headers: HeaderMap,
     Json(body): Json<Signup>,
-) -> ApiResult<Json<SignedIn>> {
+) -> ApiResult<Response> {
+    if body.cookie {
+        entry::may_set_cookie(&headers)?;
+    }
     let wanted = signup::Wanted {
         email: body.email,
         username: body.username,
@@ -52,8 +57,8 @@ async fn sign_up(
         full_name: body.full_name,
         invite: body.invite,
     };
-    let (account, tokens) = signup::sign_up(&app, wanted, peer.0, origin(peer, &headers)).await?;
-    Ok(Json(SignedIn::new(account, tokens)))
+    let account = signup::sign_up(&app, wanted, peer.0).await?;
+    entry::open(&app, account, peer, &headers, body.cookie).await
 }
 
 /// Sign in with a form
@@ -70,26 +75,23 @@ async fn token(
     peer: Peer,
     headers: HeaderMap,
     body: Bytes,
-) -> ApiResult<Json<SignedIn>> {
+) -> ApiResult<Response> {
     let form = String::from_utf8_lossy(&body);
     let field = |name: &str| {
         carrier::form_value(&form, name)
             .ok_or_else(|| ApiError::invalid(&["body", name], "Field required"))
     };
-    let (account, tokens) = accounts::sign_in(
-        &app,
-        &field("username")?,
-        field("password")?,
-        peer.0,
-        origin(peer, &headers),
-    )
-    .await?;
-    Ok(Json(SignedIn::new(account, tokens)))
+    let (name, password) = (field("username")?, field("password")?);
+    let account = accounts::sign_in(&app, &name, password, peer.0).await?;
+    entry::open(&app, account, peer, &headers, false).await
 }
 
 /// Sign in with JSON
+///
+/// With `"cookie": true` the answer holds no tokens but sets the browser's cookie; a page then asks `GET /me`
+/// who it is, and what it writes must come from our own origin.
 #[utoipa::path(post, path = "/login", tag = "identity", request_body = Login, responses(
-    (status = 200, description = "Tokens and the account", body = SignedIn),
+    (status = 200, description = "The account with tokens, or with the cookie", body = SignedInEither),
     (status = 400, description = "Name and password do not belong together", body = Problem),
     (status = 403, description = "The account is disabled", body = Problem),
     (status = 422, description = "A field is missing", body = Problem),
@@ -100,45 +102,48 @@ async fn login(
     peer: Peer,
     headers: HeaderMap,
     Json(body): Json<Login>,
-) -> ApiResult<Json<SignedIn>> {
+) -> ApiResult<Response> {
     if body.product_id.is_some() {
         return Err(ApiError::bad_request(
             "product_login_unavailable",
             "Boards cannot sign in with a product id on this server yet; use the device's token.",
         ));
     }
+    if body.cookie {
+        entry::may_set_cookie(&headers)?;
+    }
     let name = body
         .email
         .or(body.username)
         .ok_or_else(|| ApiError::invalid(&["body", "email"], "Field required"))?;
-    let origin = origin(peer, &headers);
-    let (account, tokens) = accounts::sign_in(&app, &name, body.password, peer.0, origin).await?;
-    Ok(Json(SignedIn::new(account, tokens)))
+    let account = accounts::sign_in(&app, &name, body.password, peer.0).await?;
+    entry::open(&app, account, peer, &headers, body.cookie).await
 }
 
 /// A refresh token as JSON or form.
 #[derive(Deserialize, utoipa::ToSchema)]
 struct RefreshBody {
-    /// The refresh token.
-    refresh_token: String,
+    /// The refresh token; a browser that has the cookie sends none.
+    refresh_token: Option<String>,
 }
 
 /// Exchange a refresh token
 ///
 /// The token may be in the query (as older clients send it), in a JSON body or in a form. It is good for
-/// one use; showing it again ends the session.
+/// one use; showing it again ends the session. A browser sends nothing but its cookie, and gets it renewed.
 #[utoipa::path(post, path = "/refresh", tag = "identity",
     params(("refresh_token" = Option<String>, Query, description = "The refresh token; better in the body")),
     request_body = Option<RefreshBody>, responses(
-    (status = 200, description = "The next tokens", body = TokenPair),
+    (status = 200, description = "The next tokens, or the cookie again", body = RenewedEither),
     (status = 401, description = "The token is wrong, expired or was used before", body = Problem),
+    (status = 403, description = "Another site sent this with the cookie", body = Problem),
     (status = 422, description = "No token was given", body = Problem)))]
 async fn refresh(
     State(app): State<AppState>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> ApiResult<Json<TokenPair>> {
+) -> ApiResult<Response> {
     let named = |text: &str| carrier::form_value(text, "refresh_token");
     let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
         kind.as_bytes()
@@ -148,15 +153,19 @@ async fn refresh(
         Some(secret) => secret,
         None if is_form => named(&String::from_utf8_lossy(&body))
             .ok_or_else(|| ApiError::invalid(&["body", "refresh_token"], "Field required"))?,
-        None if body.is_empty() => {
-            return Err(ApiError::invalid(
-                &["query", "refresh_token"],
-                "Field required",
-            ));
+        None => {
+            let token = match body.is_empty() {
+                true => None,
+                false => parse_body::<Option<RefreshBody>>(&body)?.and_then(|b| b.refresh_token),
+            };
+            match token {
+                Some(token) => token,
+                None => return entry::renew(&app, &uri, &headers).await,
+            }
         }
-        None => parse_body::<RefreshBody>(&body)?.refresh_token,
     };
-    Ok(Json(sessions::refresh(&app, &secret).await?.into()))
+    let next = sessions::refresh(&app, &secret).await?;
+    Ok(Json(TokenPair::from(next)).into_response())
 }
 
 /// Sign out everywhere
@@ -168,6 +177,7 @@ async fn refresh(
 async fn logout(
     State(app): State<AppState>,
     Extension(identified): Extension<Identified>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let out = match identified {
         Identified::Known(Principal::Account(caller)) => LoggedOut {
@@ -181,8 +191,7 @@ async fn logout(
             already_logged_out: true,
         },
     };
-    let cookie = AppendHeaders([(header::SET_COOKIE, sessions::clear_cookie(&app))]);
-    Ok((cookie, Json(out)).into_response())
+    Ok(entry::forget(&app, &headers, out))
 }
 
 /// One's own account

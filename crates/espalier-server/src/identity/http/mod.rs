@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod audit;
+mod entry;
 mod keys;
 mod reset;
 mod rules;

@@ -83,11 +83,12 @@ async fn complete(
     body: Bytes,
 ) -> ApiResult<Response> {
     let origin = origin(peer, &headers);
+    let tls = sessions::over_tls(&app, &headers);
     if !is_form(&headers) {
         let body: SetupBody = parse_body(&body)?;
         let account = setup::complete(&app, &body.token, peer.0, entered(&body)).await?;
         let tokens = sessions::open(&app, account.id, origin.clone()).await?;
-        let cookie = sessions::open_browser(&app, account.id, origin).await?;
+        let cookie = sessions::open_browser(&app, account.id, origin, tls).await?;
         let account = accounts::signed_in(&app, account).await?;
         let answer = axum::Json(SignedIn::new(account, tokens));
         return Ok(([(header::SET_COOKIE, cookie)], answer).into_response());
@@ -96,7 +97,7 @@ async fn complete(
     match setup::complete(&app, &form.token, peer.0, entered(&form)).await {
         Ok(account) => {
             let account = accounts::signed_in(&app, account).await?;
-            let cookie = sessions::open_browser(&app, account.id, origin).await?;
+            let cookie = sessions::open_browser(&app, account.id, origin, tls).await?;
             let to = [
                 (header::SET_COOKIE, cookie),
                 (header::LOCATION, "/".to_owned()),

@@ -119,6 +119,63 @@ impl SignedIn {
     }
 }
 
+/// A browser's session: its secret is in the cookie, which no script can read.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrowserSession {
+    /// Always `cookie`.
+    pub token_type: &'static str,
+    /// Seconds that it lives without being used; 30 days after signing in it ends in any case.
+    pub expires_in: i64,
+}
+
+/// A browser's session and whose it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignedInBrowser {
+    /// The session.
+    #[serde(flatten)]
+    pub session: BrowserSession,
+    /// The account.
+    pub user: UserOut,
+}
+
+/// What signing in comes to: tokens, or a cookie for whoever asked for one.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "the description of an answer that is written in either form"
+)]
+pub enum SignedInEither {
+    /// For programs.
+    Tokens(SignedIn),
+    /// For browsers.
+    Browser(SignedInBrowser),
+}
+
+/// What renewing comes to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "the description of an answer that is written in either form"
+)]
+pub enum RenewedEither {
+    /// For programs.
+    Tokens(TokenPair),
+    /// For browsers.
+    Browser(BrowserSession),
+}
+
+impl BrowserSession {
+    /// A session that lives so many milliseconds more.
+    pub fn of(ms: i64) -> Self {
+        Self {
+            token_type: "cookie",
+            expires_in: ms / 1000,
+        }
+    }
+}
+
 /// A new account.
 #[derive(Deserialize, ToSchema)]
 pub struct Signup {
@@ -132,6 +189,9 @@ pub struct Signup {
     pub full_name: Option<String>,
     /// The invitation, where one is needed.
     pub invite: Option<String>,
+    /// `true` in a browser: the session comes as a cookie that no script can read, instead of tokens.
+    #[serde(default)]
+    pub cookie: bool,
 }
 
 /// Name and password as a form; it only describes the body, which is read field by field.
@@ -158,6 +218,9 @@ pub struct Login {
     pub product_id: Option<String>,
     /// The password.
     pub password: String,
+    /// `true` in a browser: the session comes as a cookie that no script can read, instead of tokens.
+    #[serde(default)]
+    pub cookie: bool,
 }
 
 /// What came of signing out.

@@ -203,6 +203,16 @@ pub fn touch(c: &Conn<'_>, used: &[(Credential, i64)]) -> Result<()> {
     Ok(())
 }
 
+/// When a browser's session was opened and until when it lives, milliseconds UTC.
+pub fn browser_life(c: &Conn<'_>, id: &str) -> Result<Option<(i64, i64)>> {
+    let row = c.query_opt(
+        "select created_at, access_expires_at from session where id = $1 and refresh_digest is null",
+        params![id],
+    )?;
+    row.map(|row| Ok((row.get("created_at")?, row.get("access_expires_at")?)))
+        .transpose()
+}
+
 /// Removes the sessions that nothing can renew any more.
 pub fn delete_expired(c: &Conn<'_>, now: i64) -> Result<u64> {
     c.execute(
