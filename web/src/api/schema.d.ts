@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * What this server is and where to go next
-         * @description Browsers get a page, programs get JSON.
+         * @description Browsers get the web app, programs get JSON.
          */
         get: operations["get_root"];
         put?: never;
@@ -147,8 +147,9 @@ export interface paths {
         put?: never;
         /**
          * Save access rules
-         * @description They are compiled and tried on samples first, and hold from the moment of the answer. What no rule
-         *     permits is denied.
+         * @description They are compiled and tried on samples first, and hold from the moment of the answer, for lists and live
+         *     events too. Collections are `devices`, `telemetry`, `dashboards`, `widgets`, `notifications` and `users`.
+         *     What no rule permits is denied; these routes alone follow no rule, so that no admin is locked out.
          */
         post: operations["post_admin_security_rules"];
         delete?: never;
@@ -766,7 +767,8 @@ export interface paths {
         /**
          * Streams what happens to the caller's devices and dashboards (server-sent events).
          * @description Each event's data is the JSON of a message of the app socket. A comment keeps the connection alive every
-         *     30 seconds.
+         *     30 seconds. A client that comes back with `Last-Event-ID`, as browsers do, gets what it missed; when that is
+         *     not known any more, a message of the type `resync` tells it to load everything again.
          */
         get: operations["get_events_stream"];
         put?: never;
@@ -894,7 +896,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in with JSON */
+        /**
+         * Sign in with JSON
+         * @description With `"cookie": true` the answer holds no tokens but sets the browser's cookie; a page then asks `GET /me`
+         *     who it is, and what it writes must come from our own origin.
+         */
         post: operations["post_login"];
         delete?: never;
         options?: never;
@@ -1147,7 +1153,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Streams the caller's notifications (server-sent events), beginning with the newest unread ones. */
+        /**
+         * Streams the caller's notifications (server-sent events), beginning with the newest unread ones.
+         * @description A client that comes back with `Last-Event-ID` gets what it missed instead; when that is not known any more, a
+         *     message of the type `resync` comes before the newest unread ones.
+         */
         get: operations["get_notifications_stream"];
         put?: never;
         post?: never;
@@ -1186,7 +1196,7 @@ export interface paths {
         /**
          * Exchange a refresh token
          * @description The token may be in the query (as older clients send it), in a JSON body or in a form. It is good for
-         *     one use; showing it again ends the session.
+         *     one use; showing it again ends the session. A browser sends nothing but its cookie, and gets it renewed.
          */
         post: operations["post_refresh"];
         delete?: never;
@@ -1264,7 +1274,8 @@ export interface paths {
         put?: never;
         /**
          * Create an account
-         * @description Who may is a setting: anybody, whoever has an invitation, or nobody.
+         * @description Who may is a setting: anybody, whoever has an invitation, or nobody. With `"cookie": true` the answer
+         *     holds no tokens but sets the browser's cookie.
          */
         post: operations["post_signup"];
         delete?: never;
@@ -1304,7 +1315,8 @@ export interface paths {
          * Everything that was measured, as a file
          * @description Streamed in constant memory, series after series, each oldest first. CSV (RFC 4180) has the columns
          *     `timestamp,device_id,key,value` and can be imported again; a text that looks like a number or a formula has an
-         *     apostrophe before it. NDJSON has one object per line with `timestamp` and `ts` (milliseconds UTC).
+         *     apostrophe before it. NDJSON has one object per line with `timestamp` and `ts` (milliseconds UTC). Parquet, where
+         *     it is built in, has the columns that `GET /telemetry/history` describes.
          */
         get: operations["get_telemetry_export"];
         put?: never;
@@ -1330,6 +1342,11 @@ export interface paths {
          *     Otherwise it is `{from, to, interval, tz, series: [{device_id, key, points: [{t, …}]}]}` with `t` in
          *     milliseconds UTC. Buckets are whole: the first and last one may reach beyond the range. At most 1,000 series and
          *     100,000 points or buckets; more is an export.
+         *
+         *     `format=parquet` gives the same rows as a streamed Parquet file, where the server is built with the cargo feature
+         *     `parquet`: `device_id`, `key`, `timestamp` (UTC, milliseconds), and `value` or one column per aggregate. `value`,
+         *     `first` and `last` hold numbers; truth values, texts and objects stand in `value_bool`, `value_text` and
+         *     `value_json` beside them. It is not bound to 100,000 points, and of buckets only per series.
          */
         get: operations["get_telemetry_history"];
         put?: never;
@@ -1372,7 +1389,7 @@ export interface paths {
         put?: never;
         /**
          * What was measured (question in the body)
-         * @description The same as `GET /telemetry/history`, for more devices and keys than fit into a URL; always the full form.
+         * @description The same as `GET /telemetry/history`, for more devices and keys than fit into a URL; never the short form.
          */
         post: operations["post_telemetry_query"];
         delete?: never;
@@ -1487,8 +1504,8 @@ export interface paths {
          * @description JSON text frames: everything that happens to the caller's devices, dashboards and notifications, as it
          *     happens. The token comes in the query, a header, the browser's cookie, or the first frame
          *     `{"type":"auth","token":…}` within 10 seconds. Send something (`{"type":"ping"}`) every 45 seconds.
-         *     Close codes: 4401 token missing, wrong, expired or revoked; 1008 silent or garbage; 1009
-         *     frame too large; 1013 too slow; 1001 the server stops.
+         *     Close codes: 4401 token missing, wrong, expired or revoked; 4403 a key without the scope `read`; 1008
+         *     silent, garbage or too many frames; 1009 frame too large; 1013 too slow; 1001 the server stops.
          */
         get: operations["get_ws"];
         put?: never;
@@ -1511,8 +1528,8 @@ export interface paths {
          * @description JSON text frames of at most 64 KiB: `hello`, `telemetry`, `reported`, `heartbeat`, `command_result` and
          *     `ping` up, `welcome`, `ack`, `error`, `desired`, `command` and `pong` down. The token comes in a header,
          *     the query, or the first frame `{"type":"hello","token":…}` within 10 seconds. What is acknowledged is
-         *     durable. Close codes: 4401 token missing, wrong or renewed; 4409 replaced by a newer connection of the
-         *     same device; 1008 silent or garbage; 1009 frame too large; 1013 too slow or busy; 1001 the server stops.
+         *     durable. Close codes: 4401 token missing, wrong or renewed; 4403 a token that may not open this; 4409 replaced by a newer connection of the
+         *     same device; 1008 silent, garbage or too many frames; 1009 frame too large; 1013 too slow or busy; 1001 the server stops.
          */
         get: operations["get_ws_device"];
         put?: never;
@@ -1589,6 +1606,16 @@ export interface components {
              * @default
              */
             support_email: string;
+        };
+        /** @description A browser's session: its secret is in the cookie, which no script can read. */
+        BrowserSession: {
+            /**
+             * Format: int64
+             * @description Seconds that it lives without being used; 30 days after signing in it ends in any case.
+             */
+            expires_in: number;
+            /** @description Always `cookie`. */
+            token_type: string;
         };
         /** @description What to do: delete, or any of the others together. */
         BulkAction: {
@@ -2202,6 +2229,8 @@ export interface components {
         };
         /** @description Name and password as JSON. */
         Login: {
+            /** @description `true` in a browser: the session comes as a cookie that no script can read, instead of tokens. */
+            cookie?: boolean;
             /** @description The e-mail address or username. */
             email?: string | null;
             /** @description The password. */
@@ -2584,7 +2613,7 @@ export interface components {
              */
             fill: string | null;
             /**
-             * @description `series`, or `array` for the short form (one series only).
+             * @description `series`, `array` for the short form (one series only), or `parquet` for a file.
              * @default null
              */
             format: string | null;
@@ -2635,9 +2664,11 @@ export interface components {
         };
         /** @description A refresh token as JSON or form. */
         RefreshBody: {
-            /** @description The refresh token. */
-            refresh_token: string;
+            /** @description The refresh token; a browser that has the cookie sends none. */
+            refresh_token?: string | null;
         };
+        /** @description What renewing comes to. */
+        RenewedEither: components["schemas"]["TokenPair"] | components["schemas"]["BrowserSession"];
         /** @description What came of a restore request. */
         Restored: {
             /** @description What the archive holds. */
@@ -2845,8 +2876,17 @@ export interface components {
             /** @description The account. */
             user: components["schemas"]["UserOut"];
         };
+        /** @description A browser's session and whose it is. */
+        SignedInBrowser: components["schemas"]["BrowserSession"] & {
+            /** @description The account. */
+            user: components["schemas"]["UserOut"];
+        };
+        /** @description What signing in comes to: tokens, or a cookie for whoever asked for one. */
+        SignedInEither: components["schemas"]["SignedIn"] | components["schemas"]["SignedInBrowser"];
         /** @description A new account. */
         Signup: {
+            /** @description `true` in a browser: the session comes as a cookie that no script can read, instead of tokens. */
+            cookie?: boolean;
             /** @description The e-mail address. */
             email: string;
             /** @description The person's name. */
@@ -2976,7 +3016,7 @@ export interface components {
         TryRule: {
             /** @description The variable `auth`: `uid`, `role`, `access_right`, `is_admin`. */
             auth?: Record<string, unknown>;
-            /** @description The variable `data`: `owner`, `share`, `id`, `name`, `tags`. */
+            /** @description The variable `data`: `owner`, `share`, `id`, `name`, `kind`, `device`, `tags`. */
             data?: Record<string, unknown>;
             /** @description The expression. */
             expression: string;
@@ -6171,10 +6211,15 @@ export interface operations {
     get_events_stream: {
         parameters: {
             query?: {
+                /** @description The id of the last event that the client got, for clients that cannot send the header `Last-Event-ID`. */
+                last_event_id?: string;
                 /** @description A ticket from `POST /events/ticket`, for clients that cannot send headers. */
                 ticket?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The id of the last event that the client got. */
+                "last-event-id"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6191,6 +6236,15 @@ export interface operations {
             };
             /** @description Not signed in, or the ticket was used or is too old. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks, or the API key lacks the scope `read`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6405,13 +6459,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Tokens and the account */
+            /** @description The account with tokens, or with the cookie */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SignedIn"];
+                    "application/json": components["schemas"]["SignedInEither"];
                 };
             };
             /** @description Name and password do not belong together */
@@ -7069,6 +7123,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The access rules do not permit it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The caller has no such notification. */
             404: {
                 headers: {
@@ -7102,6 +7165,15 @@ export interface operations {
             };
             /** @description Not signed in. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The access rules do not permit it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7179,10 +7251,15 @@ export interface operations {
     get_notifications_stream: {
         parameters: {
             query?: {
+                /** @description The id of the last event that the client got, for clients that cannot send the header `Last-Event-ID`. */
+                last_event_id?: string;
                 /** @description A ticket from `POST /events/ticket`, for clients that cannot send headers. */
                 ticket?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The id of the last event that the client got. */
+                "last-event-id"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -7199,6 +7276,15 @@ export interface operations {
             };
             /** @description Not signed in, or the ticket was used or is too old. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks, or the API key lacks the scope `read`. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7244,17 +7330,26 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The next tokens */
+            /** @description The next tokens, or the cookie again */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenPair"];
+                    "application/json": components["schemas"]["RenewedEither"];
                 };
             };
             /** @description The token is wrong, expired or was used before */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another site sent this with the cookie */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7486,13 +7581,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The account and its first tokens */
+            /** @description The account and its first tokens, or the cookie */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SignedIn"];
+                    "application/json": components["schemas"]["SignedInEither"];
                 };
             };
             /** @description The e-mail or username is taken */
@@ -7619,7 +7714,7 @@ export interface operations {
             query: {
                 /** @description The devices; repeat it or separate with commas. */
                 device_id: string[];
-                /** @description `csv` (the default), `ndjson` or `parquet`. */
+                /** @description `csv` (the default), `ndjson`, or `parquet` where it is built in. */
                 format?: string;
                 /** @description Begin, inclusive: ISO or milliseconds UTC. */
                 from?: string;
@@ -7698,7 +7793,7 @@ export interface operations {
                 device_id: string[];
                 /** @description `null` gives buckets without points too. */
                 fill?: string;
-                /** @description `series` or `array`. */
+                /** @description `series`, `array`, or `parquet` where it is built in. */
                 format?: string;
                 /** @description Begin, inclusive: ISO or milliseconds UTC. */
                 from?: string;
@@ -7730,6 +7825,16 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AnyHistory"];
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            /** @description Parquet is not built into this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not signed in */
@@ -7824,6 +7929,16 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HistoryAnswer"];
+                    "application/vnd.apache.parquet": string;
+                };
+            };
+            /** @description Parquet is not built into this server */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description Not signed in */
