@@ -25,7 +25,11 @@ export const routes: Route[] = [
   { path: '/ui/devices/:id/:tab', area: 'devices', page: () => import('$/areas/device/DevicePage.svelte') },
   { path: '/ui/dashboards', area: 'dashboards', page: () => import('$/areas/dashboards/DashboardsPage.svelte') },
   { path: '/ui/dashboards/:id', area: 'dashboards', page: () => import('$/areas/dashboards/DashboardPage.svelte') },
-  { path: '/ui/notifications', area: 'notifications', page: () => import('$/areas/notifications/NotificationsPage.svelte') },
+  {
+    path: '/ui/notifications',
+    area: 'notifications',
+    page: () => import('$/areas/notifications/NotificationsPage.svelte'),
+  },
   { path: '/ui/settings', area: 'settings', page: () => import('$/areas/settings/SettingsPage.svelte') },
   { path: '/ui/settings/:tab', area: 'settings', page: () => import('$/areas/settings/SettingsPage.svelte') },
   { path: '/ui/admin', area: 'admin', page: () => import('$/areas/admin/AdminPage.svelte'), admin: true },
@@ -41,5 +45,10 @@ export const doors: Route[] = [
 
 /** Pages for everybody who has the link, signed in or not. */
 export const open: Route[] = [
-  { path: '/ui/shared/:token', area: 'dashboards', page: () => import('$/areas/dashboards/SharedPage.svelte'), bare: true },
+  {
+    path: '/ui/shared/:token',
+    area: 'dashboards',
+    page: () => import('$/areas/dashboards/SharedPage.svelte'),
+    bare: true,
+  },
 ];

@@ -32,19 +32,34 @@ class Session {
       this.user = user;
       this.state = user ? 'in' : 'out';
       this.ended = false;
+      if (user) void prolong();
     } catch {
       this.state = 'unreachable';
     }
   }
 
   async signOut(): Promise<void> {
-    await ask(api.POST('/logout', { body: {} as never }));
+    await ask(api.POST('/logout'));
     // Everything in memory belongs to whoever left.
     window.location.assign('/');
   }
 }
 
 export const session = new Session();
+
+const PROLONGED = 'espalier.prolonged';
+const DAY_MS = 86_400_000;
+
+/** The cookie ends a week after it was last prolonged: once a day is enough, and never while nobody is here. */
+async function prolong(): Promise<void> {
+  try {
+    if (Date.now() - Number(localStorage.getItem(PROLONGED) ?? 0) < DAY_MS) return;
+    await fetch('/refresh', { method: 'POST' });
+    localStorage.setItem(PROLONGED, String(Date.now()));
+  } catch {
+    // The next visit tries again.
+  }
+}
 
 onSignedOut(() => {
   if (session.state === 'in') session.ended = true;
