@@ -23,8 +23,21 @@ export const location = new Location();
 const scrolls = new Map<number, number>();
 let entry = 0;
 
+// Asked before the page is left; it answers whether that may happen now, and calls `proceed` later if not.
+let mayLeave: ((proceed: () => void) => boolean) | undefined;
+
+/** Lets a page ask before it is left for another path. Returns how to stop asking. */
+export function guardLeaving(ask: (proceed: () => void) => boolean): () => void {
+  mayLeave = ask;
+  return () => {
+    if (mayLeave === ask) mayLeave = undefined;
+  };
+}
+
 /** Goes to a path of this app. */
 export async function go(to: string, options: { replace?: boolean; keepScroll?: boolean } = {}): Promise<void> {
+  const elsewhere = new URL(to, window.location.href).pathname !== location.path;
+  if (elsewhere && mayLeave && !mayLeave(() => void go(to, options))) return;
   if (options.replace) {
     history.replaceState({ entry }, '', to);
   } else {
@@ -77,8 +90,13 @@ export function match<T extends { path: string }>(routes: readonly T[], path: st
 export function startRouter(): void {
   history.replaceState({ entry }, '');
   window.addEventListener('popstate', async (event) => {
+    const target = (event.state as { entry?: number } | null)?.entry ?? 0;
+    if (window.location.pathname !== location.path && mayLeave) {
+      const steps = target - entry;
+      if (!mayLeave(() => history.go(steps))) return history.go(-steps);
+    }
     scrolls.set(entry, window.scrollY);
-    entry = (event.state as { entry?: number } | null)?.entry ?? 0;
+    entry = target;
     location.read();
     await tick();
     window.scrollTo(0, scrolls.get(entry) ?? 0);

@@ -16,13 +16,16 @@ export interface Route {
   bare?: boolean;
 }
 
+// One function for both paths: a change of tab is not another page.
+const devicePage: Page = () => import('$/areas/device/DevicePage.svelte');
+
 export const routes: Route[] = [
   { path: '/', area: 'home', page: () => import('$/areas/home/HomePage.svelte') },
   { path: '/ui/devices', area: 'devices', page: () => import('$/areas/devices/DevicesPage.svelte') },
   { path: '/ui/devices/new', area: 'devices', page: () => import('$/areas/devices/AddDevicePage.svelte') },
   { path: '/ui/devices/claim', area: 'devices', page: () => import('$/areas/devices/ClaimPage.svelte') },
-  { path: '/ui/devices/:id', area: 'devices', page: () => import('$/areas/device/DevicePage.svelte') },
-  { path: '/ui/devices/:id/:tab', area: 'devices', page: () => import('$/areas/device/DevicePage.svelte') },
+  { path: '/ui/devices/:id', area: 'devices', page: devicePage },
+  { path: '/ui/devices/:id/:tab', area: 'devices', page: devicePage },
   { path: '/ui/dashboards', area: 'dashboards', page: () => import('$/areas/dashboards/DashboardsPage.svelte') },
   { path: '/ui/dashboards/:id', area: 'dashboards', page: () => import('$/areas/dashboards/DashboardPage.svelte') },
   {
