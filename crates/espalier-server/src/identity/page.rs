@@ -14,14 +14,23 @@ pub struct Page<'a> {
     pub username: &'a str,
 }
 
-const STYLE: &str = ":root{color-scheme:light dark;--bg:#f4f6f3;--card:#fff;--text:#1b241d;--soft:#56635a;--line:#c3ccc5;--go:#1f6b3b;--on-go:#fff;--bad:#a4161a}\
-@media(prefers-color-scheme:dark){:root{--bg:#121713;--card:#1b221d;--text:#e8eee9;--soft:#a5b1a8;--line:#435048;--go:#6fcf8f;--on-go:#0c1a11;--bad:#ff9a9e}}\
-*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;background:var(--bg);color:var(--text);font:1rem/1.5 system-ui,sans-serif}\
-main{width:100%;max-width:26rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.75rem}\
-h1{margin:0 0 .25rem;font-size:1.4rem}p{margin:0 0 1.25rem;color:var(--soft)}label{display:block;font-weight:600;margin:1rem 0 .25rem}\
-input{width:100%;padding:.65rem .75rem;font:inherit;color:inherit;background:var(--bg);border:1px solid var(--line);border-radius:.5rem}\
-small{color:var(--soft)}button{width:100%;margin-top:1.5rem;padding:.75rem;font:inherit;font-weight:600;color:var(--on-go);background:var(--go);border:0;border-radius:.5rem;cursor:pointer}\
-:focus-visible{outline:3px solid var(--go);outline-offset:2px}.problem{margin:0 0 1rem;padding:.65rem .75rem;border-left:4px solid var(--bad);color:var(--bad)}";
+/// The tokens of docs/design.md, so that this page and the app look the same.
+const STYLE: &str = ":root{color-scheme:light dark;--ground:light-dark(#f5f7f3,#0e1411);--surface:light-dark(#fff,#151d18);--line:light-dark(#dbe2da,#2a362f);--line-strong:light-dark(#87958b,#66766c);\
+--text:light-dark(#16201a,#e8efe9);--soft:light-dark(#526057,#a3b1a8);--brand:light-dark(#17653a,#74d69c);--on-brand:light-dark(#fff,#08170e);--brand-hover:light-dark(#114e2c,#94e3b4);\
+--focus:light-dark(#0d57c9,#8fbcff);--failed:light-dark(#b0241d,#ff9f97);--failed-soft:light-dark(#fbe6e3,#3a1a18);--trellis:light-dark(#17653a0d,#74d69c0a);--control:2.375rem}\
+@media(pointer:coarse){:root{--control:2.75rem}}\
+*,::before{box-sizing:border-box}body{margin:0;min-height:100dvh;display:grid;place-items:center;place-content:center;gap:1rem;grid-template-columns:minmax(0,26rem);padding:1rem;color:var(--text);\
+background:repeating-linear-gradient(90deg,transparent 0 3.9rem,var(--trellis) 3.9rem 4rem),repeating-linear-gradient(0deg,transparent 0 3.9rem,var(--trellis) 3.9rem 4rem),var(--ground);\
+font:.9375rem/1.45 Inter,system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\
+body::before{content:'Espalier';padding:.25rem 0 .25rem 3.25rem;background:url(/icon.svg) left center/2.5rem no-repeat;font-weight:680;font-size:1.375rem;line-height:2rem;letter-spacing:-.02em}\
+main{width:100%;background:var(--surface);border:1px solid var(--line);border-radius:.875rem;padding:1.5rem;box-shadow:0 1px 2px light-dark(#16201a12,#0006)}\
+h1{margin:0 0 .25rem;font-size:1.375rem;line-height:1.15;font-weight:650;letter-spacing:-.022em}p{margin:0 0 1rem;color:var(--soft)}p strong{color:var(--text)}h1+p:last-child{margin:0}\
+label{display:block;margin:1rem 0 .25rem;font-size:.8125rem;font-weight:580}\
+input{width:100%;min-height:var(--control);padding:0 .75rem;font:inherit;color:inherit;background:var(--surface);border:1px solid var(--line-strong);border-radius:.625rem}input:hover{border-color:var(--soft)}\
+small{display:block;margin-top:.25rem;font-size:.8125rem;color:var(--soft)}\
+button{width:100%;min-height:var(--control);margin-top:1.25rem;font:inherit;font-weight:550;color:var(--on-brand);background:var(--brand);border:0;border-radius:.625rem;cursor:pointer}button:hover{background:var(--brand-hover)}\
+:focus-visible{outline:2px solid var(--focus);outline-offset:2px}input:focus-visible{outline-offset:-1px;border-color:var(--focus)}\
+.problem{padding:.75rem 1rem;color:var(--failed);background:var(--failed-soft);border-radius:.625rem}";
 
 /// Writes text so that it is text in HTML, in an attribute too.
 pub fn escape(text: &str) -> String {
