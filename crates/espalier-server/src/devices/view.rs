@@ -31,7 +31,7 @@ pub struct DeviceView {
     pub last_active: Option<String>,
     /// When it last came online or went offline (RFC 3339, UTC).
     pub last_status_notification: Option<String>,
-    /// Always `***`, except in the answer that creates the device or renews its token.
+    /// Always `***`, except in an answer that creates the device, renews its token or claims it.
     pub device_token: String,
     /// What kind of board it is.
     pub kind: Option<String>,
