@@ -686,6 +686,26 @@ mod tests {
     }
 
     #[test]
+    fn numbers_inside_an_object_are_kept_exactly() {
+        for number in [
+            "1.1111111111111113e+60",
+            "0.30000000000000004",
+            "2.2250738585072014e-308",
+        ] {
+            let Some(Value::Json(kept)) = one(&format!("[{number}]")) else {
+                panic!("{number} is refused");
+            };
+            let found: f64 = kept[1..kept.len() - 1].parse().expect("a number");
+            assert_eq!(Ok(found), number.parse(), "{kept}");
+            assert_eq!(
+                one(&kept),
+                Some(Value::Json(kept)),
+                "kept again, it is the same"
+            );
+        }
+    }
+
+    #[test]
     fn unknown_fields_and_absent_optional_ones_are_left_alone() {
         let body = r#" { "x" : [ {"y":"}"} ] , "ts":null, "samples":null, "data" : { "a" : 1 } , "device_token":null } "#;
         assert_eq!(values(body).expect("values").len(), 1);
