@@ -7,8 +7,8 @@ use espalier_server::telemetry::{
 use espalier_tsdb::Value;
 use espalier_wire::device::Up;
 use espalier_wire::limits::{
-    MAX_FUTURE_MS, MAX_KEYS_PER_SAMPLE, MAX_OBJECT_VALUE_BYTES, MAX_POINTS_PER_BATCH,
-    MAX_TEXT_VALUE_BYTES, MIN_TIMESTAMP_MS, check_key,
+    MAX_EXACT_INTEGER, MAX_FUTURE_MS, MAX_KEYS_PER_SAMPLE, MAX_OBJECT_VALUE_BYTES,
+    MAX_POINTS_PER_BATCH, MAX_TEXT_VALUE_BYTES, MIN_TIMESTAMP_MS, check_key,
 };
 
 use crate::wire::WORDS;
@@ -91,7 +91,12 @@ fn body(bytes: &[u8]) -> Verdict {
         let Ok(readings) = parse_wire(telemetry) else {
             return Verdict::Refused;
         };
-        checked(&samples(&readings));
+        let mut samples = samples(&readings);
+        // A frame's time may be any integer, a body's must be exact; no time that is believable is as large.
+        for (ts, _) in &mut samples {
+            *ts = ts.filter(|ts| ts.unsigned_abs() <= MAX_EXACT_INTEGER.unsigned_abs());
+        }
+        checked(&samples);
         return Verdict::Accepted;
     }
     let Ok(post) = parse_post(bytes) else {
