@@ -9,6 +9,7 @@
 
 mod device;
 pub mod inputs;
+mod telemetry;
 mod tsdb;
 mod wire;
 
@@ -44,6 +45,8 @@ pub const TARGETS: &[Target] = &[
     device::SERVER_URL,
     tsdb::CHUNK,
     tsdb::RECORD,
+    telemetry::BODY,
+    telemetry::IMPORT,
 ];
 
 /// Returns the target of that name.

@@ -1,5 +1,5 @@
 -- Boards. `id` is the id inside, `oid` the 24 digits that clients use; the token is stored as SHA-256.
--- `tags` and `group_names` are JSON lists of text. An unclaimed device is kept by the admin who prepared it.
+-- `tags` and `group_names` are JSON lists of text, `facts` is a JSON object of what the board says of itself. An unclaimed device is kept by the admin who prepared it.
 create table device (
     id text primary key,
     oid text not null unique,
@@ -10,6 +10,7 @@ create table device (
     tags text not null default '[]',
     group_names text not null default '[]',
     expected_interval_s bigint,
+    facts text,
     unclaimed bigint not null default 0,
     token_digest bytea not null unique,
     created_at bigint not null

@@ -14,7 +14,7 @@ pub enum Synchronous {
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Points that may wait for the writer before [`crate::Error::Busy`]; bounds memory under overload (default 262,144,
-    /// about 12 MB). A single larger batch is still taken when the queue is empty.
+    /// about 12 MB). A larger batch counts as half of it: one is taken while others wait beside it.
     pub max_queued_points: usize,
     /// Points per commit; a longer queue is split so that no one waits for a giant transaction (default 65,536).
     pub max_commit_points: usize,
@@ -62,4 +62,9 @@ impl Options {
     pub(crate) fn chunk_len(&self) -> usize {
         self.chunk_points.clamp(16, 65_536)
     }
+}
+
+/// How much of a queue of `max` points a batch takes: itself, or half of the queue when that is less.
+pub(crate) fn room(points: usize, max: usize) -> usize {
+    if points > max { max / 2 } else { points }
 }

@@ -242,7 +242,7 @@ pub async fn transfer(
             Ok(())
         };
         let note = Note::new("transferred", detail);
-        let given = give(&app, id, to.id, note, check, |_| Ok(())).await?;
+        let given = give(&app, id, to.id, None, note, check, |_| Ok(())).await?;
         identity::audit(
             &app,
             &caller,
@@ -257,11 +257,13 @@ pub async fn transfer(
 }
 
 /// Lets a device change hands when `check` agrees with what is in memory and `proof` with what is stored;
-/// codes to claim it are used up.
+/// codes to claim it are used up. With a `token` digest, the device gets it in place of the one that its former
+/// owner may know; an unclaimed device keeps its own, which only the board and who prepared it know.
 pub async fn give(
     app: &AppState,
     id: DeviceId,
     to: AccountId,
+    token: Option<[u8; 32]>,
     note: Note,
     check: impl FnOnce(&Device) -> Result<(), ApiError>,
     proof: impl Fn(&Conn<'_>) -> Result<(), ApiError> + Send + 'static,
@@ -277,6 +279,7 @@ pub async fn give(
                 owner: to,
                 shares: Vec::new(),
                 unclaimed: false,
+                token_digest: token.filter(|_| !old.unclaimed).unwrap_or(old.token_digest),
                 ..old.clone()
             };
             Ok(Some((new, note)))
@@ -288,6 +291,7 @@ pub async fn give(
         },
     )
     .await?;
+    live::recheck_device(app, id);
     for account in before.iter().flat_map(Device::audience) {
         if account != to {
             vanish(app, &given, account);

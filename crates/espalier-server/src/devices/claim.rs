@@ -1,6 +1,11 @@
 //! Claiming a device: with a code that its owner gave away, or with the password that came with the product.
 //!
 //! A code is short, so it lives a limited time, works once, and whoever guesses has few attempts.
+//!
+//! Whoever claims with a code from a former owner gets a new token for the board, because the former owner was
+//! shown the old one and could go on speaking for the board, or listening as it. A board that waits to be
+//! claimed keeps its token: nobody ever owned it, only the installation's admin and the board itself know the
+//! token, and the board would be cut off by its own claim.
 
 use super::logic::{self, Note};
 use super::{Device, access, check, password, store};
@@ -144,8 +149,15 @@ pub async fn make_code(
 
 /// With what somebody claims a device.
 pub enum Proof {
-    Code(String),
-    Product { id: String, password: String },
+    Code {
+        code: String,
+        /// Leaves the token as it is, e.g. between two accounts of one person.
+        keep_token: bool,
+    },
+    Product {
+        id: String,
+        password: String,
+    },
 }
 
 fn may_own(caller: &Caller) -> Result<(), ApiError> {
@@ -157,20 +169,27 @@ fn may_own(caller: &Caller) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Makes the caller the owner of the device that the proof is for.
+/// Makes the caller the owner of the device that the proof is for, and returns it with its new token in clear,
+/// when it got one.
 ///
 /// # Errors
 /// 404 when the proof is wrong or expired, 409 when the device is claimed already, 429 after too many wrong
 /// attempts.
-pub async fn claim(app: &AppState, caller: &Caller, proof: Proof) -> Result<Arc<Device>, ApiError> {
+pub async fn claim(
+    app: &AppState,
+    caller: &Caller,
+    proof: Proof,
+) -> Result<(Arc<Device>, Option<String>), ApiError> {
     may_own(caller)?;
     let (app, caller) = (app.clone(), caller.clone());
     logic::to_the_end(&app.clone(), async move {
         let account = Who::Account(caller.account);
         app.devices.attempts.begin(&account, app.clock.now_ms())?;
-        let device = match proof {
-            Proof::Code(code) => by_code(&app, &caller, &code).await,
-            Proof::Product { id, password } => by_product(&app, &caller, id, password).await,
+        let (device, token) = match proof {
+            Proof::Code { code, keep_token } => by_code(&app, &caller, &code, keep_token).await,
+            Proof::Product { id, password } => by_product(&app, &caller, id, password)
+                .await
+                .map(|device| (device, None)),
         }?;
         app.devices.attempts.succeeded(&account);
         identity::audit(
@@ -178,10 +197,10 @@ pub async fn claim(app: &AppState, caller: &Caller, proof: Proof) -> Result<Arc<
             &caller,
             "device.claim",
             &device.oid.to_string(),
-            json!({}),
+            json!({ "token_rotated": token.is_some() }),
         )
         .await?;
-        Ok(device)
+        Ok((device, token))
     })
     .await
 }
@@ -194,7 +213,12 @@ fn wrong_code() -> ApiError {
     )
 }
 
-async fn by_code(app: &AppState, caller: &Caller, code: &str) -> Result<Arc<Device>, ApiError> {
+async fn by_code(
+    app: &AppState,
+    caller: &Caller,
+    code: &str,
+    keep_token: bool,
+) -> Result<(Arc<Device>, Option<String>), ApiError> {
     let (digest, now) = (digest(code), app.clock.now_ms());
     let found = app.db.read(move |c| store::by_code(c, digest, now)).await?;
     let id = found.ok_or_else(wrong_code)?;
@@ -216,7 +240,12 @@ async fn by_code(app: &AppState, caller: &Caller, code: &str) -> Result<Arc<Devi
         }
         Err(wrong_code())
     };
-    access::give(app, id, to, note, check, proof).await
+    let token = hex::encode(random::bytes::<16>());
+    let fresh = random::digest(&token);
+    let offered = (!keep_token).then_some(fresh);
+    let given = access::give(app, id, to, offered, note, check, proof).await?;
+    let renewed = given.token_digest == fresh;
+    Ok((given, renewed.then_some(token)))
 }
 
 fn wrong_product() -> ApiError {
@@ -269,7 +298,7 @@ async fn by_product(
         }
         Err(already_claimed())
     };
-    access::give(app, id, to, note, check, proof).await
+    access::give(app, id, to, None, note, check, proof).await
 }
 
 #[cfg(test)]

@@ -191,6 +191,7 @@ async fn insert(
         groups: draft.groups,
         aliases: draft.aliases,
         expected_interval_s: draft.expected_interval_s,
+        facts: None,
         unclaimed: draft.product.is_some(),
         token_digest: random::digest(&token),
         shares: Vec::new(),

@@ -11,6 +11,7 @@ mod check;
 mod claim;
 mod delete;
 mod events;
+mod facts;
 mod http;
 mod list;
 mod logic;
@@ -21,6 +22,7 @@ mod store;
 mod view;
 
 pub use alerts::observe;
+pub use facts::{Facts, introduce};
 pub use registry::{Device, State};
 pub use view::DeviceView;
 

@@ -144,8 +144,11 @@ impl Tracker {
 
 /// How long a device may be silent, milliseconds.
 pub fn patience_ms(app: &AppState, device: &Device) -> i64 {
+    // Its owner's word first, then its own, then the installation's.
+    let said = || device.facts.as_ref()?.expected_interval_seconds;
     device
         .expected_interval_s
+        .or_else(said)
         .map_or(app.config.offline_after_ms(), |seconds| {
             MISSED_REPORTS * i64::from(seconds) * 1000
         })

@@ -5,6 +5,7 @@
 
 use super::claim::Attempts;
 use super::events::Journal;
+use super::facts::Facts;
 use super::password::Turns;
 use super::presence::{Presence, Tracker};
 use super::store;
@@ -39,6 +40,8 @@ pub struct Device {
     pub aliases: Box<[Box<str>]>,
     /// How often it is expected to report, seconds; `None` means the installation's default.
     pub expected_interval_s: Option<u32>,
+    /// What it says of itself, when it ever did.
+    pub facts: Option<Box<Facts>>,
     /// Waits to be claimed by whoever knows its product password; until then it belongs to who prepared it.
     pub unclaimed: bool,
     /// The digest of its token.

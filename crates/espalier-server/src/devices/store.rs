@@ -2,6 +2,7 @@
 
 use super::access::{Named, Share};
 use super::events::{EventRow, KEEP};
+use super::facts::Facts;
 use super::presence::Presence;
 use super::registry::Device;
 use espalier_db::{Conn, Error, Result, Row, params};
@@ -13,7 +14,8 @@ use std::sync::Arc;
 pub fn insert(c: &Conn<'_>, device: &Device) -> Result<()> {
     c.execute(
         "insert into device (id, oid, owner_id, name, kind, location, tags, group_names, expected_interval_s, \
-         unclaimed, token_digest, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         facts, unclaimed, token_digest, created_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         params![
             device.id.to_string(),
             device.oid.to_string(),
@@ -24,6 +26,7 @@ pub fn insert(c: &Conn<'_>, device: &Device) -> Result<()> {
             json(&device.tags)?,
             json(&device.groups)?,
             device.expected_interval_s,
+            facts(device)?,
             device.unclaimed,
             device.token_digest,
             device.created_at
@@ -53,7 +56,7 @@ fn add_aliases(c: &Conn<'_>, device: &Device) -> Result<()> {
 pub fn update(c: &Conn<'_>, device: &Device) -> Result<()> {
     let changed = c.execute(
         "update device set owner_id = $1, name = $2, kind = $3, location = $4, tags = $5, group_names = $6, \
-         expected_interval_s = $7, unclaimed = $8, token_digest = $9 where id = $10",
+         expected_interval_s = $7, facts = $8, unclaimed = $9, token_digest = $10 where id = $11",
         params![
             device.owner.to_string(),
             &device.name,
@@ -62,6 +65,7 @@ pub fn update(c: &Conn<'_>, device: &Device) -> Result<()> {
             json(&device.tags)?,
             json(&device.groups)?,
             device.expected_interval_s,
+            facts(device)?,
             device.unclaimed,
             device.token_digest,
             device.id.to_string()
@@ -170,7 +174,7 @@ pub fn all(c: &Conn<'_>) -> Result<Vec<Device>> {
     }
     let rows = c.query(
         "select d.id, d.oid, d.owner_id, d.name, d.kind, d.location, d.tags, d.group_names, d.expected_interval_s, \
-         d.unclaimed, d.token_digest, d.created_at, p.online, p.last_active, p.status_at \
+         d.facts, d.unclaimed, d.token_digest, d.created_at, p.online, p.last_active, p.status_at \
          from device d left join device_presence p on p.device_id = d.id",
         params![],
     )?;
@@ -183,6 +187,21 @@ pub fn all(c: &Conn<'_>) -> Result<Vec<Device>> {
             Ok(device)
         })
         .collect()
+}
+
+fn facts(device: &Device) -> Result<Option<String>> {
+    device.facts.as_ref().map(|facts| json(&**facts)).transpose()
+}
+
+fn said(row: &Row) -> Result<Option<Box<Facts>>> {
+    let Some(text) = row.get::<Option<String>>("facts")? else {
+        return Ok(None);
+    };
+    let facts = serde_json::from_str(&text).map_err(|error| Error::Column {
+        column: "facts".to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(Some(Box::new(facts)))
 }
 
 fn device(row: &Row) -> Result<Device> {
@@ -198,6 +217,7 @@ fn device(row: &Row) -> Result<Device> {
         groups: list(row, "group_names")?,
         aliases: Box::default(),
         expected_interval_s: row.get("expected_interval_s")?,
+        facts: said(row)?,
         unclaimed: row.get("unclaimed")?,
         token_digest: digest.try_into().map_err(|_| Error::Column {
             column: "token_digest".to_owned(),
@@ -225,9 +245,9 @@ fn list(row: &Row, column: &str) -> Result<Box<[Box<str>]>> {
     })
 }
 
-fn json(list: &[Box<str>]) -> Result<String> {
-    serde_json::to_string(list).map_err(|e| Error::Column {
-        column: "list".to_owned(),
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::Column {
+        column: "json".to_owned(),
         problem: e.to_string(),
     })
 }

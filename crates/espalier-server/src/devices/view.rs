@@ -1,6 +1,6 @@
 //! A device as it goes over the wire. The token never does; only who creates or renews it sees it, once.
 
-use super::Device;
+use super::{Device, Facts};
 use crate::clock::iso;
 use crate::identity::Principal;
 use espalier_model::{AccountId, ShareRole};
@@ -31,7 +31,7 @@ pub struct DeviceView {
     pub last_active: Option<String>,
     /// When it last came online or went offline (RFC 3339, UTC).
     pub last_status_notification: Option<String>,
-    /// Always `***`, except in the answer that creates the device or renews its token.
+    /// Always `***`, except in an answer that creates the device, renews its token or claims it.
     pub device_token: String,
     /// What kind of board it is.
     pub kind: Option<String>,
@@ -43,8 +43,11 @@ pub struct DeviceView {
     pub groups: Vec<String>,
     /// Other names under which it answers.
     pub aliases: Vec<String>,
-    /// How often it is expected to report, seconds; null means the installation's default.
+    /// How often it is expected to report, seconds, in its owner's word; null means what the board itself
+    /// says, or else the installation's default.
     pub expected_interval_seconds: Option<u32>,
+    /// What the board says of itself; null until it has.
+    pub facts: Option<Facts>,
     /// What the caller is to it: `owner`, `admin`, `member`, `viewer`, or `device` for the board itself.
     pub role: &'static str,
     /// It waits to be claimed with its product id and password.
@@ -101,6 +104,7 @@ impl DeviceView {
             groups: texts(&device.groups),
             aliases: texts(&device.aliases),
             expected_interval_seconds: device.expected_interval_s,
+            facts: device.facts.as_deref().cloned(),
             role,
             unclaimed: device.unclaimed,
             created_at: iso(device.created_at),

@@ -8,7 +8,7 @@ use crate::{ApiError, AppState, clock};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use espalier_tsdb::{Page, Scan, ScanQuery};
+use espalier_tsdb::{Page, Scan, ScanQuery, Value};
 use futures_util::stream;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -150,16 +150,25 @@ fn csv_page(oid: &str, page: &Page) -> Vec<u8> {
     let mut out = Vec::with_capacity(page.samples.len() * 64);
     let key = cell::guard(&page.key);
     for sample in &page.samples {
-        out.extend_from_slice(clock::iso(sample.ts).as_bytes());
-        out.push(b',');
-        out.extend_from_slice(oid.as_bytes());
-        out.push(b',');
-        write_field(&mut out, &key);
-        out.push(b',');
-        write_field(&mut out, &cell::write(&sample.value));
-        out.extend_from_slice(b"\r\n");
+        write_line(&mut out, oid, &key, sample.ts, &sample.value);
     }
     out
+}
+
+/// Writes one point as a line of an exported CSV file: `timestamp,device_id,key,value`.
+pub fn write_csv_line(out: &mut Vec<u8>, device_id: &str, key: &str, ts: i64, value: &Value) {
+    write_line(out, device_id, &cell::guard(key), ts, value);
+}
+
+fn write_line(out: &mut Vec<u8>, oid: &str, key: &str, ts: i64, value: &Value) {
+    out.extend_from_slice(clock::iso(ts).as_bytes());
+    out.push(b',');
+    out.extend_from_slice(oid.as_bytes());
+    out.push(b',');
+    write_field(out, key);
+    out.push(b',');
+    write_field(out, &cell::write(value));
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes a field as RFC 4180 wants it.

@@ -1,7 +1,7 @@
-//! Import of CSV files: the whole file is checked first, then stored in chunks.
+//! Import of CSV files: the whole file is read and checked first, then stored in one append.
 //!
 //! A file that is wrong anywhere is refused with the number of its first wrong line, and nothing of it is stored.
-//! When the store fails in the middle, the same file can be imported again: the same point twice is one point.
+//! Nothing is stored either when the store fails or the program dies; then the same file can be imported again.
 
 use super::latest::{self, Entry};
 use super::refusal::shorten;
@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// Largest file, bytes.
 pub const MAX_FILE: usize = 64 << 20;
 
-/// Points per append: large enough for the engine, small enough to let posts of devices in between.
-const CHUNK_POINTS: usize = 8192;
+/// Most points of a file: one append, for which everybody else's points wait a second or two, and about 64 MB of memory.
+pub const MAX_IMPORT_POINTS: usize = 1_000_000;
 
 /// Numbers below this are seconds: as milliseconds they would be before 1973, as seconds it is the year 5138.
 const SECONDS_BELOW: f64 = 1e11;
@@ -45,22 +45,24 @@ enum Layout {
 struct File<'a> {
     layout: Layout,
     bytes: &'a [u8],
-    device: &'a Device,
+    /// The 24-digit id that lines may name.
+    device: &'a str,
     now: i64,
     /// The keys met so far.
     keys: HashMap<String, Arc<str>>,
 }
 
-/// Imports a file; returns how many points it had.
+/// Imports a file; returns how many points it had. All of them are one append, so that whatever fails or whoever
+/// pulls the plug, the whole file is stored or nothing of it.
 pub async fn import(app: &AppState, device: &Arc<Device>, bytes: Bytes) -> ApiResult<Ingested> {
     let turn = app.telemetry.imports.acquire().await;
     let _turn = turn.map_err(ApiError::internal)?;
     let now = app.clock.now_ms();
-    let (held, owner) = (bytes.clone(), device.clone());
-    // A large file takes a second to check: not on a thread that serves others.
-    let check = move || check_file(&held, &owner, now);
-    let checked = tokio::task::spawn_blocking(check).await;
-    let (points, keys) = checked.map_err(ApiError::internal)??;
+    let owner = device.clone();
+    // A large file takes a second to read: not on a thread that serves others.
+    let collect = move || collect(&bytes, &owner, now);
+    let collected = tokio::task::spawn_blocking(collect).await;
+    let (points, keys) = collected.map_err(ApiError::internal)??;
     let latest = latest::of(app, device.id).await?;
     let new = |entries: &[Entry]| {
         let new = |key: &&Arc<str>| {
@@ -74,50 +76,57 @@ pub async fn import(app: &AppState, device: &Arc<Device>, bytes: Bytes) -> ApiRe
         let what = format!("a device may have at most {MAX_KEYS_PER_DEVICE} different keys");
         return Err(ApiError::invalid(&["body"], what));
     }
-    let mut file = File::open(&bytes, device, now)?;
-    let mut newest: HashMap<Arc<str>, Entry> = HashMap::new();
-    let mut reader = reader(file.bytes);
-    let mut record = StringRecord::new();
-    let mut chunk = Vec::with_capacity(CHUNK_POINTS);
-    loop {
-        let more = reader
-            .read_record(&mut record)
-            .map_err(|error| unreadable(&error))?;
-        if more {
-            file.row(&record, &mut |key, ts, value| {
-                chunk.push(Point {
-                    device: device.id.0,
-                    key,
-                    ts,
-                    value,
-                });
-            })?;
-        }
-        if chunk.len() >= CHUNK_POINTS || !more && !chunk.is_empty() {
-            note_newest(&mut newest, &chunk);
-            ingest::commit(app, std::mem::take(&mut chunk)).await?;
-        }
-        if !more {
-            break;
-        }
+    let count = points.len();
+    if count > 0 {
+        let newest = newest(&points);
+        ingest::commit(app, points).await?;
+        ingest::follow(app, device, &latest, newest).await?;
     }
-    ingest::follow(app, device, &latest, newest.into_values().collect()).await?;
-    Ok(Ingested { at: now, points })
+    Ok(Ingested {
+        at: now,
+        points: count,
+    })
 }
 
-fn note_newest(newest: &mut HashMap<Arc<str>, Entry>, chunk: &[Point]) {
-    for point in chunk {
-        let entry = || Entry {
-            key: point.key.clone(),
-            ts: point.ts,
-            value: point.value.clone(),
-        };
-        match newest.get_mut(&point.key) {
-            Some(known) if known.ts > point.ts => {}
-            Some(known) => *known = entry(),
-            None => drop(newest.insert(point.key.clone(), entry())),
-        }
+/// Reads a whole file into memory; also returns its keys.
+fn collect(bytes: &[u8], device: &Device, now: i64) -> ApiResult<(Vec<Point>, Vec<Arc<str>>)> {
+    let mut points = Vec::new();
+    let keys = read_file(
+        bytes,
+        &device.oid.to_string(),
+        now,
+        &mut |key, ts, value| {
+            points.push(Point {
+                device: device.id.0,
+                key,
+                ts,
+                value,
+            });
+        },
+    )?;
+    Ok((points, keys))
+}
+
+/// The newest point of each key.
+fn newest(points: &[Point]) -> Vec<Entry> {
+    let mut newest: HashMap<&Arc<str>, &Point> = HashMap::new();
+    for point in points {
+        // Of two with one time the later one in the file wins, as in the store.
+        newest
+            .entry(&point.key)
+            .and_modify(|known| {
+                if known.ts <= point.ts {
+                    *known = point;
+                }
+            })
+            .or_insert(point);
     }
+    let entries = newest.into_values().map(|point| Entry {
+        key: point.key.clone(),
+        ts: point.ts,
+        value: point.value.clone(),
+    });
+    entries.collect()
 }
 
 fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
@@ -148,7 +157,7 @@ fn wrong(line: u64, what: &str) -> ApiError {
 }
 
 impl<'a> File<'a> {
-    fn open(bytes: &'a [u8], device: &'a Device, now: i64) -> ApiResult<Self> {
+    fn open(bytes: &'a [u8], device: &'a str, now: i64) -> ApiResult<Self> {
         let mut reader = reader(bytes);
         let header = reader.headers().map_err(|error| unreadable(&error))?;
         let mut file = Self {
@@ -227,8 +236,8 @@ impl<'a> File<'a> {
         Ok(key)
     }
 
-    /// Checks every row and counts the points.
-    fn count(&mut self) -> ApiResult<usize> {
+    /// Reads every row.
+    fn rows(&mut self, each: &mut dyn FnMut(Arc<str>, i64, Value)) -> ApiResult<()> {
         let mut reader = reader(self.bytes);
         let mut record = StringRecord::new();
         let mut points = 0;
@@ -236,9 +245,17 @@ impl<'a> File<'a> {
             .read_record(&mut record)
             .map_err(|error| unreadable(&error))?
         {
-            self.row(&record, &mut |_, _, _| points += 1)?;
+            self.row(&record, &mut |key, ts, value| {
+                points += 1;
+                each(key, ts, value);
+            })?;
+            if points > MAX_IMPORT_POINTS {
+                return Err(ApiError::too_large(format!(
+                    "The file has more than {MAX_IMPORT_POINTS} values; split it by lines."
+                )));
+            }
         }
-        Ok(points)
+        Ok(())
     }
 
     fn row(
@@ -272,7 +289,7 @@ impl<'a> File<'a> {
             } => {
                 if let Some(device) = device {
                     let named = field(*device).trim();
-                    if named != self.device.oid.to_string() {
+                    if named != self.device {
                         return Err(refuse(
                             "belongs to another device; import each device's lines to that device"
                                 .to_owned(),
@@ -312,12 +329,18 @@ fn read_time(text: &str, now: i64) -> Result<i64, String> {
     Ok(ts)
 }
 
-/// Checks a whole file; returns the number of its points and its keys.
+/// Reads a whole file for the device with this 24-digit id; hands each point on in the order of the file and returns
+/// the keys that it names.
 ///
 /// # Errors
-/// The first wrong line.
-pub fn check_file(bytes: &[u8], device: &Device, now: i64) -> ApiResult<(usize, Vec<Arc<str>>)> {
+/// The first wrong line, or too many points; what was handed on until then is not to be used.
+pub fn read_file(
+    bytes: &[u8],
+    device: &str,
+    now: i64,
+    each: &mut dyn FnMut(Arc<str>, i64, Value),
+) -> ApiResult<Vec<Arc<str>>> {
     let mut file = File::open(bytes, device, now)?;
-    let points = file.count()?;
-    Ok((points, file.keys.into_values().collect()))
+    file.rows(each)?;
+    Ok(file.keys.into_values().collect())
 }

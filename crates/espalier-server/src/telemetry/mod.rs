@@ -29,7 +29,8 @@ mod retention;
 mod store;
 mod values;
 
-pub use import::check_file;
+pub use export::write_csv_line;
+pub use import::{MAX_IMPORT_POINTS, read_file};
 pub use ingest::MAX_KEYS_PER_DEVICE;
 pub use parse::{Post, Readings, parse_post, parse_wire};
 pub use refusal::{Reason, Refusal};
@@ -47,7 +48,7 @@ use utoipa_axum::routes;
 /// What this feature keeps in memory.
 pub struct State {
     latest: latest::Index,
-    /// Files that may be imported at the same time: each is held in memory while it is stored.
+    /// Files are imported one at a time: each is held in memory and is one large append.
     imports: Semaphore,
 }
 
@@ -59,7 +60,7 @@ impl State {
     pub async fn load(_db: &Db) -> Result<Self, espalier_db::Error> {
         Ok(Self {
             latest: latest::Index::default(),
-            imports: Semaphore::new(2),
+            imports: Semaphore::new(1),
         })
     }
 }

@@ -46,6 +46,15 @@ impl Readings<'_> {
         self.batch
     }
 
+    /// The samples in order: the time that the device gave, milliseconds UTC, and the keys and values.
+    pub fn samples(&self) -> impl Iterator<Item = (Option<i64>, &[(Cow<'_, str>, Value)])> {
+        let mut from = 0;
+        self.samples.iter().map(move |(ts, end)| {
+            let start = std::mem::replace(&mut from, *end);
+            (*ts, &self.values[start..*end])
+        })
+    }
+
     /// The place of a sample, or of a value in it, for an error.
     pub(super) fn place(&self, sample: usize, field: &str, key: Option<&str>) -> Vec<String> {
         place(self.batch.then_some(sample), field, key)
@@ -154,11 +163,13 @@ pub(super) fn check_text(text: &str) -> Result<Value, String> {
 
 /// Checks an object or array and brings it into its canonical form, without white space.
 pub(super) fn check_json(text: &str) -> Result<Value, String> {
+    let too_long = |bytes: usize| {
+        format!(
+            "an object or array may have at most {MAX_OBJECT_VALUE_BYTES} bytes of JSON, this one has {bytes}"
+        )
+    };
     if text.len() > MAX_OBJECT_VALUE_BYTES {
-        return Err(format!(
-            "an object or array may have at most {MAX_OBJECT_VALUE_BYTES} bytes of JSON, this one has {}",
-            text.len()
-        ));
+        return Err(too_long(text.len()));
     }
     let value: serde_json::Value =
         serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}"))?;
@@ -170,7 +181,12 @@ pub(super) fn check_json(text: &str) -> Result<Value, String> {
             "an object or array may nest at most {MAX_VALUE_DEPTH} levels deep"
         ));
     }
-    Ok(Value::Json(value.to_string().into()))
+    // `1e15` is written as `1000000000000000.0`: what is kept must itself be a value that could be sent.
+    let canonical = value.to_string();
+    if canonical.len() > MAX_OBJECT_VALUE_BYTES {
+        return Err(too_long(canonical.len()));
+    }
+    Ok(Value::Json(canonical.into()))
 }
 
 fn is_exact(value: &serde_json::Value) -> bool {
@@ -660,6 +676,33 @@ mod tests {
         assert_eq!(one(r#""\x""#), None);
         let escaped = values(r#"{"data":{"\u0061b":1}}"#).expect("values");
         assert_eq!(escaped[0].0, "ab");
+    }
+
+    #[test]
+    fn what_is_kept_of_an_object_is_within_the_limit_too() {
+        let numbers = |count: usize| format!("[{}]", vec!["1e15"; count].join(","));
+        assert!(one(&numbers(200)).is_some());
+        assert_eq!(one(&numbers(400)), None, "short as sent, long as kept");
+    }
+
+    #[test]
+    fn numbers_inside_an_object_are_kept_exactly() {
+        for number in [
+            "1.1111111111111113e+60",
+            "0.30000000000000004",
+            "2.2250738585072014e-308",
+        ] {
+            let Some(Value::Json(kept)) = one(&format!("[{number}]")) else {
+                panic!("{number} is refused");
+            };
+            let found: f64 = kept[1..kept.len() - 1].parse().expect("a number");
+            assert_eq!(Ok(found), number.parse(), "{kept}");
+            assert_eq!(
+                one(&kept),
+                Some(Value::Json(kept)),
+                "kept again, it is the same"
+            );
+        }
     }
 
     #[test]

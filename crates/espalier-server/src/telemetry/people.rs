@@ -316,8 +316,8 @@ pub(super) async fn get_export(
 ///
 /// The first line names the columns: `timestamp,temperature,humidity,…` (an empty cell is no value) or
 /// `timestamp,key,value` (with or without `device_id`, as the export writes it). Times are ISO, milliseconds or
-/// seconds since 1970 UTC. The whole file is checked first: when a line is wrong nothing is stored and the answer
-/// names the line. At most 64 MB. Importing a file twice changes nothing.
+/// seconds since 1970 UTC. A file is stored whole or not at all: when a line is wrong nothing is stored and the answer
+/// names the line. At most 64 MB and 1,000,000 values. Importing a file twice changes nothing.
 #[utoipa::path(
     post, path = "/devices/{device_id}/telemetry/import", tag = "telemetry",
     params(("device_id" = String, Path, description = "The device: 24-digit id or alias")),
@@ -327,7 +327,7 @@ pub(super) async fn get_export(
         (status = 401, description = "Not signed in", body = Problem),
         (status = 403, description = "Seen, but not yours to change", body = Problem),
         (status = 404, description = "Device not found", body = Problem),
-        (status = 413, description = "The file is larger than 64 MB", body = Problem),
+        (status = 413, description = "The file is larger than 64 MB or has more than 1,000,000 values", body = Problem),
         (status = 422, description = "A line is wrong; nothing was stored", body = Problem),
         (status = 503, description = "The server cannot store it now; send it again after `Retry-After`", body = Problem),
     ),

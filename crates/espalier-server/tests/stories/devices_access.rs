@@ -351,3 +351,56 @@ story!(management_leaves_a_record, |app| async move {
     ];
     assert_eq!(actions, wanted);
 });
+
+story!(
+    who_claims_with_a_code_gets_a_token_that_the_former_owner_does_not_know,
+    |app| async move {
+        let server = app.serve().await;
+        let (ada, bob) = (app.person("ada").await, app.person("bob").await);
+        let (id, old) = ada.device("gift").await;
+        let mut board = server.socket("/ws/device", Some(&old)).await.unwrap();
+        assert_eq!(board.next().await["type"], "welcome");
+        let path = format!("/devices/{id}/claim-code");
+        let claim =
+            async |from: &espalier_testkit::Person, by: &espalier_testkit::Person, keep: bool| {
+                let code = from.client.post(&path, json!({})).await.expect(200);
+                let body = json!({ "code": code["code"], "keep_token": keep });
+                by.client.post("/devices/claim", body).await.expect(200)
+            };
+        let claimed = claim(&ada, &bob, false).await;
+        let new = claimed["device_token"].as_str().unwrap().to_owned();
+        assert!(new != old && new.len() == 32, "{claimed}");
+        // The old token is dead at once, with what it had opened.
+        assert_eq!(board.close_code().await, 4401);
+        let send = async |token: &str| {
+            let body = json!({ "device_token": token, "data": { "t": 1 } });
+            let answer = app.anonymous().post("/telemetry", body).await;
+            answer.status
+        };
+        assert!(send(&old).await >= 400);
+        assert_eq!(send(&new).await, 200);
+        // Between two accounts of one person nothing needs to change.
+        let kept = claim(&bob, &ada, true).await;
+        assert_eq!(kept["device_token"], "***");
+        assert_eq!(send(&new).await, 200);
+    }
+);
+
+story!(
+    a_product_that_is_claimed_stays_connected,
+    |app| async move {
+        let admin = app.person_with("root", Role::Admin).await;
+        let ada = app.person("ada").await;
+        let product = json!({ "product_id": "BOX-0002", "password": "printed-below" });
+        let made = admin
+            .client
+            .post("/devices", product.clone())
+            .await
+            .expect(200);
+        let token = made["device_token"].as_str().unwrap();
+        let claimed = ada.client.post("/devices/claim", product).await.expect(200);
+        assert_eq!(claimed["device_token"], "***");
+        let body = json!({ "device_token": token, "data": { "t": 1 } });
+        app.anonymous().post("/telemetry", body).await.expect(200);
+    }
+);

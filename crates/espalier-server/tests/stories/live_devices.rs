@@ -1,7 +1,7 @@
 //! The device socket: who gets in, what is acknowledged, what is pushed, and when it ends.
 
 use espalier_server::control::{self, Desired, PendingCommand};
-use espalier_server::devices::Device;
+use espalier_server::devices::{self, Device};
 use espalier_server::{AppState, live};
 use espalier_testkit::{Server, Socket, story};
 use serde_json::{Value, json};
@@ -351,5 +351,91 @@ story!(
         while live::push_command(&app.app, device.id, &command) {}
         assert_eq!(app.app.live.cut_off()[1], ("device", 1));
         assert_eq!(board.close_code().await, 1013);
+    }
+);
+
+/// Waits until everything that the device sent before is handled.
+async fn handled(board: &mut Socket) {
+    let state = json!({"settled": {"value": 1, "version": 0}});
+    board
+        .send(json!({"type": "reported", "id": 77, "state": state}))
+        .await;
+    assert_eq!(board.until("ack").await["id"], 77);
+}
+
+async fn facts(client: &espalier_testkit::Client, oid: &str, chip: &str) -> Value {
+    // The greeting has no answer: the device shows it as soon as it is stored.
+    loop {
+        let device = client.get(&format!("/devices/{oid}")).await.expect(200);
+        if device["facts"]["chip"] == chip {
+            return device["facts"].clone();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+story!(
+    what_a_board_says_of_itself_is_kept_and_drives_presence_unless_the_owner_said_otherwise,
+    |app| async move {
+        let mut app = app;
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let path = format!("/devices/{oid}");
+        let before = ada.client.get(&path).await.expect(200);
+        assert_eq!(before["facts"], Value::Null);
+        let mut board = connect(&server, &token).await;
+        let hello = json!({"type": "hello", "firmware": {"version": "1.2.0", "sha256": "ab"},
+            "chip": "esp32c3", "board": "weather", "expected_interval_s": 100});
+        board.send(hello.clone()).await;
+        let said = json!({"firmware_version": "1.2.0", "firmware_sha256": "ab", "chip": "esp32c3",
+            "board": "weather", "expected_interval_seconds": 100});
+        assert_eq!(facts(&ada.client, &oid, "esp32c3").await, said);
+        let introduced = |events: Value| {
+            let list = events.as_array().or(events["events"].as_array()).cloned();
+            list.unwrap()
+                .iter()
+                .filter(|e| e["kind"] == "introduced")
+                .count()
+        };
+        // The same again, in this connection or by the first frame of the next, is no news.
+        board.send(hello.clone()).await;
+        handled(&mut board).await;
+        let mut again = server.socket("/ws/device", None).await.unwrap();
+        let mut with_token = hello.clone();
+        with_token["token"] = json!(token);
+        again.send(with_token.clone()).await;
+        assert_eq!(again.until("welcome").await["device_id"], oid);
+        handled(&mut again).await;
+        devices::tick(&app.app).await.unwrap();
+        let events = ada.client.get(&format!("{path}/events")).await.expect(200);
+        assert_eq!(introduced(events), 1);
+        // Three times what it says of itself, not three times the default.
+        let status = |app: &AppState| held(app, &oid).is_online();
+        app.clock.advance(299_000);
+        devices::tick(&app.app).await.unwrap();
+        assert!(status(&app.app));
+        app.clock.advance(2_000);
+        devices::tick(&app.app).await.unwrap();
+        assert!(!status(&app.app));
+        // The owner's word wins.
+        let owners = json!({"expected_interval_seconds": 10});
+        ada.client.patch(&path, owners).await.expect(200);
+        let device = held(&app.app, &oid);
+        devices::seen(&app.app, &device);
+        app.clock.advance(31_000);
+        devices::tick(&app.app).await.unwrap();
+        assert!(!status(&app.app));
+        // New firmware is news, by the first frame too; and all of it outlives a restart.
+        let mut updated = server.socket("/ws/device", None).await.unwrap();
+        with_token["firmware"] = json!({"version": "1.3.0"});
+        with_token["chip"] = json!("esp32c6");
+        updated.send(with_token).await;
+        let newer = facts(&ada.client, &oid, "esp32c6").await;
+        assert_eq!(newer["firmware_version"], "1.3.0");
+        assert_eq!(newer["firmware_sha256"], Value::Null);
+        drop(server);
+        app.restart().await;
+        let client = app.anonymous().bearer(&ada.token);
+        assert_eq!(facts(&client, &oid, "esp32c6").await, newer);
     }
 );

@@ -9,6 +9,7 @@ mod browser;
 mod contract;
 mod control;
 mod control_commands;
+mod control_state;
 mod devices;
 mod devices_access;
 mod devices_presence;

@@ -478,6 +478,38 @@ story!(
     }
 );
 
+story!(
+    an_import_that_is_cut_off_leaves_everything_or_nothing,
+    |app| async move {
+        const LINES: usize = 60_000;
+        let mut app = app;
+        let ada = app.person("ada").await;
+        let (device, _) = board(&app, &ada, "d").await;
+        let rows = (0..LINES as i64).map(|n| format!("{},{n}\n", START_MS - n * 1000));
+        let csv = format!("timestamp,t\n{}", rows.collect::<String>());
+        let path = format!("/devices/{device}/telemetry/import");
+        let stores = app.app.tsdb.clone();
+        let before = stores.stats().await.expect("counters").accepted;
+        let client = ada.client.clone();
+        let import = tokio::spawn(async move {
+            let csv = client.send(Method::POST, &path, Some("text/csv"), csv);
+            csv.await.status
+        });
+        // As soon as anything is stored, the store goes away.
+        while !import.is_finished() && stores.stats().await.expect("counters").accepted == before {
+            tokio::task::yield_now().await;
+        }
+        stores.close().await.expect("closed");
+        let status = import.await.expect("an answer");
+        app.restart().await;
+        let client = app.anonymous().bearer(&ada.token);
+        let url = format!("/telemetry/export?device_id={device}&key=t&period=7d&format=ndjson");
+        let stored = client.get(&url).await.text().lines().count();
+        assert!(stored == 0 || stored == LINES, "{stored} of {LINES}");
+        assert!(status != 200 || stored == LINES, "a 200 is a promise");
+    }
+);
+
 story!(retention_removes_what_no_rule_keeps, |app| async move {
     let ada = app.person("ada").await;
     let (device, client) = board(&app, &ada, "d").await;

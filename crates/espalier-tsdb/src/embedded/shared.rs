@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::sealer::Sealed;
 use super::series::Registry;
 use crate::error::{Error, Result};
-use crate::options::Options;
+use crate::options::{Options, room};
 use crate::types::{Appended, Point};
 
 /// Shared by all parts of one open engine.
@@ -104,7 +104,8 @@ impl Queue {
         self.points.load(Ordering::Relaxed)
     }
 
-    /// Queues an append; refused when the queue is full, unless it is empty and the batch alone is too large.
+    /// Queues an append; refused when the queue is full. A batch too large for the queue takes half of it, so that others
+    /// still may wait beside it.
     pub(super) fn push_append(
         &self,
         points: Vec<Point>,
@@ -115,10 +116,11 @@ impl Queue {
             return Err(Error::Closed);
         }
         let waiting = self.points.load(Ordering::Relaxed);
-        if waiting > 0 && waiting + points.len() > self.max_points {
+        let room = room(points.len(), self.max_points);
+        if waiting > 0 && waiting + room > self.max_points {
             return Err(Error::Busy);
         }
-        self.points.fetch_add(points.len(), Ordering::Relaxed);
+        self.points.fetch_add(room, Ordering::Relaxed);
         inner.jobs.push_back(Job::Append { points, reply });
         drop(inner);
         self.ready.notify_one();
@@ -181,9 +183,10 @@ impl Queue {
         }
     }
 
-    /// Notes that `points` left the queue for good.
-    pub(super) fn done(&self, points: usize) {
-        self.points.fetch_sub(points, Ordering::Relaxed);
+    /// Notes that batches of these sizes left the queue for good.
+    pub(super) fn done(&self, batches: impl Iterator<Item = usize>) {
+        let room: usize = batches.map(|points| room(points, self.max_points)).sum();
+        self.points.fetch_sub(room, Ordering::Relaxed);
     }
 
     /// Stops taking work and drops what waits; their callers see [`Error::Closed`].

@@ -91,7 +91,7 @@ impl Writer {
 
     /// Commits a group and answers its callers.
     fn append(&mut self, group: Group) {
-        let points: usize = group.iter().map(|(points, _)| points.len()).sum();
+        let batches: Vec<usize> = group.iter().map(|(points, _)| points.len()).collect();
         match self.commit(&group) {
             Ok(runs) => {
                 for ((points, reply), runs) in group.into_iter().zip(runs) {
@@ -101,13 +101,14 @@ impl Writer {
                 self.shared.counters.commits.fetch_add(1, Relaxed);
             }
             Err(error) => {
+                let points: usize = batches.iter().sum();
                 tracing::error!(%error, points, "telemetry could not be stored");
                 for (_, reply) in group {
                     let _ = reply.send(Err(copy(&error)));
                 }
             }
         }
-        self.shared.queue.done(points);
+        self.shared.queue.done(batches.into_iter());
     }
 
     /// Makes a group durable: new series and one journal record in one transaction.

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::schema::Sql;
 use self::writer::Job;
 use crate::error::{Error, Result};
-use crate::options::Options;
+use crate::options::{Options, room};
 use crate::query::{Query, SeriesData};
 use crate::types::{Appended, Point, RetentionRule, Sample, Stats};
 
@@ -113,11 +113,13 @@ impl Engine {
             let queue = self.queue.lock();
             let queue = queue.as_ref().ok_or(Error::Closed)?;
             let waiting = self.shared.queued.load(Relaxed);
-            if waiting > 0 && waiting + points.len() > self.shared.options.max_queued_points {
+            let most = self.shared.options.max_queued_points;
+            let room = room(points.len(), most);
+            if waiting > 0 && waiting + room > most {
                 self.shared.refused.fetch_add(1, Relaxed);
                 return Err(Error::Busy);
             }
-            self.shared.queued.fetch_add(points.len(), Relaxed);
+            self.shared.queued.fetch_add(room, Relaxed);
             queue
                 .send(Job { points, reply })
                 .map_err(|_| Error::Closed)?;

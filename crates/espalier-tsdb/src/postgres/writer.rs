@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Shared, database_error, schema};
 use crate::error::{Error, Result};
+use crate::options::room;
 use crate::types::{Appended, Point, Value};
 
 /// One append.
@@ -44,7 +45,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<J
             group.push(job);
         }
         let result = store(&shared, &group, &mut partitions).await;
-        shared.queued.fetch_sub(total, Relaxed);
+        let most = shared.options.max_queued_points;
+        let rooms = group.iter().map(|job| room(job.points.len(), most));
+        shared.queued.fetch_sub(rooms.sum(), Relaxed);
         answer(&shared, group, result);
     }
 }

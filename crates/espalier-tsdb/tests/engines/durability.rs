@@ -292,6 +292,37 @@ async fn invalid_points_store_nothing_and_a_full_queue_says_busy() {
 }
 
 #[tokio::test]
+async fn a_batch_larger_than_the_queue_is_stored_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        max_file_bytes: Some(400_000),
+        max_queued_points: 1_000,
+        max_commit_points: 500,
+        ..Options::default()
+    };
+    let tsdb = Tsdb::open_embedded(&dir.path().join("t.db"), options)
+        .await
+        .unwrap();
+    let noise = |points: Vec<Point>| -> Vec<Point> {
+        let noise = |p: Point| Point {
+            value: Value::Number((p.ts as f64).sin()),
+            ..p
+        };
+        points.into_iter().map(noise).collect()
+    };
+    tsdb.append(points("t", 0..100)).await.unwrap();
+    let error = tsdb
+        .append(noise(points("t", 100..100_000)))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Storage { .. }), "{error}");
+    assert_eq!(times(&tsdb, "t").await, (0..100).collect::<Vec<_>>());
+    tsdb.append(noise(points("t", 100..5_000))).await.unwrap();
+    assert_eq!(times(&tsdb, "t").await, (0..5_000).collect::<Vec<_>>());
+    assert_eq!(tsdb.stats().await.unwrap().queue_depth, 0);
+}
+
+#[tokio::test]
 async fn a_dropped_append_is_whole_or_absent() {
     let dir = tempfile::tempdir().unwrap();
     let tsdb = Tsdb::open_embedded(&dir.path().join("t.db"), Options::default())

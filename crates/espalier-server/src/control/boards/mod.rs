@@ -4,6 +4,7 @@
 //! link. A widget shows or sets one key of one device; what its value is lives elsewhere (latest telemetry,
 //! desired and reported state) and is put beside it when it is read.
 
+mod announce;
 mod config;
 mod http;
 mod logic;
@@ -11,8 +12,9 @@ mod rules;
 mod share;
 mod store;
 mod view;
+mod widgets;
 
-pub use logic::announce;
+pub use announce::announce;
 
 use crate::AppState;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,20 +23,23 @@ use utoipa_axum::routes;
 /// The routes of this part.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(http::create_dashboard, http::list_dashboards))
         .routes(routes!(
-            http::get_dashboard,
-            http::change_dashboard,
-            http::delete_dashboard
+            http::dashboards::create_dashboard,
+            http::dashboards::list_dashboards
         ))
-        .routes(routes!(http::set_layout))
+        .routes(routes!(
+            http::dashboards::get_dashboard,
+            http::dashboards::change_dashboard,
+            http::dashboards::delete_dashboard
+        ))
+        .routes(routes!(http::dashboards::set_layout))
         .routes(routes!(share::create, share::revoke))
         .routes(routes!(share::show))
-        .routes(routes!(http::create_widget))
+        .routes(routes!(http::widgets::create_widget))
         .routes(routes!(
-            http::list_widgets,
-            http::change_widget,
-            http::delete_widget
+            http::widgets::list_widgets,
+            http::widgets::change_widget,
+            http::widgets::delete_widget
         ))
-        .routes(routes!(http::set_widget_state))
+        .routes(routes!(http::widgets::set_widget_state))
 }

@@ -1,9 +1,10 @@
 //! The read-only link of a dashboard: whoever has it sees these widgets and their values, and nothing else.
 
 use super::config::Kind;
+use super::http::Done;
 use super::store::{self, Widget};
 use super::view::{Values, account_may};
-use super::{http::Done, logic, rules};
+use super::{logic, rules};
 use crate::clock::iso;
 use crate::devices::{self, Device};
 use crate::error::{ApiResult, Problem};

@@ -4,6 +4,7 @@
 //! reconnects gets what it has not answered again, under the same id), the outcome is exactly one: the first
 //! answer stands and every later one changes nothing.
 
+mod device_http;
 mod http;
 mod logic;
 mod store;
@@ -21,9 +22,9 @@ use utoipa_axum::routes;
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(http::send, http::list))
-        .routes(routes!(http::pending))
+        .routes(routes!(device_http::pending))
         .routes(routes!(http::get, http::cancel))
-        .routes(routes!(http::result))
+        .routes(routes!(device_http::result))
 }
 
 /// A command that waits for its device.

@@ -1,5 +1,6 @@
 //! Setting, reporting, handing over and expiring; what happens around the state machine.
 
+use super::check::{check_count, check_value, check_values};
 use super::memory::{DeviceTwin, Keys};
 use super::{Desired, Reported, store};
 use crate::control::{boards, to_the_end};
@@ -8,14 +9,9 @@ use crate::{ApiError, AppState, live};
 use espalier_db::Conn;
 use espalier_model::twin::{Progress, same};
 use espalier_model::{DeviceId, Twin};
-use espalier_wire::limits;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Keys that one device may have desired or reported state for: a board has tens of switches, not hundreds,
-/// and all of them are in memory.
-const MAX_KEYS: usize = 256;
 
 /// Sets what a device should be and tells it at once when it is connected. Returns when it is durable; each
 /// key's version is greater than any before. `by` says who set it.
@@ -372,73 +368,4 @@ fn publish(app: &AppState, device: &Arc<Device>, twin: &DeviceTwin, keys: &[Stri
         };
         live::publish(app, event);
     }
-}
-
-/// Checks the keys and values that somebody wants to set.
-fn check_values(values: &BTreeMap<String, Value>) -> Result<(), ApiError> {
-    if values.is_empty() {
-        return Err(ApiError::invalid(
-            &["body"],
-            "nothing to set; send at least one key with its value",
-        ));
-    }
-    values
-        .iter()
-        .try_for_each(|(key, value)| check_value(key, value))
-}
-
-fn check_value(key: &str, value: &Value) -> Result<(), ApiError> {
-    let shown: String = key.chars().take(limits::MAX_KEY_BYTES).collect();
-    limits::check_key(key).map_err(|e| ApiError::invalid(&["body", &shown], e.to_string()))?;
-    let refuse = |why: String| Err(ApiError::invalid(&["body", &shown], why));
-    match value {
-        Value::Null => refuse(
-            "null is no state; send a number, a boolean, a text or a small object".to_owned(),
-        ),
-        Value::Bool(_) => Ok(()),
-        Value::Number(n) if n.is_f64() => Ok(()),
-        Value::Number(n) => match n.as_i64().map(i64::unsigned_abs) {
-            Some(size) if size <= limits::MAX_EXACT_INTEGER.unsigned_abs() => Ok(()),
-            _ => refuse("whole numbers beyond 2^53 are not exact; send them as text".to_owned()),
-        },
-        Value::String(text) if text.len() <= limits::MAX_TEXT_VALUE_BYTES => Ok(()),
-        Value::String(_) => refuse(format!(
-            "a text may have at most {} bytes",
-            limits::MAX_TEXT_VALUE_BYTES
-        )),
-        Value::Array(_) | Value::Object(_) if depth(value) > limits::MAX_VALUE_DEPTH => {
-            refuse(format!(
-                "a value may be nested at most {} deep",
-                limits::MAX_VALUE_DEPTH
-            ))
-        }
-        Value::Array(_) | Value::Object(_)
-            if value.to_string().len() <= limits::MAX_OBJECT_VALUE_BYTES =>
-        {
-            Ok(())
-        }
-        Value::Array(_) | Value::Object(_) => refuse(format!(
-            "an object may have at most {} bytes",
-            limits::MAX_OBJECT_VALUE_BYTES
-        )),
-    }
-}
-
-fn depth(value: &Value) -> usize {
-    // The JSON reader refuses more than 128 levels, so the recursion is bounded.
-    match value {
-        Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
-        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
-}
-
-fn check_count(keys: &Keys) -> Result<(), ApiError> {
-    if keys.len() > MAX_KEYS {
-        return Err(ApiError::invalid(
-            &["body"],
-            format!("a device can have state for at most {MAX_KEYS} keys"),
-        ));
-    }
-    Ok(())
 }

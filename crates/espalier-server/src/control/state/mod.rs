@@ -5,6 +5,7 @@
 //! what is acknowledged is on disk. Only devices that have such state are in memory at all, so that a
 //! telemetry post of any other device costs one look-up.
 
+mod check;
 mod http;
 mod logic;
 mod memory;

@@ -26,6 +26,10 @@ pub fn routes() -> OpenApiRouter<AppState> {
 pub struct ClaimBody {
     /// A code that the owner gave away.
     pub code: Option<String>,
+    /// With a code: leave the board's token as it is. Without this the board gets a new one, because its former
+    /// owner knows the old one; the answer shows it once, and the board must be set up with it.
+    #[serde(default)]
+    pub keep_token: bool,
     /// The id printed on the product.
     pub product_id: Option<String>,
     /// The password that came with it.
@@ -35,7 +39,10 @@ pub struct ClaimBody {
 impl ClaimBody {
     fn proof(self) -> Result<Proof, ApiError> {
         match (self.code, self.product_id, self.password) {
-            (Some(code), None, None) => Ok(Proof::Code(code)),
+            (Some(code), None, None) => Ok(Proof::Code {
+                code,
+                keep_token: self.keep_token,
+            }),
             (None, Some(id), Some(password)) => Ok(Proof::Product { id, password }),
             _ => Err(ApiError::invalid(
                 &["body"],
@@ -62,6 +69,9 @@ pub struct CodeAnswer {
 }
 
 /// Claim a device.
+///
+/// With a code from a former owner the board gets a new token, which the answer shows for the only time; with a
+/// product password it keeps its own.
 #[utoipa::path(post, path = "/devices/claim", tag = "devices", request_body = ClaimBody, security(("bearer" = [])),
     responses((status = 200, description = "The device, now the caller's", body = DeviceView),
         (status = 401, body = Problem), (status = 403, body = Problem),
@@ -73,8 +83,12 @@ async fn post_claim(
     caller: Caller,
     Json(body): Json<ClaimBody>,
 ) -> ApiResult<Json<DeviceView>> {
-    let device = claim::claim(&app, &caller, body.proof()?).await?;
-    Ok(Json(DeviceView::of(&device, caller.account)))
+    let (device, token) = claim::claim(&app, &caller, body.proof()?).await?;
+    let view = DeviceView::of(&device, caller.account);
+    Ok(Json(match token {
+        Some(token) => view.with_token(token),
+        None => view,
+    }))
 }
 
 /// Make a code with which somebody else can claim the device.

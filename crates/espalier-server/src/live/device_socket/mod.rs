@@ -17,7 +17,7 @@ use super::signal::{self, End, Gone};
 use super::{MAX_FRAME, admission};
 use crate::AppState;
 use crate::control::{self, Desired, PendingCommand};
-use crate::devices::{self, Device};
+use crate::devices::{self, Device, Facts};
 use crate::identity::{Identified, Principal};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use espalier_model::DeviceId;
@@ -47,8 +47,8 @@ const MAX_BAD: u32 = 32;
 /// Serves one socket until it closes. `identified` is what the handshake carried.
 pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identified) {
     // Boxed: what the beginning needs must not stay in the task of a socket that lives for months.
-    let device = match Box::pin(sign_in(&app, &mut socket, identified)).await {
-        Ok(device) => device,
+    let (device, facts) = match Box::pin(sign_in(&app, &mut socket, identified)).await {
+        Ok(known) => known,
         Err(Some(end)) => return Box::pin(say_goodbye(socket, end)).await,
         Err(None) => return,
     };
@@ -60,7 +60,11 @@ pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identi
         work: Work::default(),
         bad: 0,
         bucket: Bucket::default(),
+        introduced: facts.is_some(),
     };
+    if let Some(facts) = facts {
+        up::introduce(&session.app, &device, *facts, &mut session.work);
+    }
     let end = match Box::pin(session.begin(&mut socket, &device)).await {
         Ok(()) => {
             drop(device);
@@ -71,12 +75,13 @@ pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identi
     Box::pin(session.end(socket, end)).await;
 }
 
-/// The device that the handshake or the first frame names.
+/// The device that the handshake or the first frame names, with what it says of itself in that frame.
 async fn sign_in(
     app: &AppState,
     socket: &mut WebSocket,
     identified: Identified,
-) -> Result<Arc<Device>, Option<End>> {
+) -> Result<(Arc<Device>, Option<Box<Facts>>), Option<End>> {
+    let mut facts = None;
     let principal = match identified {
         Identified::Known(principal) => principal,
         Identified::Unknown => return Err(Some(End::Unauthorized)),
@@ -84,7 +89,10 @@ async fn sign_in(
             let hello = tokio::time::timeout(HELLO_WITHIN, first_frame(socket));
             let frame = hello.await.map_err(|_| Some(End::Unauthorized))??;
             let token = match Up::parse(&frame) {
-                Ok(Up::Hello(hello)) => hello.token,
+                Ok(Up::Hello(hello)) => {
+                    facts = Some(Box::new(up::facts(&hello)));
+                    hello.token
+                }
                 _ => None,
             };
             let token = token.ok_or(Some(End::Unauthorized))?.expose();
@@ -92,7 +100,7 @@ async fn sign_in(
         }
     };
     match principal {
-        Principal::Device(device) => Ok(device),
+        Principal::Device(device) => Ok((device, facts)),
         Principal::Account(_) => Err(Some(End::Unauthorized)),
     }
 }
@@ -135,6 +143,8 @@ struct Session {
     work: Work,
     bad: u32,
     bucket: Bucket,
+    /// It has said what it is.
+    introduced: bool,
 }
 
 impl Session {
@@ -215,7 +225,13 @@ impl Session {
             return Err(Some(End::TooLarge));
         }
         devices::seen(&self.app, &device);
-        match up::hear(&self.app, &device, &text, &mut self.work) {
+        match up::hear(
+            &self.app,
+            &device,
+            &text,
+            &mut self.work,
+            &mut self.introduced,
+        ) {
             Heard::Taken => {
                 self.bad = self.bad.saturating_sub(1);
                 Ok(None)

@@ -2,7 +2,7 @@
 
 use super::work::Work;
 use crate::control::{self, Reported};
-use crate::devices::Device;
+use crate::devices::{self, Device, Facts};
 use crate::live::signal::End;
 use crate::telemetry::{self, Sample};
 use crate::{ApiError, AppState, random};
@@ -34,13 +34,26 @@ pub(super) enum Heard {
 }
 
 /// Takes one frame of a device.
-pub(super) fn hear(app: &AppState, device: &Arc<Device>, text: &str, work: &mut Work) -> Heard {
+pub(super) fn hear(
+    app: &AppState,
+    device: &Arc<Device>,
+    text: &str,
+    work: &mut Work,
+    introduced: &mut bool,
+) -> Heard {
     let up = match Up::parse(text) {
         Ok(up) => up,
         Err(error) => return Heard::Wrong(refusal(text, &error)),
     };
     let taken = match up {
-        Up::Hello(hello) => return greet(device, &hello),
+        Up::Hello(hello) => {
+            let heard = greet(device, &hello);
+            // Once per connection: a board does not change while it is connected.
+            if matches!(heard, Heard::Taken) && !std::mem::replace(introduced, true) {
+                introduce(app, device, facts(&hello), work);
+            }
+            return heard;
+        }
         Up::Ping => return Heard::Answer(Down::Pong.to_json().into()),
         Up::Telemetry { id, telemetry } => measure(app, device, id, telemetry, work),
         Up::Reported { id, state } => report(app, device, id, state, work),
@@ -65,6 +78,29 @@ fn greet(device: &Device, hello: &Hello<'_>) -> Heard {
         return Heard::End(End::Unauthorized);
     }
     Heard::Taken
+}
+
+/// What a greeting says of the board.
+pub(super) fn facts(hello: &Hello<'_>) -> Facts {
+    let firmware = hello.firmware.as_ref();
+    Facts {
+        firmware_version: firmware.map(|firmware| firmware.version.to_owned_string()),
+        firmware_sha256: firmware.and_then(|f| f.sha256.map(Text::to_owned_string)),
+        chip: hello.chip.map(Text::to_owned_string),
+        board: hello.board.map(Text::to_owned_string),
+        expected_interval_seconds: hello.expected_interval_s,
+    }
+}
+
+/// Keeps what the board said of itself; nobody waits for it.
+pub(super) fn introduce(app: &AppState, device: &Device, facts: Facts, work: &mut Work) {
+    let (app, id) = (app.clone(), device.id);
+    work.side_by_side(Box::pin(async move {
+        if let Err(error) = devices::introduce(&app, id, facts).await {
+            tracing::warn!(%error, "what a board says of itself could not be stored; it is when it connects again");
+        }
+        None
+    }));
 }
 
 fn measure(
