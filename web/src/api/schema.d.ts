@@ -404,8 +404,8 @@ export interface paths {
          * Import measured values from a CSV file
          * @description The first line names the columns: `timestamp,temperature,humidity,…` (an empty cell is no value) or
          *     `timestamp,key,value` (with or without `device_id`, as the export writes it). Times are ISO, milliseconds or
-         *     seconds since 1970 UTC. The whole file is checked first: when a line is wrong nothing is stored and the answer
-         *     names the line. At most 64 MB. Importing a file twice changes nothing.
+         *     seconds since 1970 UTC. A file is stored whole or not at all: when a line is wrong nothing is stored and the answer
+         *     names the line. At most 64 MB and 1,000,000 values. Importing a file twice changes nothing.
          */
         post: operations["post_devices_device_id_telemetry_import"];
         delete?: never;
@@ -749,7 +749,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Claim a device. */
+        /**
+         * Claim a device.
+         * @description With a code from a former owner the board gets a new token, which the answer shows for the only time; with a
+         *     product password it keeps its own.
+         */
         post: operations["post_devices_claim"];
         delete?: never;
         options?: never;
@@ -1701,6 +1705,11 @@ export interface components {
         ClaimBody: {
             /** @description A code that the owner gave away. */
             code?: string | null;
+            /**
+             * @description With a code: leave the board's token as it is. Without this the board gets a new one, because its former
+             *     owner knows the old one; the answer shows it once, and the board must be set up with it.
+             */
+            keep_token?: boolean;
             /** @description The password that came with it. */
             password?: string | null;
             /** @description The id printed on the product. */
@@ -1892,13 +1901,15 @@ export interface components {
             aliases: string[];
             /** @description When it was created (RFC 3339, UTC). */
             created_at: string;
-            /** @description Always `***`, except in the answer that creates the device or renews its token. */
+            /** @description Always `***`, except in an answer that creates the device, renews its token or claims it. */
             device_token: string;
             /**
              * Format: int32
-             * @description How often it is expected to report, seconds; null means the installation's default.
+             * @description How often it is expected to report, seconds, in its owner's word; null means what the board itself
+             *     says, or else the installation's default.
              */
             expected_interval_seconds?: number | null;
+            facts?: components["schemas"]["Facts"] | null;
             /** @description The groups it is in. */
             groups: string[];
             /** @description The same id. */
@@ -1966,6 +1977,36 @@ export interface components {
             id: number;
             /** @description What, e.g. `created`, `online`, `offline`, `renamed`, `token_rotated`, `claimed`. */
             kind: string;
+        };
+        /** @description What a board says of itself. */
+        Facts: {
+            /**
+             * @description Its board, e.g. `weather`.
+             * @default null
+             */
+            board: string | null;
+            /**
+             * @description Its chip, e.g. `esp32c3`.
+             * @default null
+             */
+            chip: string | null;
+            /**
+             * Format: int32
+             * @description How often it means to be heard, seconds; presence follows it unless `expected_interval_seconds` of the
+             *     device is set.
+             * @default null
+             */
+            expected_interval_seconds: number | null;
+            /**
+             * @description The SHA-256 of that firmware, hexadecimal.
+             * @default null
+             */
+            firmware_sha256: string | null;
+            /**
+             * @description The version of the firmware that runs on it.
+             * @default null
+             */
+            firmware_version: string | null;
         };
         /** @description Which screens the app offers. */
         FeatureFlags: {
@@ -4869,7 +4910,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The file is larger than 64 MB */
+            /** @description The file is larger than 64 MB or has more than 1,000,000 values */
             413: {
                 headers: {
                     [name: string]: unknown;
