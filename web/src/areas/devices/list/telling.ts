@@ -50,3 +50,17 @@ export function tellingKeys(values: Readonly<Record<string, { value: Json }>>, m
     .slice(0, most)
     .map((one) => one.key);
 }
+
+/** Every key of a device in that order: what it says of the world, and what it says of itself. */
+export function orderedKeys(
+  values: Readonly<Record<string, { value: Json }>>,
+  others: readonly string[] = [],
+): { world: string[]; board: string[] } {
+  const keys = [...new Set([...Object.keys(values), ...others])];
+  const ranked = keys
+    .map((key) => ({ key, rank: rank(key, values[key]?.value ?? 0) }))
+    .sort((a, b) => a.rank - b.rank || (a.key < b.key ? -1 : 1))
+    .map((one) => one.key);
+  const own = (key: string): boolean => HOUSEKEEPING.test(key.toLowerCase());
+  return { world: ranked.filter((key) => !own(key)), board: ranked.filter(own) };
+}

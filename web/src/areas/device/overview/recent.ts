@@ -1,0 +1,33 @@
+// The recent course of every number of a device: fetched once, then continued by what is heard.
+
+import { askPast } from '../history/ask';
+
+export interface Point {
+  at: number;
+  value: number;
+}
+export type Recent = Readonly<Record<string, Point[]>>;
+
+/** An hour in minutes: enough to see where a value is going. */
+const PERIOD = '1h';
+const SPANS = 60;
+
+/** Loads the last hour of each key as means of a minute. Texts have no course. */
+export async function loadRecent(id: string, keys: string[]): Promise<Recent> {
+  if (!keys.length) return {};
+  const series = await askPast({ device_ids: [id], keys, period: PERIOD, buckets: SPANS, agg: ['mean'] });
+  const recent: Record<string, Point[]> = {};
+  for (const { key, points } of series) {
+    recent[key] = (points as { t: number; mean?: number | null }[]).flatMap(({ t, mean }) =>
+      typeof mean === 'number' ? [{ at: t, value: mean }] : [],
+    );
+  }
+  return recent;
+}
+
+/** The fetched course with what was heard after it. */
+export function joined(past: Point[] | undefined, heard: Point[] | undefined): Point[] {
+  if (!past?.length) return heard ?? [];
+  const last = past[past.length - 1]?.at ?? 0;
+  return [...past, ...(heard ?? []).filter((point) => point.at > last)];
+}
