@@ -26,6 +26,7 @@ export const KINDS: Readonly<Record<string, string>> = {
   low_battery: 'Battery low',
   high_temperature: 'Too hot',
   status_set: 'Status set by hand',
+  introduced: 'Told what it is',
   created: 'Created',
 };
 const TONES: Record<string, Tone> = {
@@ -37,6 +38,8 @@ const TONES: Record<string, Tone> = {
   high_temperature: 'bad',
 };
 const FIELDS: Record<string, string> = {
+  firmware_version: 'firmware',
+  expected_interval: 'interval',
   tags: 'tags',
   groups: 'groups',
   aliases: 'aliases',
@@ -77,7 +80,10 @@ export function describe(event: DeviceEvent): Described {
     case 'high_temperature':
       return said(`${keyLabel(plain(detail.key))} is ${plain(detail.value)}`);
     default: {
-      const fields = Object.entries(detail).filter(([name]) => name !== 'by');
+      const fields = Object.entries(detail).filter(
+        ([name, value]) =>
+          name !== 'by' && !(event.kind === 'introduced' && (value === null || name === 'firmware_sha256')),
+      );
       return said(fields.map(([name, value]) => `${FIELDS[name] ?? name}: ${plain(value)}`).join('; '), by);
     }
   }
