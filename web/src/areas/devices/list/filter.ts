@@ -54,6 +54,9 @@ export function narrows(filter: Filter): boolean {
   return Boolean(filter.words.length || filter.group || filter.tag || filter.kind || filter.status);
 }
 
+/** Letters of an id that are surely meant as one: fewer are in many ids by chance. */
+const ID_PART = 6;
+
 function contains(device: Device, words: string[]): boolean {
   if (!words.length) return true;
   const parts = [
@@ -66,7 +69,7 @@ function contains(device: Device, words: string[]): boolean {
     ...device.aliases,
   ];
   const text = parts.filter(Boolean).join('\n').toLowerCase();
-  return words.every((word) => text.includes(word));
+  return words.every((word) => text.includes(word) || (word.length >= ID_PART && device.id.startsWith(word)));
 }
 
 /** Whether a device passes everything but the status. */
