@@ -53,6 +53,11 @@ interface ProblemBody {
   detail?: string | { loc?: string[]; msg?: string }[];
 }
 
+/** The server's words about a field begin small, because they follow its name; here they stand alone. */
+function asSentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?)\]}]$/.test(words) ? '' : '.');
+}
+
 /** Makes a `Problem` of whatever came back. */
 export function problemOf(status: number, body: unknown): Problem {
   const { message, code, detail } = (body && typeof body === 'object' ? body : {}) as ProblemBody;
@@ -60,7 +65,7 @@ export function problemOf(status: number, body: unknown): Problem {
   if (Array.isArray(detail)) {
     for (const field of detail) {
       const name = field.loc?.slice(1).join('.');
-      if (name && field.msg) fields[name] = field.msg;
+      if (name && field.msg) fields[name] = asSentence(field.msg);
     }
   }
   const sentence = message ?? (typeof detail === 'string' ? detail : undefined);
@@ -72,7 +77,11 @@ export function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-const GONE = new Problem(0, 'unreachable', 'The server cannot be reached. Check your connection; this page tries again.');
+const GONE = new Problem(
+  0,
+  'unreachable',
+  'The server cannot be reached. Check your connection; this page tries again.',
+);
 
 /** Waits for an answer and returns its data, or throws a `Problem`. */
 export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {

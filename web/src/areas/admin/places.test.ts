@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { jsonProblem, placeOfField, places } from './places';
+import { jsonProblem, placeOfField, places, ruleProblem } from './places';
 
 const TEXT = `{
   "devices": {
@@ -65,4 +65,13 @@ test('it says the same as the parser that counts', () => {
     expect([text, jsonProblem(text) === undefined]).toEqual([text, parses]);
     expect(() => places(text)).not.toThrow();
   }
+});
+
+test('a rule is named once', () => {
+  expect(ruleProblem('rules.devices..own', 'Devices/.own: line 1, column 9: Syntax error.')).toEqual({
+    message: 'at character 9: Syntax error.',
+    rule: 'devices/.own',
+  });
+  expect(ruleProblem('rules.x', 'Unknown collection.')).toEqual({ message: 'Unknown collection.', rule: 'x' });
+  expect(ruleProblem('rules', 'Must be an object.')).toEqual({ message: 'Must be an object.' });
 });

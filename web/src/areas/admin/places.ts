@@ -120,3 +120,12 @@ export function placeOfField(text: string, field: string): Place {
     (collection ? all.get(collection) : undefined) ?? { line: 1, column: 1 }
   );
 }
+
+/** The rule that a field of an answer is about, and what is wrong with it; the server's words name the rule once more. */
+export function ruleProblem(field: string, words: string): { message: string; rule?: string } {
+  const [, collection, rule] = /^rules\.([^.]+)(?:\.(\..+))?$/.exec(field) ?? [];
+  if (!collection) return { message: words };
+  const name = rule ? `${collection}/${rule}` : collection;
+  const own = words.toLowerCase().startsWith(`${name.toLowerCase()}: `) ? words.slice(name.length + 2) : words;
+  return { message: own.replace(/^line 1, column (\d+): /i, 'at character $1: '), rule: name };
+}
