@@ -4,10 +4,15 @@
 
 import { SvelteMap } from 'svelte/reactivity';
 import { api, ask, Problem, sentence, type Device, type Json, type KeyState } from '$/api/client';
-import { live } from './socket.svelte';
+import { live, type Frame } from './socket.svelte';
 
 /** Numbers kept per key for sparklines. */
 const RECENT = 60;
+
+/** How long the list of devices waits for the socket, ms. */
+const FIRST_WAIT_MS = 1000;
+
+type StatusFrame = Extract<Frame, { type: 'status_update' }>;
 
 export interface Reading {
   value: Json;
@@ -81,6 +86,8 @@ class Fleet {
   /** Counts telemetry frames since the page was opened. */
   frames = $state(0);
 
+  #loading = 0;
+  #meanwhile: StatusFrame[] = [];
   #waiting: { id: string; data: Record<string, Json>; at: number }[] = [];
   #hearTelemetry = new Set<(id: string, data: Record<string, Json>, at: number) => void>();
   #planned = false;
@@ -95,16 +102,8 @@ class Fleet {
     this.#stop = [
       live.on('telemetry_update', (f) => this.#queue(f.device_id, f.data, Date.parse(f.timestamp))),
       live.on('status_update', (f) => {
-        const device = this.devices.get(f.device_id);
-        if (!device) return;
-        const seen = f.status === 'online' ? { last_active: f.timestamp } : {};
-        device.info = {
-          ...device.info,
-          ...seen,
-          status: f.status,
-          online: f.status === 'online',
-          last_status_notification: f.timestamp,
-        };
+        if (this.#loading) this.#meanwhile.push(f);
+        this.#status(f);
       }),
       live.on('device_added', (f) => this.put(f.data)),
       live.on('device_removed', (f) => void this.devices.delete(f.device_id)),
@@ -126,7 +125,17 @@ class Fleet {
       }),
       live.onResync(() => void this.reload()),
     ];
-    void this.reload();
+    // Asked before the socket hears, the answer would miss what happens in between.
+    this.state = 'loading';
+    const first = (): void => {
+      clearTimeout(timer);
+      connected();
+      void this.reload();
+    };
+    const timer = setTimeout(first, FIRST_WAIT_MS);
+    const connected = live.on('connected', first);
+    this.#stop.push(() => clearTimeout(timer), connected);
+    if (live.state === 'live') first();
   }
 
   stop(): void {
@@ -139,11 +148,14 @@ class Fleet {
   /** Fetches every device; values that are shown are fetched again too. */
   async reload(): Promise<void> {
     if (this.state === 'idle') this.state = 'loading';
+    this.#loading++;
     try {
       const list = await ask(api.GET('/devices'));
       const ids = new Set(list.map((device) => device.id));
       for (const id of [...this.devices.keys()]) if (!ids.has(id)) this.devices.delete(id);
       for (const device of list) this.put(device);
+      // What was told while the answer was on its way may be newer than the answer.
+      for (const frame of this.#meanwhile) this.#status(frame);
       this.state = 'ready';
       this.problem = undefined;
       const shown = this.list.filter((device) => device.loaded);
@@ -151,6 +163,15 @@ class Fleet {
     } catch (error) {
       this.problem = error instanceof Problem ? error : new Problem(0, 'fault', sentence(error));
     }
+    if (--this.#loading === 0) this.#meanwhile = [];
+  }
+
+  #status({ device_id, status, timestamp }: StatusFrame): void {
+    const device = this.devices.get(device_id);
+    const known = device?.info.last_status_notification;
+    if (!device || (known && Date.parse(known) > Date.parse(timestamp))) return;
+    const seen = status === 'online' ? { last_active: timestamp } : {};
+    device.info = { ...device.info, ...seen, status, online: status === 'online', last_status_notification: timestamp };
   }
 
   /** Takes in a device that the server described. */
