@@ -25,9 +25,24 @@ export async function loadRecent(id: string, keys: string[]): Promise<Recent> {
   return recent;
 }
 
-/** The fetched course with what was heard after it. */
+/** The length of a span, ms. */
+const SPAN_MS = 60_000;
+
+/** The fetched course, continued by what was heard: means of a minute like the fetched ones, or the end would tremble. */
 export function joined(past: Point[] | undefined, heard: Point[] | undefined): Point[] {
-  if (!past?.length) return heard ?? [];
-  const last = past[past.length - 1]?.at ?? 0;
-  return [...past, ...(heard ?? []).filter((point) => point.at > last)];
+  const last = past?.[past.length - 1];
+  if (!past || !last) return heard ?? [];
+  const spans: Point[] = [];
+  let [count, span] = [1, last];
+  for (const { at, value } of heard ?? []) {
+    if (at <= last.at) continue;
+    if (at >= span.at + SPAN_MS) {
+      spans.push(span);
+      [count, span] = [1, { at, value }];
+    } else {
+      count++;
+      span = { at: span.at, value: span.value + (value - span.value) / count };
+    }
+  }
+  return [...past.slice(0, -1), ...spans, span];
 }
