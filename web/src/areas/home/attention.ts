@@ -79,7 +79,7 @@ export function attention(
       state: 'Failed',
       title: device.info.name,
       text: happening.text,
-      href: `/ui/devices/${device.id}/commands`,
+      href: `/ui/devices/${device.id}/control`,
       happening: happening.id,
     });
   }

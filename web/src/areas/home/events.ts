@@ -77,7 +77,7 @@ export function lines(
     const name = nameOf(happening.device);
     if (!name || twice(happening)) continue;
     const { id, kind, text, at } = happening;
-    const tab = happening.command ? '/commands' : '';
+    const tab = happening.command ? '/control' : '';
     const href = `/ui/devices/${happening.device}${tab}`;
     told.push({ id, kind, word: WORDS[kind] ?? '', title: name, text, href, at });
   }
