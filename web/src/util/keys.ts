@@ -25,6 +25,7 @@ const KNOWN: Record<string, Known> = {
   soil_moisture: { label: 'Soil moisture', unit: '%', decimals: 0 },
   uptime: { label: 'Uptime', unit: 's', decimals: 0 },
   heap: { label: 'Free memory', unit: 'B', decimals: 0 },
+  heap_free: { label: 'Free memory', unit: 'B', decimals: 0 },
   free_heap: { label: 'Free memory', unit: 'B', decimals: 0 },
 };
 
