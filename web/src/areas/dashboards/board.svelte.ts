@@ -75,11 +75,14 @@ export class Board {
     return this.#courses.get(device, key, period);
   }
 
-  /** Loads the newest values of the devices that are shown. */
+  /** Loads the newest values of the devices that are shown, and the last hour behind their values. */
   loadDevices(): void {
     for (const device of new Set(this.widgets.map((widget) => widget.device))) {
+      if (!device) continue;
       // A device that cannot be asked shows what came with the widgets; the next return asks again.
-      void device?.load().catch(() => undefined);
+      void device.load().catch(() => undefined);
+      const plain = this.widgets.filter((widget) => widget.device === device && widget.kind === 'telemetry');
+      this.#courses.loadRecent(device.id, [...new Set(plain.map((widget) => widget.config.key ?? ''))].filter(Boolean));
     }
   }
 

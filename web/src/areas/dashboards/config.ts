@@ -19,7 +19,7 @@ export interface Config {
   maxLength: number;
   url?: string;
   period: string;
-  /** Numbers that mean on and off are shown as words. */
+  /** Values that mean on and off are shown as words. */
   words: boolean;
 }
 
@@ -59,7 +59,7 @@ export function readConfig(kind: Kind, raw: Record<string, unknown>): Config {
     off: plain(raw.off_value) ?? 0,
     maxLength: real(raw.max_length) ?? TEXT_LENGTH,
     period: typeof raw.period === 'string' && raw.period in PERIODS ? raw.period : DEFAULT_PERIOD,
-    words: raw.format === 'onoff',
+    words: raw.format === 'onoff' || kind === 'switch' || kind === 'led',
   };
 }
 
@@ -110,7 +110,8 @@ export function words(value: Json | undefined, config: Config): string {
     const on = isOn(value, config);
     if (on !== undefined) return on ? 'On' : 'Off';
   }
-  return valueText(value, config.decimals);
+  // The minus sign is as wide as a digit; a hyphen is not.
+  return typeof value === 'number' ? number(value, config.decimals).replace('-', '−') : valueText(value);
 }
 
 /** The value with its unit, for sentences. */

@@ -2,6 +2,7 @@
 //
 // Fifty charts may be on a page: a course that nobody sees collects its values, but is not drawn.
 
+import { SvelteMap } from 'svelte/reactivity';
 import { api, ask, sentence, type Json, type Schemas } from '$/api/client';
 import { fleet } from '$/live/fleet.svelte';
 import { live } from '$/live/socket.svelte';
@@ -31,9 +32,9 @@ export class Course {
     this.#past = past;
   }
 
-  /** The newest value, when there is one. */
-  get newest(): number | undefined {
-    return this.#values[this.#values.length - 1];
+  /** When its oldest value was measured, ms. */
+  get begin(): number {
+    return (this.#times[0] ?? 0) * 1000;
   }
 
   /** Is on screen from now on: loads what is missing and shows what came. Returns how to stop. */
@@ -108,8 +109,18 @@ async function past(device: string, key: string, period: string): Promise<[numbe
   });
 }
 
+interface Point {
+  at: number;
+  value: number;
+}
+
+/** Points behind a plain value. */
+const RECENT_POINTS = 40;
+
 /** All courses of one dashboard, by device, key and length. */
 export class Courses {
+  /** The last hour of keys that are shown as plain values, by device and key. */
+  #recent = new SvelteMap<string, Point[]>();
   #all = new Map<string, { device: string; key: string; course: Course }>();
   #stop: (() => void)[] = [];
 
@@ -120,6 +131,38 @@ export class Courses {
     const course = new Course(period, () => past(device, key, period));
     this.#all.set(name, { device, key, course });
     return course;
+  }
+
+  /** The last hour of a key before its live values, when it was loaded. */
+  recent(device: string, key: string): Point[] {
+    return this.#recent.get(`${device} ${key}`) ?? [];
+  }
+
+  /** Loads the last hour of keys that are not there yet. It is only an ornament: a failure shows none. */
+  loadRecent(device: string, all: string[]): void {
+    const keys = all.filter((key) => !this.#recent.has(`${device} ${key}`));
+    if (keys.length === 0) return;
+    for (const key of keys) this.#recent.set(`${device} ${key}`, []);
+    const query = {
+      device_id: [device],
+      key: keys,
+      period: '1h',
+      buckets: RECENT_POINTS,
+      agg: ['mean'],
+      format: 'series',
+    };
+    ask(api.GET('/telemetry/history', { params: { query } })).then(
+      (answer) => {
+        for (const { key, points } of (answer as Schemas['HistoryAnswer']).series) {
+          const numbers = points.flatMap((point): Point[] => {
+            const value = asNumber(point.mean as Json | undefined);
+            return value === undefined ? [] : [{ at: Number(point.t), value }];
+          });
+          this.#recent.set(`${device} ${key}`, numbers);
+        }
+      },
+      () => undefined,
+    );
   }
 
   start(): void {

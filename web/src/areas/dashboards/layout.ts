@@ -5,6 +5,9 @@ import type { Schemas } from '$/api/client';
 
 export type Kind = Schemas['Kind'];
 
+/** The types that set something. */
+export const CONTROLS: readonly Kind[] = ['led', 'switch', 'slider', 'number', 'text', 'button'];
+
 export const COLUMNS = 12;
 /** The highest widget, rows. */
 const MOST_ROWS = 12;

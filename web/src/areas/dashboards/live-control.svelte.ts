@@ -1,6 +1,6 @@
 // The state machine of a control, connected to the server.
 
-import { api, ask, sentence, type Json } from '$/api/client';
+import { api, ask, Problem, sentence, type Json } from '$/api/client';
 import { IDLE, same, shown, step, type Event, type Phase, type Twin } from './control';
 
 /** How long the mark of a confirmed value stays. */
@@ -63,7 +63,11 @@ export class Control {
         this.#take({ type: 'twin', twin: this.#twin, show: this.#show });
       }
     } catch (error) {
-      this.#take({ type: 'refused', reason: sentence(error) });
+      const away = error instanceof Problem && error.status === 0;
+      this.#take({
+        type: 'refused',
+        reason: away ? 'The server cannot be reached. Try again when it is.' : sentence(error),
+      });
     }
   }
 }

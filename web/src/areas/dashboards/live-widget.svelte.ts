@@ -7,11 +7,9 @@ import { isOn, readConfig, withUnit } from './config';
 import { same } from './control';
 import { Control } from './live-control.svelte';
 import type { Courses } from './history.svelte';
-import type { Kind } from './layout';
+import { CONTROLS, type Kind } from './layout';
 import type { Model } from './model';
 import { KINDS } from './settings';
-
-const CONTROLS: Kind[] = ['led', 'switch', 'slider', 'number', 'text', 'button'];
 
 export class LiveWidget implements Model {
   /** What the server said last. */
@@ -61,8 +59,13 @@ export class LiveWidget implements Model {
     return this.#reading.at;
   }
   get recent(): { at: number; value: number }[] {
-    void this.device?.values;
-    return [...((this.config.key && this.device?.recent[this.config.key]) || [])];
+    const { key } = this.config;
+    const device = this.device;
+    if (!device || !key) return [];
+    void device.values;
+    const live = device.recent[key] ?? [];
+    const begin = live[0]?.at ?? Infinity;
+    return [...this.#courses.recent(device.id, key).filter(({ at }) => at < begin), ...live];
   }
   get course() {
     const { device_id: device } = this.info;

@@ -10,7 +10,6 @@ describe('propose', () => {
     const states = { v0: { reported: 0 }, brightness: { reported: 70 }, color: { reported: '#ffb36b' } };
     expect(kinds(propose(values, states))).toEqual([
       'chart:temperature',
-      'gauge:temperature',
       'switch:v0',
       'slider:brightness',
       'text:color',
@@ -21,13 +20,7 @@ describe('propose', () => {
   it('gives a sensor a chart and gauges, and leaves out what is about the board', () => {
     const values = { temperature: 20.5, co2: 471, humidity: 41.4, pm25: 9.5, heap_free: 1, rssi: -78, uptime: 5 };
     const list = kinds(propose(values, {}));
-    expect(list).toEqual([
-      'chart:temperature',
-      'gauge:temperature',
-      'gauge:co2',
-      'telemetry:humidity',
-      'telemetry:pm25',
-    ]);
+    expect(list).toEqual(['chart:temperature', 'gauge:co2', 'gauge:humidity', 'telemetry:pm25']);
   });
 
   it('does not offer to switch what is sensed', () => {

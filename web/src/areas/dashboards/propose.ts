@@ -61,9 +61,15 @@ export function switchValues(value: Json | undefined): Record<string, Json> {
   return typeof value === 'boolean' ? { on_value: true, off_value: false } : {};
 }
 
+/** Pins have no names of their own: the first one is what the board is for. */
+function controlLabel(key: string): string {
+  if (/^(v0|led)$/i.test(key)) return 'Switch';
+  return /^v\d+$/i.test(key) ? `Switch ${key}` : keyLabel(key);
+}
+
 /** What sets a key that holds this value. */
 function control(key: string, value: Json): Proposal | undefined {
-  const label = keyLabel(key);
+  const label = controlLabel(key);
   if (binary(value)) return { type: 'switch', label, config: { key, ...switchValues(value) } };
   if (typeof value === 'number') {
     const percent = /bright|dim|speed|volume|level|percent|duty|position/i.test(key) && value >= 0 && value <= 100;
@@ -90,8 +96,7 @@ export function propose(
   const numbers: string[] = [];
   for (const [key, value] of seen) {
     const label = keyLabel(key);
-    if (binary(value) && SWITCHED.test(key))
-      controls.push({ type: 'switch', label, config: { key, ...switchValues(value) } });
+    if (binary(value) && SWITCHED.test(key)) controls.push(control(key, value)!);
     else if (typeof value === 'boolean' && !SENSED.test(key)) controls.push(control(key, value)!);
     else if (binary(value) && SENSED.test(key))
       shown.push({ type: 'telemetry', label, config: { key, format: 'onoff' } });
@@ -103,7 +108,8 @@ export function propose(
   numbers.sort((a, b) => rank(a) - rank(b));
   const charts = numbers.slice(0, 1).map((key): Proposal => ({ type: 'chart', label: keyLabel(key), config: { key } }));
   let gauges = 0;
-  const measured = numbers.map((key): Proposal => {
+  const rest = numbers.length > 1 ? numbers.slice(1) : numbers;
+  const measured = rest.map((key): Proposal => {
     const range = usualRange(key, values[key]);
     const gauge = range && gauges < MOST_GAUGES;
     if (gauge) gauges++;
@@ -111,6 +117,8 @@ export function propose(
       ? { type: 'gauge', label: keyLabel(key), config: { key, ...range } }
       : { type: 'telemetry', label: keyLabel(key), config: { key } };
   });
+  const kinds: Kind[] = ['switch', 'slider', 'number', 'text'];
+  controls.sort((a, b) => kinds.indexOf(a.type) - kinds.indexOf(b.type));
   // Gauges are higher than values: side by side they make whole rows.
   const gaugesFirst = [...measured.filter((m) => m.type === 'gauge'), ...measured.filter((m) => m.type !== 'gauge')];
   return [...charts, ...gaugesFirst.slice(0, gauges), ...controls, ...gaugesFirst.slice(gauges), ...shown].slice(
