@@ -34,6 +34,20 @@ export function guardLeaving(ask: (proceed: () => void) => boolean): () => void 
   };
 }
 
+let wanted = false;
+let went = false;
+
+/**
+ * Whoever listens instead of looking begins at the new page's heading. Pages call this when theirs is there: the code of
+ * a page may come late, and its heading may be replaced when its data comes.
+ */
+export function arrived(heading: HTMLElement): void {
+  const nowhere = went && (!document.activeElement || document.activeElement === document.body);
+  if (wanted || nowhere) heading.focus({ preventScroll: true });
+  went ||= wanted;
+  wanted = false;
+}
+
 /** Goes to a path of this app. */
 export async function go(to: string, options: { replace?: boolean; keepScroll?: boolean } = {}): Promise<void> {
   const elsewhere = new URL(to, window.location.href).pathname !== location.path;
@@ -48,8 +62,9 @@ export async function go(to: string, options: { replace?: boolean; keepScroll?: 
   await tick();
   if (!options.keepScroll) {
     window.scrollTo(0, 0);
-    // Whoever listens instead of looking begins at the new page's heading.
-    document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
+    const heading = document.querySelector<HTMLElement>('main h1');
+    wanted = true;
+    if (heading) arrived(heading);
   }
 }
 
