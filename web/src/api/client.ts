@@ -3,6 +3,7 @@
 // The browser's session is a cookie that scripts cannot read; nothing here knows a token.
 
 import createClient, { type ParseAs } from 'openapi-fetch';
+import { paced } from './pace';
 import type { components, paths } from './schema';
 
 export type Schemas = components['schemas'];
@@ -44,7 +45,7 @@ export const api = createClient<paths>({
   baseUrl: '/',
   headers: { accept: 'application/json' },
   querySerializer: { array: { style: 'form', explode: false } },
-  fetch: (request: Request) => fetch(request),
+  fetch: paced((request) => fetch(request)),
 });
 
 interface ProblemBody {
