@@ -3,7 +3,7 @@
 import type { Json } from '$/api/client';
 import { askPast } from './ask';
 import { autoInterval, intervalMs, type Span } from './range';
-import type { Loaded } from './series';
+import type { Course, Loaded } from './series';
 
 export const AGGREGATES = {
   auto: 'Automatic',
@@ -57,9 +57,20 @@ export async function load(wish: Wish): Promise<Loaded> {
     const raw = await points(wish);
     if (raw) return raw;
   }
-  const { id, keys, span, tz } = wish;
-  const agg = wish.aggregate === 'auto' ? 'mean' : wish.aggregate;
   const interval = bucketOf(wish);
+  const agg = wish.aggregate === 'auto' ? 'mean' : wish.aggregate;
+  const courses = await buckets(wish, wish.keys, interval, agg);
+  // A text has no mean: of such keys the last value of each bucket tells more than nothing.
+  const bare =
+    wish.aggregate === 'auto' ? courses.filter((course) => !course.points.length).map((course) => course.key) : [];
+  const lasts = bare.length ? await buckets(wish, bare, interval, 'last') : [];
+  return {
+    bucket: intervalMs(interval),
+    courses: courses.map((course) => lasts.find((last) => last.key === course.key) ?? course),
+  };
+}
+
+async function buckets({ id, span, tz }: Wish, keys: string[], interval: string, agg: string): Promise<Course[]> {
   const series = await askPast({
     device_ids: [id],
     keys,
@@ -69,16 +80,13 @@ export async function load(wish: Wish): Promise<Loaded> {
     interval,
     agg: [agg],
   });
-  return {
-    bucket: intervalMs(interval),
-    courses: series.map(({ key, points }) => ({
-      key,
-      points: (points as ({ t: number } & Record<string, Json>)[]).flatMap((point) => {
-        const value = point[agg];
-        return value === null || value === undefined ? [] : [{ t: point.t, value }];
-      }),
-    })),
-  };
+  return series.map(({ key, points }) => ({
+    key,
+    points: (points as ({ t: number } & Record<string, Json>)[]).flatMap((point) => {
+      const value = point[agg];
+      return value === null || value === undefined ? [] : [{ t: point.t, value }];
+    }),
+  }));
 }
 
 /** The address of the same span as a file, every point of it. */
