@@ -12,6 +12,9 @@ const RECENT = 60;
 /** How long the list of devices waits for the socket, ms. */
 const FIRST_WAIT_MS = 1000;
 
+/** Devices whose values are fetched again at the same time. */
+const AT_ONCE = 6;
+
 type StatusFrame = Extract<Frame, { type: 'status_update' }>;
 
 export interface Reading {
@@ -158,8 +161,12 @@ class Fleet {
       for (const frame of this.#meanwhile) this.#status(frame);
       this.state = 'ready';
       this.problem = undefined;
-      const shown = this.list.filter((device) => device.loaded);
-      await Promise.all(shown.map((device) => device.load(true).catch(() => undefined)));
+      // Whoever has scrolled through a thousand devices must not ask for all of them at once.
+      const shown = this.list.filter((device) => device.loaded).values();
+      const work = async (): Promise<void> => {
+        for (const device of shown) await device.load(true).catch(() => undefined);
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
     } catch (error) {
       this.problem = error instanceof Problem ? error : new Problem(0, 'fault', sentence(error));
     }
