@@ -17,7 +17,16 @@ function device(id: string, info: Partial<Device> = {}, rest: Partial<Known> = {
   return { id, info: whole as Device, values: {}, states: {}, ...rest };
 }
 const notice = (more: Partial<Notice>): Notice =>
-  ({ id: 'n', title: 'T', message: 'M', type: 'warning', read: false, details: null, ...more }) as Notice;
+  ({
+    id: 'n',
+    created_at: seconds(5),
+    title: 'T',
+    message: 'M',
+    type: 'warning',
+    read: false,
+    details: null,
+    ...more,
+  }) as Notice;
 
 test('a fleet that is well needs nobody', () => {
   expect(attention([device('a'), device('b', { online: false, last_active: null })], [], [], NOW)).toEqual([]);
@@ -33,6 +42,12 @@ test('the most urgent comes first', () => {
   const found = attention(devices, [notice({ type: 'error' })], [], NOW);
   expect(found.map((a) => a.group)).toEqual(['failed', 'offline', 'late', 'battery', 'notice']);
   expect(found[1]?.text).toBe('Not heard of for 2 h.');
+});
+
+test('of many that went away the last one comes first', () => {
+  const away = (id: string, ago: number) => device(id, { online: false, last_active: seconds(ago) });
+  const found = attention([away('a', 900), away('b', 60), away('c', 300)], [], [], NOW);
+  expect(found.map((a) => a.title)).toEqual(['Board b', 'Board c', 'Board a']);
 });
 
 test('read notices, good news and what a device says itself are left out', () => {

@@ -20,6 +20,8 @@ export interface Attention {
   title: string;
   text: string;
   href: string;
+  /** Since when, ms since 1970: of one group the newest comes first. */
+  at: number;
   /** The unread notification behind it. */
   notice?: string;
   /** What the socket told, behind it. */
@@ -34,9 +36,10 @@ const ORDER: Attention['group'][] = ['failed', 'offline', 'late', 'battery', 'no
 function ofDevice(device: Known, now: number): Attention[] {
   const { info } = device;
   const found: Attention[] = [];
-  const base = { title: info.name, href: `/ui/devices/${device.id}` };
+  const last = info.last_active ? Date.parse(info.last_active) : 0;
+  const base = { title: info.name, href: `/ui/devices/${device.id}`, at: last };
   const state = deviceState(info, now);
-  const seen = info.last_active ? Math.max(0, now - Date.parse(info.last_active)) / 1000 : 0;
+  const seen = last ? Math.max(0, now - last) / 1000 : 0;
   // One unit is enough here: a sentence that counts seconds would never rest.
   const quiet = duration(seen < 60 ? seen : Math.floor(seen / 60) * 60);
   if (state.kind === 'offline') {
@@ -80,6 +83,7 @@ export function attention(
       title: device.info.name,
       text: happening.text,
       href: `/ui/devices/${device.id}/control`,
+      at: happening.at,
       happening: happening.id,
     });
   }
@@ -95,10 +99,11 @@ export function attention(
       title: notice.title,
       text: notice.message,
       href: notice.device_id ? `/ui/devices/${notice.device_id}` : '/ui/notifications',
+      at: Date.parse(notice.created_at),
       notice: notice.id,
     });
   }
-  return found.sort((a, b) => ORDER.indexOf(a.group) - ORDER.indexOf(b.group));
+  return found.sort((a, b) => ORDER.indexOf(a.group) - ORDER.indexOf(b.group) || b.at - a.at);
 }
 
 export interface Overview {
