@@ -4,7 +4,7 @@ import { api, ask, Problem, sentence, type Dashboard, type Json, type Schemas, t
 import { live } from '$/live/socket.svelte';
 import { toasts } from '$/ui/toasts.svelte';
 import { Courses, type Course } from './history.svelte';
-import { arrange, layoutItems, sameLayout, sizeOf, free, type Placed } from './layout';
+import { arrange, compact, layoutItems, sameLayout, sizeOf, free, type Placed } from './layout';
 import { LiveWidget } from './live-widget.svelte';
 
 /** What makes a widget, without its dashboard. */
@@ -102,7 +102,8 @@ export class Board {
   }
 
   /** Places everything anew: at once here, then on the server; back when it refuses. */
-  async place(places: Placed[], undoable = true): Promise<void> {
+  async place(wanted: Placed[], undoable = true): Promise<void> {
+    const places = compact(wanted);
     const before = this.places;
     if (sameLayout(before, places)) return;
     if (undoable) this.past = [...this.past, before];
