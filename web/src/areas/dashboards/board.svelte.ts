@@ -4,7 +4,7 @@ import { api, ask, Problem, sentence, type Dashboard, type Json, type Schemas, t
 import { live } from '$/live/socket.svelte';
 import { toasts } from '$/ui/toasts.svelte';
 import { Courses, type Course } from './history.svelte';
-import { arrange, compact, layoutItems, sameLayout, sizeOf, free, type Placed } from './layout';
+import { arrange, compact, free, layoutItems, sameLayout, samePlaces, sizeOf, type Placed } from './layout';
 import { LiveWidget } from './live-widget.svelte';
 
 /** What makes a widget, without its dashboard. */
@@ -17,8 +17,13 @@ export class Board {
   problem = $state.raw<Problem | undefined>(undefined);
   /** Layouts to go back to, newest last. */
   past = $state.raw<Placed[][]>([]);
-  places = $derived.by(() => arrange(this.widgets.map((widget) => widget.info)));
-  /** Widgets in reading order with their places. */
+  /** Where everything stands, in the order in which one column shows it. */
+  places = $derived.by(() => {
+    const order = new Map(this.widgets.map((widget) => [widget.id, widget.info.order]));
+    const at = ({ id }: Placed): number => order.get(id) ?? 0;
+    return arrange(this.widgets.map((widget) => widget.info)).sort((a, b) => at(a) - at(b));
+  });
+  /** Widgets with their places, in the same order. */
   shown = $derived.by(() => {
     const byId = new Map(this.widgets.map((widget) => [widget.id, widget]));
     return this.places.map((place) => ({ place, widget: byId.get(place.id)! }));
@@ -101,14 +106,24 @@ export class Board {
     this.widgets = this.widgets.filter((widget) => widget.id !== id);
   }
 
-  /** Places everything anew: at once here, then on the server; back when it refuses. */
-  async place(wanted: Placed[], undoable = true): Promise<void> {
+  /** Places everything anew, which also gives the order of one column. */
+  async place(wanted: Placed[]): Promise<void> {
     const places = compact(wanted);
+    if (!samePlaces(this.places, places)) await this.#lay(places, true);
+  }
+
+  /** Changes only the order of one column. */
+  async reorder(places: Placed[]): Promise<void> {
+    await this.#lay(places, true);
+  }
+
+  /** At once here, then on the server; back when it refuses. */
+  async #lay(places: Placed[], undoable: boolean): Promise<void> {
     const before = this.places;
     if (sameLayout(before, places)) return;
     if (undoable) this.past = [...this.past, before];
     this.#show(places);
-    await this.#save(places, before);
+    await this.#save(this.places, before);
   }
 
   /** Goes back to the layout before the last change. */
@@ -120,7 +135,7 @@ export class Board {
     const there = new Set(this.widgets.map((widget) => widget.id));
     const old = before.filter((place) => there.has(place.id));
     const named = new Set(old.map((place) => place.id));
-    await this.place([...old, ...this.places.filter((place) => !named.has(place.id))], false);
+    await this.#lay([...old, ...this.places.filter((place) => !named.has(place.id))], false);
   }
 
   #show(places: Placed[]): void {
@@ -155,16 +170,15 @@ export class Board {
     await this.#saving;
   }
 
-  /** Makes a widget and puts it at a place, or at the first free one. */
-  async create(draft: Draft, at?: Placed): Promise<LiveWidget> {
+  /** Makes a widget and puts it at a place, or at the first free one; in one column at `index`, or last. */
+  async create(draft: Draft, at?: Placed, index?: number): Promise<LiveWidget> {
     const widget = await ask(api.POST('/widgets', { body: { ...draft, dashboard_id: this.id } }));
     const others = this.places.filter((place) => place.id !== widget.id);
     const { w, h } = at ?? sizeOf(widget.type);
     const place: Placed = { ...(at ?? free(others, w, h)), id: widget.id };
     const made = this.#put(widget, 0);
     this.loadDevices();
-    const there = [place, ...others];
-    this.#show(there);
+    this.#show(others.toSpliced(index ?? others.length, 0, place));
     await this.#save(this.places, others);
     return made;
   }
@@ -177,11 +191,12 @@ export class Board {
 
   /** Deletes a widget; `undo` makes an equal one at the same place. */
   async remove(widget: LiveWidget): Promise<{ undo: () => Promise<void> }> {
-    const place = this.places.find((one) => one.id === widget.id);
+    const index = this.places.findIndex((one) => one.id === widget.id);
+    const place = this.places[index];
     const draft = draftOf(widget.info);
     await ask(api.DELETE('/widgets/{id}', { params: { path: { id: widget.id } } }));
     this.#drop(widget.id);
-    return { undo: async () => void (await this.create(draft, place)) };
+    return { undo: async () => void (await this.create(draft, place, index)) };
   }
 
   duplicate(widget: LiveWidget): Promise<LiveWidget> {

@@ -153,45 +153,28 @@ function below(places: readonly Placed[], moved: Placed): number {
   return next.y + next.h;
 }
 
-/** Exchanges a widget with its neighbour in reading order, for screens that show one column. */
+/** Exchanges a widget with its neighbour in the order of one column; where they stand on a grid stays. */
 export function shift(places: readonly Placed[], id: string, how: 'up' | 'down'): Placed[] {
-  const order = reading(places);
+  const order = [...places];
   const at = order.findIndex((place) => place.id === id);
-  const with_ = at + (how === 'up' ? -1 : 1);
-  const [a, b] = [order[at], order[with_]];
-  if (!a || !b) return [...places];
-  const wanted = order.map((place, i) => (i === at ? b.id : i === with_ ? a.id : place.id));
-  const into = (place: Placed, spot: Place): Placed => ({
-    ...place,
-    x: Math.min(spot.x, COLUMNS - place.w),
-    y: spot.y,
-  });
-  const swapped = order.map((place) => (place === a ? into(a, b) : place === b ? into(b, a) : place));
-  const done = reading(compact(swapped));
-  // Widgets of other sizes may push each other about: then everything flows anew in the wanted order.
-  return done.every((place, i) => place.id === wanted[i])
-    ? done
-    : flow(wanted.map((one) => order.find((p) => p.id === one)!));
+  const to = at + (how === 'up' ? -1 : 1);
+  const [a, b] = [order[at], order[to]];
+  if (!a || !b) return order;
+  [order[at], order[to]] = [b, a];
+  return order;
 }
 
-/** Rows from left to right, in the order given. */
-function flow(places: readonly Placed[]): Placed[] {
-  let [x, y, high] = [0, 0, 0];
-  return places.map((place) => {
-    if (x + place.w > COLUMNS) [x, y, high] = [0, y + high, 0];
-    const here = { ...place, x, y };
-    x += place.w;
-    high = Math.max(high, place.h);
-    return here;
-  });
-}
-
-/** What the server is told, with the order in which a phone shows them. */
+/** What the server is told. The order of the list is the order in which a phone shows them. */
 export function layoutItems(places: readonly Placed[]): Schemas['LayoutItem'][] {
-  return reading(places).map(({ id, x, y, w, h }, order) => ({ id, x, y, width: w, height: h, order }));
+  return places.map(({ id, x, y, w, h }, order) => ({ id, x, y, width: w, height: h, order }));
 }
 
-/** Whether two layouts are the same to who looks at them. */
+/** Whether two layouts have everything at the same place, whatever their order. */
+export function samePlaces(a: readonly Placed[], b: readonly Placed[]): boolean {
+  return sameLayout(reading(a), reading(b));
+}
+
+/** Whether two layouts are the same, with their order. */
 export function sameLayout(a: readonly Placed[], b: readonly Placed[]): boolean {
   return JSON.stringify(layoutItems(a)) === JSON.stringify(layoutItems(b));
 }

@@ -62,7 +62,9 @@ export class SharedBoard {
   widgets = $state.raw<SharedWidget[]>([]);
   shown: { place: Placed; widget: Model }[] = $derived.by(() => {
     const byId = new Map(this.widgets.map((widget) => [widget.id, widget]));
-    return arrange(this.widgets.map((widget) => widget.info)).map((place) => ({ place, widget: byId.get(place.id)! }));
+    return arrange(this.widgets.map((widget) => widget.info))
+      .map((place) => ({ place, widget: byId.get(place.id)! }))
+      .sort((a, b) => a.widget.info.order - b.widget.info.order);
   });
   #token: string;
   #timer: ReturnType<typeof setTimeout> | undefined;
