@@ -180,7 +180,7 @@ function checkBinding(kind: Kind, form: Form, errors: Errors, config: Record<str
   const { key: need } = KINDS[kind];
   if (need === 'no') return;
   const key = form.key.trim();
-  if (form.device === '' && kind !== 'location') errors.device = 'Choose a device.';
+  if (form.device === '') errors.device = 'Choose a device.';
   if (key === '') {
     if (need === 'must') errors.key = 'Choose a key or type its name.';
     return;
