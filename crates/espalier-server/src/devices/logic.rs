@@ -75,7 +75,13 @@ pub async fn create_for(
         tags: &draft.tags,
         ..identity::RuleData::of(caller.account, "", &draft.name)
     };
-    identity::require_new(app, caller, identity::Collection::Devices, espalier_model::Action::Own, &data)?;
+    identity::require_new(
+        app,
+        caller,
+        identity::Collection::Devices,
+        espalier_model::Action::Own,
+        &data,
+    )?;
     draft.product = product(app, caller, &mut draft.aliases, body).await?;
     let (app, caller) = (app.clone(), caller.clone());
     to_the_end(&app.clone(), async move {
