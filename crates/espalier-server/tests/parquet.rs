@@ -74,13 +74,6 @@ fn plain(value: Value) -> Value {
     }
 }
 
-/// Leaves a file for other readers when `KEEP_PARQUET` names a folder.
-fn keep(bytes: Vec<u8>, name: &str) {
-    if let Ok(folder) = std::env::var("KEEP_PARQUET") {
-        std::fs::write(format!("{folder}/{name}.parquet"), bytes).expect("written");
-    }
-}
-
 async fn board(app: &TestApp, person: &espalier_testkit::Person, name: &str) -> (String, Client) {
     let (device, token) = person.device(name).await;
     (device, app.anonymous().bearer(&token))
@@ -151,13 +144,6 @@ story!(points_are_those_of_the_other_formats, |app| async move {
         export.metadata().file_metadata().num_rows(),
         rows.len() as i64
     );
-    keep(
-        ada.client
-            .get(&format!("/telemetry/export?{url}&format=parquet"))
-            .await
-            .bytes,
-        "points",
-    );
 });
 
 story!(buckets_are_those_of_the_json_answer, |app| async move {
@@ -188,13 +174,6 @@ story!(buckets_are_those_of_the_json_answer, |app| async move {
             }
         }
         assert_eq!(rows.next(), None);
-        keep(
-            ada.client
-                .get(&format!("{url}{more}&format=parquet"))
-                .await
-                .bytes,
-            "buckets",
-        );
     }
     // Two keys of 72,000 seconds each are too much for one JSON answer, but not for a file.
     let long = format!(

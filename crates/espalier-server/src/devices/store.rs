@@ -190,7 +190,11 @@ pub fn all(c: &Conn<'_>) -> Result<Vec<Device>> {
 }
 
 fn facts(device: &Device) -> Result<Option<String>> {
-    device.facts.as_ref().map(|facts| json(&**facts)).transpose()
+    device
+        .facts
+        .as_ref()
+        .map(|facts| json(&**facts))
+        .transpose()
 }
 
 fn said(row: &Row) -> Result<Option<Box<Facts>>> {
