@@ -50,6 +50,11 @@ export async function signIn(page: Page, server: Server, name: string): Promise<
   await expect(page.getByRole('navigation', { name: 'Main' })).toBeVisible();
 }
 
+/** Goes to an area by the navigation. */
+export async function openArea(page: Page, name: string): Promise<void> {
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name }).first().click();
+}
+
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 interface Finding {

@@ -1,6 +1,6 @@
 // The server dies under an open page and comes back: the page says so, and goes on without a reload.
 
-import { expect, test } from './fixtures';
+import { expect, openArea, test } from './fixtures';
 import { Server } from './server';
 
 test('a lost server is told, and everything goes on when it is back', async ({ page }) => {
@@ -10,7 +10,7 @@ test('a lost server is told, and everything goes on when it is back', async ({ p
   await page.getByRole('button').last().click();
   await expect(page.getByRole('heading', { level: 1, name: 'Home' })).toBeVisible();
 
-  await page.getByRole('link', { name: 'Devices' }).click();
+  await openArea(page, 'Devices');
   await expect(page.getByText('Desk lamp')).toBeVisible();
   await page.evaluate(() => ((window as unknown as { stayed: boolean }).stayed = true));
 

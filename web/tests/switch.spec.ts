@@ -1,6 +1,6 @@
 // A person presses a switch, a board obeys, and the page shows it when the board has said so.
 
-import { expect, signIn, test } from './fixtures';
+import { expect, openArea, signIn, test } from './fixtures';
 
 interface Named {
   id: string;
@@ -12,7 +12,7 @@ interface State {
 
 test('a switch on a dashboard moves a board, and shows what the board says', async ({ page, demo }) => {
   await signIn(page, demo, 'demo');
-  await page.getByRole('link', { name: 'Dashboards' }).click();
+  await openArea(page, 'Dashboards');
   await page.getByRole('link', { name: /My first dashboard/ }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'My first dashboard' })).toBeVisible();
 

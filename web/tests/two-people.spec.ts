@@ -1,6 +1,6 @@
 // Two people in two browsers never see each other's devices; what one shares, the other sees at once.
 
-import { expect, signIn, test } from './fixtures';
+import { expect, openArea, signIn, test } from './fixtures';
 
 test('two people see their own devices, and what is shared', async ({ browser, demo }) => {
   const tokens = { bob: await demo.signUp('bob'), eve: await demo.signUp('eve') };
@@ -11,7 +11,7 @@ test('two people see their own devices, and what is shared', async ({ browser, d
   const eve = await (await browser.newContext()).newPage();
   await signIn(bob, demo, 'bob');
   await signIn(eve, demo, 'eve');
-  for (const page of [bob, eve]) await page.getByRole('link', { name: 'Devices' }).click();
+  for (const page of [bob, eve]) await openArea(page, 'Devices');
   await expect(bob.getByText('Lamp of Bob')).toBeVisible();
   await expect(eve.getByText('Pump of Eve')).toBeVisible();
   await expect(bob.getByText('Pump of Eve')).toBeHidden();
@@ -21,7 +21,7 @@ test('two people see their own devices, and what is shared', async ({ browser, d
   await eve.goto(`${demo.url}/ui/devices/${lamp.id}`);
   await expect(eve.getByRole('main')).toBeVisible();
   await expect(eve.getByText('Lamp of Bob')).toBeHidden();
-  await eve.getByRole('link', { name: 'Devices' }).first().click();
+  await openArea(eve, 'Devices');
 
   // Shared while the page is open: it comes without a reload, and goes again.
   await demo.ask('PUT', `/devices/${lamp.id}/shares/eve`, tokens.bob, { role: 'viewer' });

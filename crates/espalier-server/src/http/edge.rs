@@ -28,8 +28,8 @@ static NOSNIFF: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("nosniff"),
 );
 
-/// Headers of every page: it is not framed, tells nobody where it was, and loads nothing from elsewhere. Data needs
-/// none of them, and small boards read every byte.
+/// Headers of every page: it is not framed, tells nobody where it was, and loads nothing from elsewhere but the
+/// pictures that people put on their dashboards. Data needs none of them, and small boards read every byte.
 static PAGE_SAFETY: [(HeaderName, HeaderValue); 3] = [
     (
         HeaderName::from_static("x-frame-options"),
@@ -42,7 +42,7 @@ static PAGE_SAFETY: [(HeaderName, HeaderValue); 3] = [
     (
         HeaderName::from_static("content-security-policy"),
         HeaderValue::from_static(
-            "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; \
+            "default-src 'self'; img-src 'self' data: blob: https:; style-src 'self' 'unsafe-inline'; \
              frame-ancestors 'none'; base-uri 'none'; object-src 'none'",
         ),
     ),

@@ -16,6 +16,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// How much more a browser on our pages may ask than a program: a page asks some thirty things when it is opened, and
+/// cannot come from elsewhere.
+const BROWSER_FACTOR: u32 = 10;
 /// Refusals in a row (without a pause of one window) that turn into a shut-out.
 const STRIKES: u32 = 50;
 /// The longest shut-out, milliseconds.
@@ -28,6 +31,8 @@ const MAX_OFFENDERS: usize = 10_000;
 pub enum Key {
     /// A person with everything they are signed in with.
     Account(AccountId),
+    /// The same person in a browser on our own pages.
+    Browser(AccountId),
     /// A board.
     Device(DeviceId),
     /// Whoever comes from this address without a credential, or with a wrong one.
@@ -49,11 +54,31 @@ type Gcra = RateLimiter<Key, DashMapStateStore<Key>, AppClock, StateInformationM
 
 /// Counts requests per [`Key`].
 pub struct Limiter {
-    gcra: Option<Gcra>,
-    limit: u32,
+    gcra: Option<Counter>,
+    /// For [`Key::Browser`].
+    browsers: Option<Counter>,
     window_ms: i64,
     clock: Clock,
     offenders: Mutex<HashMap<Key, Offender>>,
+}
+
+/// One rate and who uses how much of it.
+struct Counter {
+    gcra: Gcra,
+    /// Requests per window.
+    limit: u32,
+}
+
+impl Counter {
+    fn new(limit: u32, window_ms: i64, clock: &Clock) -> Option<Self> {
+        let burst = NonZeroU32::new(limit)?;
+        let period = Duration::from_millis(window_ms.unsigned_abs()) / limit;
+        let quota = Quota::with_period(period)?.allow_burst(burst);
+        let limiter: RateLimiter<_, _, _, governor::middleware::NoOpMiddleware<Duration>> =
+            RateLimiter::new(quota, DashMapStateStore::default(), AppClock(clock.clone()));
+        let gcra = limiter.with_middleware();
+        Some(Self { gcra, limit })
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,16 +105,9 @@ impl Limiter {
     pub fn new(config: &Config, clock: &Clock) -> Self {
         let limit = config.rate_limit_requests;
         let window_ms = i64::from(config.rate_limit_window_seconds.max(1)) * 1000;
-        let gcra = NonZeroU32::new(limit).and_then(|burst| {
-            let period = Duration::from_millis(window_ms.unsigned_abs()) / limit;
-            let quota = Quota::with_period(period)?.allow_burst(burst);
-            let limiter: RateLimiter<_, _, _, governor::middleware::NoOpMiddleware<Duration>> =
-                RateLimiter::new(quota, DashMapStateStore::default(), AppClock(clock.clone()));
-            Some(limiter.with_middleware())
-        });
         Self {
-            gcra,
-            limit,
+            gcra: Counter::new(limit, window_ms, clock),
+            browsers: Counter::new(limit.saturating_mul(BROWSER_FACTOR), window_ms, clock),
             window_ms,
             clock: clock.clone(),
             offenders: Mutex::default(),
@@ -101,7 +119,11 @@ impl Limiter {
     /// # Errors
     /// 429 with `Retry-After` when it is one too many.
     pub fn check(&self, key: Key) -> Result<Option<Allowance>, ApiError> {
-        let Some(gcra) = &self.gcra else {
+        let counter = match key {
+            Key::Browser(_) => &self.browsers,
+            _ => &self.gcra,
+        };
+        let Some(Counter { gcra, limit }) = counter else {
             return Ok(None);
         };
         let now = self.clock.now_ms();
@@ -114,10 +136,10 @@ impl Limiter {
         match gcra.check_key(&key) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
-                let used = i64::from(self.limit.saturating_sub(remaining));
-                let reset = seconds(used * self.window_ms / i64::from(self.limit));
+                let used = i64::from(limit.saturating_sub(remaining));
+                let reset = seconds(used * self.window_ms / i64::from(*limit));
                 Ok(Some(Allowance {
-                    limit: self.limit,
+                    limit: *limit,
                     remaining,
                     reset,
                 }))
@@ -170,8 +192,8 @@ impl Limiter {
 
     /// Forgets who has been quiet for long, so that memory stays bounded.
     pub fn tick(&self) {
-        if let Some(gcra) = &self.gcra {
-            gcra.retain_recent();
+        for counter in [&self.gcra, &self.browsers].into_iter().flatten() {
+            counter.gcra.retain_recent();
         }
         let now = self.clock.now_ms();
         self.offenders
@@ -193,6 +215,21 @@ fn refusal(reason: &str, wait_ms: i64) -> ApiError {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_browser_has_a_rate_of_its_own() {
+        let (limiter, _) = limiter(2);
+        let account = "0190d3c0-0000-7000-8000-000000000000".parse().unwrap();
+        for _ in 0..2 {
+            assert!(limiter.check(Key::Account(account)).is_ok());
+        }
+        assert!(limiter.check(Key::Account(account)).is_err());
+        for _ in 0..20 {
+            let allowance = limiter.check(Key::Browser(account)).unwrap().unwrap();
+            assert_eq!(allowance.limit, 20);
+        }
+        assert!(limiter.check(Key::Browser(account)).is_err());
+    }
 
     const ME: Key = Key::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
 

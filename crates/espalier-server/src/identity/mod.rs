@@ -165,6 +165,14 @@ pub struct Asked<'a> {
     pub peer: Peer,
 }
 
+/// Tells whether a request carries the browser's cookie and nothing else, as those of our own pages do.
+pub fn came_by_cookie(headers: &HeaderMap, uri: &Uri) -> bool {
+    matches!(
+        carrier::carried(headers, uri),
+        Some(carrier::Carried::Cookie(_))
+    )
+}
+
 /// Finds out who sends a request and refuses what nobody like that may send.
 ///
 /// # Errors
