@@ -32,6 +32,12 @@ describe('the filter of the devices', () => {
     expect(fits(lamp, filter('q=lamp+cellar'))).toBe(false);
   });
 
+  it('finds an id by its begin, and takes no short number for a part of one', () => {
+    const node = device({ name: 'Node 7', id: '6b01245b0028859bc3d1ed4b' });
+    expect(fits(node, filter('q=6b0124'))).toBe(true);
+    expect(fits(node, filter('q=node+012'))).toBe(false);
+  });
+
   it('knows devices without a group', () => {
     const alone = device({});
     const grouped = device({ groups: ['a'] });

@@ -59,15 +59,7 @@ const ID_PART = 6;
 
 function contains(device: Device, words: string[]): boolean {
   if (!words.length) return true;
-  const parts = [
-    device.name,
-    device.kind,
-    device.location,
-    device.id,
-    ...device.tags,
-    ...device.groups,
-    ...device.aliases,
-  ];
+  const parts = [device.name, device.kind, device.location, ...device.tags, ...device.groups, ...device.aliases];
   const text = parts.filter(Boolean).join('\n').toLowerCase();
   return words.every((word) => text.includes(word) || (word.length >= ID_PART && device.id.startsWith(word)));
 }
