@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "espalier-db",
             "espalier-tsdb",
+            "espalier-ui",
             "espalier-mqtt",
             "espalier-voice",
             "espalier-builder",
