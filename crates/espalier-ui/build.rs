@@ -5,6 +5,7 @@
 //! built from them; a new build with npm. `ESPALIER_WEB=skip` embeds the page at once, for builds that nobody looks at.
 
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -30,7 +31,7 @@ const NODE: (u32, u32) = (20, 19);
 
 fn main() {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    let out = PathBuf::from(environment("OUT_DIR").unwrap_or_default());
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", web.join(source).display());
     }
@@ -47,9 +48,17 @@ fn main() {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to a build script through its environment"
+)]
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 /// The folder of a built app, or one sentence that says what is in the way.
 fn built(web: &Path, out: &Path) -> Result<PathBuf, String> {
-    if std::env::var_os("ESPALIER_WEB").is_some_and(|value| value == "skip") {
+    if environment("ESPALIER_WEB").is_some_and(|value| value == "skip") {
         return Err("ESPALIER_WEB=skip is set; unset it and build again.".to_owned());
     }
     let digest = digest(web).map_err(|error| format!("web/ cannot be read: {error}."))?;
