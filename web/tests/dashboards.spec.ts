@@ -232,8 +232,7 @@ test('a switch waits for its board, and goes back with the reason when it may no
     await expect(note).toContainText(/may|control|permission|shared/i);
     await expect(lantern).toHaveAttribute('aria-checked', 'true');
     await expect(lantern).toHaveAttribute('aria-busy', 'false');
-    // What may only be looked at cannot be pressed.
-    await page.reload();
+    // What may only be looked at cannot be pressed; the open page hears of it.
     await expect(lantern).toBeDisabled();
   });
 });

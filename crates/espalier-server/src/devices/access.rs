@@ -77,13 +77,13 @@ pub async fn share(
     logic::to_the_end(&app.clone(), async move {
         let (account, now) = (to.id, app.clock.now_ms());
         let detail = json!({ "with": to.username, "role": role, "by": caller.username });
-        let mut known = false;
+        let mut before = None;
         let audit = detail.clone();
         let shared = logic::change(
             &app,
             id,
             |old| {
-                known = old.shared_with(account).is_some();
+                before = old.shared_with(account);
                 let shares = with_share(old, account, role)?;
                 let new = Device {
                     shares,
@@ -104,7 +104,8 @@ pub async fn share(
             audit,
         )
         .await?;
-        if !known {
+        // A changed role is told too: an open page must not offer what would be refused.
+        if before != Some(role) {
             appear(&app, &shared);
         }
         let since = shares(&app, &shared).await?;
