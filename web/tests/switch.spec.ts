@@ -1,6 +1,8 @@
-// A person presses a switch, a board obeys, and the page shows it when the board has said so.
+// From the one-time link to a switch: a person presses it, a board obeys, and the page shows it when the board has
+// said so.
 
-import { expect, openArea, signIn, test } from './fixtures';
+import { expect, openArea, test } from './fixtures';
+import { PASSWORD, Server } from './server';
 
 interface Named {
   id: string;
@@ -10,8 +12,12 @@ interface State {
   state: Record<string, { desired: unknown; reported: unknown; status: string | null }>;
 }
 
-test('a switch on a dashboard moves a board, and shows what the board says', async ({ page, demo }) => {
-  await signIn(page, demo, 'demo');
+test('a switch on a dashboard moves a board, and shows what the board says', async ({ page }) => {
+  const demo = await new Server('demo').start();
+  await page.goto(demo.link);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button').last().click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Home' })).toBeVisible();
   await openArea(page, 'Dashboards');
   await page.getByRole('link', { name: /My first dashboard/ }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'My first dashboard' })).toBeVisible();
@@ -40,4 +46,5 @@ test('a switch on a dashboard moves a board, and shows what the board says', asy
   // A press from elsewhere reaches the open page too.
   await demo.ask('PUT', `/devices/${board.id}/desired`, token, { v0: wanted === 'true' ? 0 : 1 });
   await expect(lamp).toHaveAttribute('aria-checked', String(before));
+  await demo.stop();
 });
