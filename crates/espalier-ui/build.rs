@@ -40,6 +40,8 @@ fn main() {
         Ok(dist) => embed(&dist, &out, true),
         Err(why) => {
             println!("cargo::warning=The web app is not in this build: {why}");
+            // A file that is never there makes cargo ask again at the next build: what was missing may have come.
+            println!("cargo::rerun-if-changed={}", out.join("never").display());
             missing(&out, &why).and_then(|dist| embed(&dist, &out, false))
         }
     };
