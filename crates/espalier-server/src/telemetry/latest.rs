@@ -128,12 +128,16 @@ impl Inner {
     pub fn arrivals(&mut self, now: i64, n: usize) -> i64 {
         let n = i64::try_from(n).unwrap_or(i64::MAX);
         let earliest = now.saturating_sub(n - 1);
-        let mut first = earliest.max(self.last_arrival.saturating_add(1));
-        // A clock that was set back, or a flood: begin again where the clock is.
-        if first.saturating_add(n - 1) > now.saturating_add(ARRIVAL_LEAD_MS) {
-            first = earliest;
-        }
-        self.last_arrival = first + n - 1;
+        let furthest = now.saturating_add(ARRIVAL_LEAD_MS);
+        let first = if self.last_arrival > furthest {
+            // The clock was set back: begin again where it is.
+            earliest
+        } else {
+            // A flood shares the furthest moments; going back would make its newest values look old.
+            let next = earliest.max(self.last_arrival.saturating_add(1));
+            next.min(furthest.saturating_sub(n - 1))
+        };
+        self.last_arrival = first.saturating_add(n - 1);
         first
     }
 
@@ -150,5 +154,34 @@ impl Inner {
                 true
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_never_goes_back_and_stays_near_the_clock() {
+        let mut inner = Inner::default();
+        let mut newest = 0;
+        // Three seconds at five a millisecond, and a batch now and then.
+        for now in 1_000_000..1_003_000 {
+            for n in [1, 1, 1, 1, 1, if now % 100 == 0 { 50 } else { 1 }] {
+                let first = inner.arrivals(now, n);
+                let last = first + n as i64 - 1;
+                assert!(last >= newest, "{last} after {newest}");
+                assert!(last <= now + ARRIVAL_LEAD_MS);
+                newest = last;
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_followed() {
+        let mut inner = Inner::default();
+        assert_eq!(inner.arrivals(5_000_000, 3), 4_999_998);
+        assert_eq!(inner.arrivals(1_000_000, 3), 999_998);
+        assert_eq!(inner.arrivals(1_000_000, 2), 1_000_001);
     }
 }
