@@ -28,7 +28,8 @@ setting::settings! {
     /// The URL under which people and boards reach this server; used in links. Empty: made from host and port.
     public_url: String = String::new(), env ["ESPALIER_PUBLIC_URL", "PUBLIC_URL"];
     /// Requests that one principal (a person, an API key or a board; for the anonymous, an address) may make
-    /// per window on the device and app APIs; 0 switches the limit off.
+    /// per window on the device and app APIs; a person in a browser on our own pages may make ten times as many.
+    /// 0 switches the limit off.
     rate_limit_requests: u32 = 100, env ["ESPALIER_RATE_LIMIT_REQUESTS", "RATE_LIMIT_REQUESTS"];
     /// The length of that window, seconds.
     rate_limit_window_seconds: u32 = 60, env ["ESPALIER_RATE_LIMIT_WINDOW_SECONDS", "RATE_LIMIT_WINDOW_SECONDS"];
