@@ -61,6 +61,26 @@ uuid_id!(
     DeviceId,
     "a device id (a UUID)"
 );
+uuid_id!(
+    /// A firmware image in somebody's library.
+    FirmwareId,
+    "a firmware id (a UUID)"
+);
+uuid_id!(
+    /// A release: one or more images published under one version.
+    ReleaseId,
+    "a release id (a UUID)"
+);
+uuid_id!(
+    /// A rollout: a release on its way to devices.
+    RolloutId,
+    "a rollout id (a UUID)"
+);
+uuid_id!(
+    /// One device's way to one image.
+    UpdateId,
+    "an update id (a UUID)"
+);
 
 fn uuid_v7(now_ms: i64, random: [u8; 10]) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(now_ms.max(0).unsigned_abs(), &random).into_uuid()

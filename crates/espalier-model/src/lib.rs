@@ -7,6 +7,6 @@ pub mod id;
 pub mod role;
 pub mod twin;
 
-pub use id::{AccountId, Alias, DeviceId, Oid};
+pub use id::{AccountId, Alias, DeviceId, FirmwareId, Oid, ReleaseId, RolloutId, UpdateId};
 pub use role::{Action, Role, ShareRole};
 pub use twin::Twin;

@@ -1,6 +1,6 @@
 //! What a running server holds, and how it starts and stops.
 
-use crate::{Clock, Config, control, devices, http, identity, live, ops, telemetry};
+use crate::{Clock, Config, control, devices, http, identity, live, ops, ota, telemetry};
 use espalier_db::{Db, Location, params};
 use espalier_tsdb::Tsdb;
 use std::ops::Deref;
@@ -29,6 +29,8 @@ pub struct App {
     pub control: control::State,
     /// Who watches what.
     pub live: live::State,
+    /// Firmware and its rollouts in memory.
+    pub ota: ota::State,
     /// The request limiter.
     pub http: http::State,
     /// Metrics.
@@ -73,6 +75,7 @@ impl AppState {
             telemetry: telemetry::State::load(&db).await?,
             control: control::State::load(&db).await?,
             live: live::State::new(),
+            ota: ota::State::load(&db).await?,
             http: http::State::new(&config, &clock),
             ops: ops::State::new(&clock),
             shutdown: CancellationToken::new(),
@@ -88,6 +91,7 @@ impl AppState {
         telemetry::start(&app);
         control::start(&app);
         live::start(&app);
+        ota::start(&app);
         ops::start(&app);
         Ok(app)
     }

@@ -8,6 +8,7 @@
 //! - [`telemetry`]: what boards measure: ingest, latest state, history, export and import
 //! - [`control`]: dashboards, widgets, desired and reported state, commands
 //! - [`live`]: what is pushed: app socket, server-sent events, device socket, notifications
+//! - [`ota`]: firmware: library, releases, rollouts, delivery
 //! - [`ops`]: health, metrics, documentation, backup
 //! - [`pages`]: the files of the web app
 //!
@@ -24,6 +25,7 @@ pub mod http;
 pub mod identity;
 pub mod live;
 pub mod ops;
+pub mod ota;
 pub mod pages;
 pub mod random;
 pub mod telemetry;
@@ -43,6 +45,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(telemetry::routes())
         .merge(control::routes())
         .merge(live::routes())
+        .merge(ota::routes())
         .merge(ops::routes())
         .merge(pages::routes())
 }

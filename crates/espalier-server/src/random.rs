@@ -1,7 +1,7 @@
 //! Unpredictable bytes from the operating system, and the ids and secrets made of them.
 
 use crate::clock::Clock;
-use espalier_model::{AccountId, DeviceId, Oid};
+use espalier_model::{AccountId, DeviceId, FirmwareId, Oid, ReleaseId, RolloutId, UpdateId};
 use sha2::{Digest, Sha256};
 
 /// `N` unpredictable bytes.
@@ -27,6 +27,26 @@ pub fn account_id(clock: &Clock) -> AccountId {
 /// A new device id.
 pub fn device_id(clock: &Clock) -> DeviceId {
     DeviceId::mint(clock.now_ms(), bytes())
+}
+
+/// A new id of an image in the library.
+pub fn firmware_id(clock: &Clock) -> FirmwareId {
+    FirmwareId::mint(clock.now_ms(), bytes())
+}
+
+/// A new release id.
+pub fn release_id(clock: &Clock) -> ReleaseId {
+    ReleaseId::mint(clock.now_ms(), bytes())
+}
+
+/// A new rollout id.
+pub fn rollout_id(clock: &Clock) -> RolloutId {
+    RolloutId::mint(clock.now_ms(), bytes())
+}
+
+/// A new update id.
+pub fn update_id(clock: &Clock) -> UpdateId {
+    UpdateId::mint(clock.now_ms(), bytes())
 }
 
 /// A new secret of 256 bits with a prefix that says what it is for, e.g. `esp_at_…`.

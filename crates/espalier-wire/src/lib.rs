@@ -42,3 +42,4 @@ pub mod device;
 pub mod http;
 pub mod json;
 pub mod limits;
+pub mod ota;

@@ -26,17 +26,20 @@ fn json(text: &str) -> Json<'_> {
 #[test]
 fn frames_from_the_device() {
     up(
-        r#"{"type":"hello","token":"0f3a","proto":1,"firmware":{"version":"1.2.0","sha256":"ab"},"chip":"esp32c3","board":"weather","expected_interval_s":10}"#,
+        r#"{"type":"hello","token":"0f3a","proto":1,"firmware":{"version":"1.2.0","sha256":"ab","trial":true},"chip":"esp32c3","board":"weather","expected_interval_s":10,"boot_reason":"ota","boots":7}"#,
         &Up::Hello(Hello {
             token: Some("0f3a".into()),
             proto: 1,
             firmware: Some(Firmware {
                 version: "1.2.0".into(),
                 sha256: Some("ab".into()),
+                trial: true,
             }),
             chip: Some("esp32c3".into()),
             board: Some("weather".into()),
             expected_interval_s: Some(10),
+            boot_reason: Some("ota".into()),
+            boots: Some(7),
         }),
     );
     up(
@@ -143,6 +146,7 @@ fn frames_from_the_server() {
         }),
     );
     down(r#"{"type":"pong"}"#, &Down::Pong);
+    down(r#"{"type":"update"}"#, &Down::Update);
 }
 
 #[test]
@@ -267,4 +271,24 @@ fn secrets_stay_hidden_and_escapes_are_decoded() {
         Up::parse(r#"{"type":"\ud83c"}"#).map_err(|e| matches!(e, WireError::Json(_))),
         Err(true)
     );
+}
+
+#[test]
+fn bodies_of_the_update_routes() {
+    use espalier_wire::ota::{Offer, Report, Stage};
+    let text = r#"{"update":"0190d3c0-0000-7000-8000-000000000000","attempt":1,"sha256":"ab","size":729568,"version":"1.2.0","manifest":"espalier-firmware-manifest-v1\n","patch_size":57955,"confirm_within_s":300}"#;
+    let offer = Offer::parse(text).unwrap();
+    assert_eq!((offer.attempt, offer.size), (1, 729_568));
+    assert_eq!(offer.patch_size, Some(57_955));
+    let mut written = String::new();
+    offer.write(&mut written).unwrap();
+    assert_eq!(written, text);
+    let text =
+        r#"{"attempt":2,"stage":"rolled_back","patch":true,"running":"cd","reason":"no_server"}"#;
+    let report = Report::parse(text).unwrap();
+    assert_eq!((report.stage, report.patch), (Stage::RolledBack, true));
+    let mut written = String::new();
+    report.write(&mut written).unwrap();
+    assert_eq!(written, text);
+    assert!(Report::parse(r#"{"attempt":1,"stage":"finished"}"#).is_err());
 }

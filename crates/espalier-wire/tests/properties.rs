@@ -113,9 +113,9 @@ proptest! {
         write_state(&mut map, state.iter().map(|(k, v, n)| (k.as_str(), Value::Float(*v), *n))).unwrap();
         let map = StateMap::check(Json::parse(&map).unwrap()).unwrap();
         prop_assert_eq!(map.iter().map(|e| e.version).collect::<Vec<_>>(), state.iter().map(|s| s.2).collect::<Vec<_>>());
-        let firmware = more.map(|version| Firmware { version, sha256: None });
+        let firmware = more.map(|version| Firmware { version, sha256: None, trial: false });
         let frames = [
-            Up::Hello(Hello { token: more.map(espalier_wire::json::Secret::new), proto: id, firmware, chip: more, board: Some(Text::new(&text)), expected_interval_s: n }),
+            Up::Hello(Hello { token: more.map(espalier_wire::json::Secret::new), proto: id, firmware, chip: more, board: Some(Text::new(&text)), expected_interval_s: n, boot_reason: more, boots: n }),
             Up::Telemetry { id, telemetry: Telemetry::Now { ts, data: json } },
             Up::Reported { id, state: map },
             Up::Heartbeat(Heartbeat { id: n, uptime_s: uptime, heap_free: n, rssi, boot_reason: more }),

@@ -44,7 +44,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("espalier-wire", &[]),
     ("espalier-image", &[]),
     ("espalier-device", &["espalier-wire", "espalier-image"]),
-    ("espalier-sim", &["espalier-device", "espalier-wire"]),
+    (
+        "espalier-sim",
+        &["espalier-device", "espalier-image", "espalier-wire"],
+    ),
     ("espalier-ui", &[]),
     (
         "espalier-testkit",
@@ -66,6 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "espalier-testkit",
             "espalier-db",
             "espalier-tsdb",
+            "espalier-image",
             "espalier-model",
             "espalier-wire",
         ],

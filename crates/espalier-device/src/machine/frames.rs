@@ -26,10 +26,13 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             firmware: version.map(|version| Firmware {
                 version,
                 sha256: None,
+                trial: false,
             }),
             chip: present(self.config.chip()),
             board: present(self.config.board()),
             expected_interval_s: Some(self.config.expected_interval_s()),
+            boot_reason: None,
+            boots: None,
         });
         self.frame.clear();
         // Names are bounded, so the frame has room; a cut frame would be refused by the server, not misread.

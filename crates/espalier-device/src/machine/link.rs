@@ -189,7 +189,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 self.asked_at = self.clock.uptime();
                 self.commands.take(&command);
             }
-            Down::Pong => {}
+            Down::Update | Down::Pong => {}
         }
     }
 

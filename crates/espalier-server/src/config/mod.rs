@@ -44,6 +44,11 @@ setting::settings! {
     /// The interval in seconds at which a board is expected to report when it names none itself; it counts
     /// as offline after three of them.
     expected_interval_seconds: u32 = 20, env ["ESPALIER_EXPECTED_INTERVAL_SECONDS"];
+    /// Where firmware images are kept: a folder, or `s3://bucket/prefix` when built with the feature `s3` (credentials and
+    /// endpoint from the usual `AWS_…` variables). Empty: `blobs` in the data folder.
+    blobs: String = String::new(), env ["ESPALIER_BLOBS", "BLOBS"];
+    /// Take and deliver firmware that no trusted key has signed. Leave it off where boards are out of reach.
+    allow_unsigned: bool = false, env ["ESPALIER_ALLOW_UNSIGNED"];
     /// A mail server as `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: links for
     /// password resets are printed to the server's log for the operator.
     smtp_url: Option<String> = None, env ["ESPALIER_SMTP_URL", "SMTP_URL"], secret;

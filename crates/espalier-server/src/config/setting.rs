@@ -64,6 +64,20 @@ macro_rules! number {
 }
 number!(u16, u32);
 
+impl SettingValue for bool {
+    const BARE: bool = true;
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" | "" => Ok(false),
+            _ => Err("wanted true or false".to_owned()),
+        }
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl<T: SettingValue> SettingValue for Option<T> {
     fn read(text: &str) -> Result<Self, String> {
         if text.is_empty() {

@@ -40,6 +40,8 @@ pub enum Down<'a> {
     },
     /// Something to do once.
     Command(Command<'a>),
+    /// There may be new firmware: ask with `GET /device/update` ([`crate::ota`]).
+    Update,
     /// The answer to a ping.
     Pong,
 }
@@ -109,6 +111,7 @@ impl<'a> Down<'a> {
                 state: StateMap::check(pick(json, ["state"])?.need_object(0)?)?,
             }),
             Some("command") => Command::parse(json).map(Down::Command),
+            Some("update") => Ok(Down::Update),
             Some("pong") => Ok(Down::Pong),
             _ => Err(WireError::UnknownType),
         }
@@ -159,6 +162,7 @@ impl<'a> Down<'a> {
                 command.write_members(&mut m)?;
                 m.end()
             }
+            Down::Update => ObjectWriter::message(out, "update")?.end(),
             Down::Pong => ObjectWriter::message(out, "pong")?.end(),
         }
     }

@@ -141,8 +141,12 @@ impl<'a, const N: usize> Fields<'a, N> {
         self.required(i, self.int(i)?)
     }
 
+    pub(crate) fn bool(&self, i: usize) -> Result<Option<bool>, WireError> {
+        self.optional(i, Expected::Bool, Json::as_bool)
+    }
+
     pub(crate) fn need_bool(&self, i: usize) -> Result<bool, WireError> {
-        self.required(i, self.optional(i, Expected::Bool, Json::as_bool)?)
+        self.required(i, self.bool(i)?)
     }
 
     pub(crate) fn object(&self, i: usize) -> Result<Option<Json<'a>>, WireError> {

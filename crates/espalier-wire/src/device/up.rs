@@ -47,6 +47,10 @@ pub struct Hello<'a> {
     pub board: Option<Text<'a>>,
     /// How often the device means to be heard, in seconds; the server derives presence from it.
     pub expected_interval_s: Option<u32>,
+    /// Why the device started last, for example `power_on` or `panic`.
+    pub boot_reason: Option<Text<'a>>,
+    /// How often the device has started in its life: what a crash loop is seen by.
+    pub boots: Option<u32>,
 }
 
 /// The firmware that runs on a device.
@@ -56,6 +60,8 @@ pub struct Firmware<'a> {
     pub version: Text<'a>,
     /// SHA-256 of the image, 64 hexadecimal digits.
     pub sha256: Option<Text<'a>>,
+    /// Whether it runs on trial: it has not confirmed itself yet.
+    pub trial: bool,
 }
 
 /// Vital signs.
@@ -178,14 +184,17 @@ impl<'a> Hello<'a> {
                 "chip",
                 "board",
                 "expected_interval_s",
+                "boot_reason",
+                "boots",
             ],
         )?;
         let firmware = match f.object(2)? {
             Some(object) => {
-                let inner = pick(object, ["version", "sha256"])?;
+                let inner = pick(object, ["version", "sha256", "trial"])?;
                 Some(Firmware {
                     version: inner.need_text(0)?,
                     sha256: inner.text(1)?,
+                    trial: inner.bool(2)?.unwrap_or(false),
                 })
             }
             None => None,
@@ -197,6 +206,8 @@ impl<'a> Hello<'a> {
             chip: f.text(3)?,
             board: f.text(4)?,
             expected_interval_s: f.int(5)?,
+            boot_reason: f.text(6)?,
+            boots: f.int(7)?,
         })
     }
 
@@ -208,6 +219,7 @@ impl<'a> Hello<'a> {
             let mut inner = ObjectWriter::begin(m.value_of("firmware")?)?;
             inner.member("version", firmware.version)?;
             inner.optional("sha256", firmware.sha256)?;
+            inner.optional("trial", firmware.trial.then_some(true))?;
             inner.end()?;
         }
         m.optional("chip", self.chip)?;
@@ -216,6 +228,8 @@ impl<'a> Hello<'a> {
             "expected_interval_s",
             self.expected_interval_s.map(i64::from),
         )?;
+        m.optional("boot_reason", self.boot_reason)?;
+        m.optional("boots", self.boots.map(i64::from))?;
         m.end()
     }
 }

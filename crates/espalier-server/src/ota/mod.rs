@@ -1,0 +1,40 @@
+//! Firmware on its way: the library of images, releases, rollouts, delivery, and what runs where.
+//!
+//! - `library`: images, keys and releases: what there is to install
+//! - `rollouts`: who gets what and when, and whether it goes well
+//! - `delivery`: boards ask, download and report; old sketches too
+//!
+//! The way of a decision: [`espalier_model`] decides without I/O, `rollouts` keeps its inputs in memory and its outcomes in the
+//! database, `delivery` turns it into answers. It does not draw what devices are ([`crate::devices`]).
+
+pub mod library;
+
+use crate::AppState;
+use espalier_db::Db;
+use utoipa_axum::router::OpenApiRouter;
+
+/// What of this feature lives in memory.
+pub struct State {
+    /// Every image and release.
+    pub library: library::State,
+}
+
+impl State {
+    /// Loads what must be in memory.
+    ///
+    /// # Errors
+    /// Returns the database's error.
+    pub async fn load(db: &Db) -> anyhow::Result<Self> {
+        Ok(Self {
+            library: library::State::load(db).await?,
+        })
+    }
+}
+
+/// The routes of this feature.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+}
+
+/// Starts the background work of this feature.
+pub(crate) fn start(_app: &AppState) {}
