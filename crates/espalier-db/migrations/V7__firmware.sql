@@ -11,6 +11,7 @@ create table firmware (
     version text not null,
     secure_version bigint not null,
     elf_sha256 bytea not null,
+    appended_sha256 bytea,
     facts text not null,
     device_type text,
     legacy_key text not null unique,

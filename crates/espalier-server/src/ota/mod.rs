@@ -1,5 +1,6 @@
 //! Firmware on its way: the library of images, releases, rollouts, delivery, and what runs where.
 //!
+//! - `fleet`: what runs where
 //! - `library`: images, keys and releases: what there is to install
 //! - `rollouts`: who gets what and when, and whether it goes well
 //! - `delivery`: boards ask, download and report; old sketches too
@@ -7,6 +8,7 @@
 //! The way of a decision: [`espalier_model`] decides without I/O, `rollouts` keeps its inputs in memory and its outcomes in the
 //! database, `delivery` turns it into answers. It does not draw what devices are ([`crate::devices`]).
 
+pub mod fleet;
 pub mod library;
 
 use crate::AppState;
@@ -17,6 +19,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub struct State {
     /// Every image and release.
     pub library: library::State,
+    /// What runs on every board.
+    pub fleet: fleet::State,
 }
 
 impl State {
@@ -27,6 +31,7 @@ impl State {
     pub async fn load(db: &Db) -> anyhow::Result<Self> {
         Ok(Self {
             library: library::State::load(db).await?,
+            fleet: fleet::State::default(),
         })
     }
 }

@@ -38,6 +38,8 @@ pub struct Firmware {
     pub secure_version: u32,
     /// SHA-256 of the ELF file, from the app descriptor.
     pub elf_sha256: Digest,
+    /// The SHA-256 at the image's end, which the Arduino updater sends as `x-ESP32-sketch-sha256`.
+    pub appended_sha256: Option<Digest>,
     /// Everything else that the image says of itself, for people.
     pub facts: Map<String, Value>,
     /// The type under which old clients ask for it, e.g. `ESP32_OTA_Base`.

@@ -5,7 +5,7 @@ use espalier_db::{Conn, Error, Result, Row, params};
 use std::collections::HashMap;
 use std::str::FromStr;
 
-const FIRMWARE: &str = "id, owner_id, sha256, md5, size, chip, project, version, secure_version, elf_sha256, facts, \
+const FIRMWARE: &str = "id, owner_id, sha256, md5, size, chip, project, version, secure_version, elf_sha256, appended_sha256, facts, \
                         device_type, legacy_key, filename, description, manifest, created_by, created_at";
 
 /// Every image.
@@ -59,6 +59,10 @@ fn read_firmware(row: &Row) -> Result<Firmware> {
         version: row.get("version")?,
         secure_version: u32::try_from(row.get::<i64>("secure_version")?).unwrap_or(u32::MAX),
         elf_sha256: bytes(row, "elf_sha256")?,
+        appended_sha256: match row.get::<Option<Vec<u8>>>("appended_sha256")? {
+            Some(_) => Some(bytes(row, "appended_sha256")?),
+            None => None,
+        },
         facts: serde_json::from_str(&row.get::<String>("facts")?).map_err(|e| wrong("facts", e))?,
         device_type: row.get("device_type")?,
         legacy_key: row.get("legacy_key")?,
