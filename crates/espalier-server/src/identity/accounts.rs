@@ -372,6 +372,7 @@ pub async fn delete(app: &AppState, id: AccountId) -> Result<(), ApiError> {
         })
         .await?;
     devices::forget_account(app, id).await?;
+    ota::forget_account(app, id).await?;
     sessions::revoked(app, Revoked::Account(id));
     Ok(())
 }

@@ -14,7 +14,9 @@ pub mod fleet;
 pub mod library;
 
 use crate::AppState;
+use crate::error::ApiResult;
 use espalier_db::Db;
+use espalier_model::AccountId;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
@@ -43,10 +45,19 @@ impl State {
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().merge(library::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
+    library::start(app);
+}
+
+/// Forgets what belonged to an account that was deleted.
+///
+/// # Errors
+/// Fails when the server is stopping; files that nobody needs then go after the next start.
+pub async fn forget_account(app: &AppState, account: AccountId) -> ApiResult<()> {
+    library::forget_account(app, account).await
 }
