@@ -8,12 +8,14 @@
 pub mod app;
 mod bytes;
 pub mod chip;
+pub mod delta;
 pub mod error;
 pub mod keys;
 #[cfg(feature = "encode")]
 pub mod make;
 pub mod manifest;
 pub mod merged;
+pub mod otadata;
 pub mod partitions;
 pub mod secure_boot;
 mod text;
