@@ -3,6 +3,7 @@
 //! - `blobs`: large files by what they contain: images, patches, pictures
 //! - `fleet`: what runs where
 //! - `library`: images, keys and releases: what there is to install
+//! - `management`: the library as old pages and scripts manage it
 //! - `rollouts`: who gets what and when, and whether it goes well
 //! - `delivery`: boards ask, download and report; old sketches too
 //!
@@ -12,6 +13,7 @@
 pub mod blobs;
 pub mod fleet;
 pub mod library;
+mod management;
 
 use crate::AppState;
 use crate::error::ApiResult;
@@ -45,7 +47,9 @@ impl State {
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(library::routes())
+    OpenApiRouter::new()
+        .merge(library::routes())
+        .merge(management::routes())
 }
 
 /// Starts the background work of this feature.

@@ -21,4 +21,7 @@ mod live_inbox;
 mod live_sockets;
 mod ops;
 mod ota_blobs;
+mod ota_kit;
+mod ota_legacy_management;
+mod ota_library;
 mod telemetry;

@@ -129,7 +129,11 @@ pub async fn keep(app: &AppState, caller: &Caller, upload: Upload) -> ApiResult<
     let device_type = upload.device_type.as_deref().map(check_type).transpose()?;
     let description = check_description(&upload.description)?;
     let look = inspect(upload.bytes.clone()).await?.map_err(|no| {
-        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "not_an_image", no.sentence)
+        ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not_an_image",
+            no.sentence,
+        )
     })?;
     let manifest = upload.signature.as_deref();
     check_signature(app, caller.account, &upload.bytes, &look, manifest)?;
@@ -176,11 +180,7 @@ async fn store_image(
     app.ota.blobs.put(bytes).await?;
     let _alone = library.changing.lock().await;
     if let Some(known) = known {
-        let Some(manifest) = firmware.manifest else {
-            return Ok(Kept::Known(known));
-        };
-        let signed = add_signature(app, caller, &known, &manifest).await?;
-        return Ok(Kept::Known(signed));
+        return again(app, caller, known, firmware).await.map(Kept::Known);
     }
     let mut row = firmware.clone();
     let insert = move |c: &Conn<'_>| {
@@ -199,18 +199,68 @@ async fn store_image(
         "sha256": hex::encode(firmware.sha256), "project": firmware.project, "version": firmware.version,
         "chip": firmware.chip, "signed": firmware.manifest.is_some(),
     });
-    identity::audit(app, caller, "firmware.upload", &firmware.id.to_string(), detail).await?;
+    identity::audit(
+        app,
+        caller,
+        "firmware.upload",
+        &firmware.id.to_string(),
+        detail,
+    )
+    .await?;
     Ok(Kept::New(firmware))
+}
+
+/// The same file once more: what the image lacked, the new upload adds.
+async fn again(
+    app: &AppState,
+    caller: &Caller,
+    known: Arc<Firmware>,
+    new: Firmware,
+) -> ApiResult<Arc<Firmware>> {
+    let mut known = match &new.manifest {
+        Some(manifest) => add_signature(app, caller, &known, manifest).await?,
+        None => known,
+    };
+    let kind = known
+        .device_type
+        .clone()
+        .or_else(|| new.device_type.clone());
+    if new.device_type.is_some() && kind != new.device_type {
+        let sentence = format!(
+            "This image is in the library already as {} of the type {}; change the type there.",
+            known.legacy_key,
+            known.kind()
+        );
+        return Err(ApiError::conflict("other_type", sentence));
+    }
+    let describes = known.description.is_empty() && !new.description.is_empty();
+    if describes || kind != known.device_type {
+        let mut changed = Firmware::clone(&known);
+        changed.device_type = kind;
+        if describes {
+            changed.description = new.description;
+        }
+        check_releases(app, &changed)?;
+        known = write_down(app, changed).await?;
+    }
+    Ok(known)
 }
 
 /// A key for old clients that no other image has: its type and the time, a second later for each that is taken.
 fn free_key(c: &Conn<'_>, firmware: &Firmware) -> Result<String, ApiError> {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
     let kind: String = match &firmware.device_type {
         Some(kind) => kind.clone(),
         None => firmware.project.chars().map(plain).take(MAX_TYPE).collect(),
     };
-    let mut at = jiff::Timestamp::from_millisecond(firmware.created_at).map_err(ApiError::internal)?;
+    let mut at =
+        jiff::Timestamp::from_millisecond(firmware.created_at).map_err(ApiError::internal)?;
     loop {
         let key = format!("{kind}_{}", at.strftime("%Y%m%d.%H%M%S"));
         if !store::key_is_taken(c, &key)? {
@@ -267,7 +317,14 @@ async fn add_signature(
     let mut signed = Firmware::clone(firmware);
     signed.manifest = Some(merged);
     let signed = write_down(app, signed).await?;
-    identity::audit(app, caller, "firmware.sign", &signed.id.to_string(), json!({})).await?;
+    identity::audit(
+        app,
+        caller,
+        "firmware.sign",
+        &signed.id.to_string(),
+        json!({}),
+    )
+    .await?;
     Ok(signed)
 }
 
@@ -305,7 +362,10 @@ pub async fn change(
     id: FirmwareId,
     wanted: Wanted,
 ) -> ApiResult<Arc<Firmware>> {
-    let description = wanted.description.map(|text| check_description(&text)).transpose()?;
+    let description = wanted
+        .description
+        .map(|text| check_description(&text))
+        .transpose()?;
     let device_type = match wanted.device_type {
         Some(Some(text)) => Some(Some(check_type(&text)?)),
         other => other,
@@ -321,7 +381,8 @@ pub async fn change(
             firmware.device_type = device_type;
             check_releases(&app, &firmware)?;
         }
-        let detail = json!({ "description": firmware.description, "device_type": firmware.device_type });
+        let detail =
+            json!({ "description": firmware.description, "device_type": firmware.device_type });
         let changed = write_down(&app, firmware).await?;
         identity::audit(&app, &caller, "firmware.change", &id.to_string(), detail).await?;
         Ok(changed)
@@ -334,7 +395,10 @@ fn check_releases(app: &AppState, changed: &Firmware) -> ApiResult<()> {
     for release in releases_of(app, changed.id) {
         let images = app.ota.library.images(&release);
         let others = images.iter().filter(|other| other.id != changed.id);
-        if let Some(other) = others.into_iter().find(|other| super::releases::same_boards(other, changed)) {
+        if let Some(other) = others
+            .into_iter()
+            .find(|other| super::releases::same_boards(other, changed))
+        {
             let sentence = format!(
                 "The release {} has another image for such boards already ({}); make a new release first.",
                 release.version, other.filename
@@ -347,7 +411,8 @@ fn check_releases(app: &AppState, changed: &Firmware) -> ApiResult<()> {
 
 /// The releases that an image is in and that were not withdrawn.
 pub fn releases_of(app: &AppState, id: FirmwareId) -> Vec<Arc<Release>> {
-    let holds = |release: &Release| release.withdrawn_at.is_none() && release.firmware.contains(&id);
+    let holds =
+        |release: &Release| release.withdrawn_at.is_none() && release.firmware.contains(&id);
     app.ota.library.releases(holds)
 }
 

@@ -152,7 +152,10 @@ impl State {
     /// Who vouches for an image.
     pub fn signed(&self, firmware: &Firmware) -> Signed {
         let index = self.index.read();
-        let signers = index.signers.get(&firmware.id).map_or(&[][..], Vec::as_slice);
+        let signers = index
+            .signers
+            .get(&firmware.id)
+            .map_or(&[][..], Vec::as_slice);
         let trusted = signers.iter().find(|key| key.retired_at.is_none());
         match (trusted, signers.first()) {
             (Some(key), _) => Signed::Trusted(key.clone()),
@@ -177,12 +180,22 @@ impl State {
 
     /// An account's keys, oldest first, retired ones too.
     pub fn keys(&self, owner: AccountId) -> Vec<Arc<Key>> {
-        self.index.read().keys.get(&owner).cloned().unwrap_or_default()
+        self.index
+            .read()
+            .keys
+            .get(&owner)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The key set that an account's boards are to keep.
     pub fn key_set(&self, owner: AccountId) -> Option<Arc<KeySet>> {
         self.index.read().key_sets.get(&owner).cloned()
+    }
+
+    /// How often boards have downloaded an image.
+    pub fn downloads(&self, id: FirmwareId) -> u64 {
+        self.downloads.of(id)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Index) -> T) -> T {

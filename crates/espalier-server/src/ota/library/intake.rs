@@ -50,7 +50,8 @@ pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Hel
     let permit = library.uploads.clone().try_acquire_owned();
     let permit = permit.map_err(|_| ApiError::busy(busy, 5))?;
     let mut form = Multipart::from_request(request, app).await.map_err(|_| {
-        let sentence = "The body is no form: send the image as multipart/form-data in the part `firmware`.";
+        let sentence =
+            "The body is no form: send the image as multipart/form-data in the part `firmware`.";
         ApiError::bad_request("not_a_form", sentence)
     })?;
     let mut upload = Upload::default();
@@ -127,7 +128,11 @@ fn broken(error: &MultipartError) -> ApiError {
 /// The name of a file without its folders, for people to read; it never becomes a path.
 fn plain_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let plain: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    let plain: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_NAME)
+        .collect();
     if plain.trim().is_empty() {
         "firmware.bin".to_owned()
     } else {

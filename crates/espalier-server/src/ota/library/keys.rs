@@ -56,7 +56,9 @@ fn parse(text: &str) -> ApiResult<PublicKey> {
     let key = PublicKey::from_base64(text.trim());
     let key = key.map_or_else(|| PublicKey::from_file(text), Ok);
     key.map_err(|error| {
-        let why = format!("wanted a .pub file of `espalier firmware keygen`, or the base64 of its key: {error}");
+        let why = format!(
+            "wanted a .pub file of `espalier firmware keygen`, or the base64 of its key: {error}"
+        );
         ApiError::invalid(&["body", "public_key"], why)
     })
 }
@@ -75,7 +77,12 @@ fn check_name(name: &str) -> ApiResult<String> {
 ///
 /// # Errors
 /// 409 when the key was retired or there are too many, 422 when it is none.
-pub async fn add(app: &AppState, caller: &Caller, name: &str, text: &str) -> ApiResult<(Arc<Key>, bool)> {
+pub async fn add(
+    app: &AppState,
+    caller: &Caller,
+    name: &str,
+    text: &str,
+) -> ApiResult<(Arc<Key>, bool)> {
     let key = Key {
         owner: caller.account,
         name: check_name(name)?,
@@ -123,7 +130,12 @@ pub async fn retire(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Arc<
     to_the_end(&app.clone(), async move {
         let library = &app.ota.library;
         let _alone = library.changing.lock().await;
-        let find = || library.keys(caller.account).into_iter().find(|key| key.id() == id);
+        let find = || {
+            library
+                .keys(caller.account)
+                .into_iter()
+                .find(|key| key.id() == id)
+        };
         let key = find().ok_or_else(|| ApiError::not_found("Key"))?;
         if key.retired_at.is_some() {
             return Ok(key);
@@ -170,7 +182,10 @@ pub async fn put_set(app: &AppState, caller: &Caller, text: String) -> ApiResult
         library.put_keys(owner, keys);
         let set = Arc::new(set);
         library.put_key_set(set.clone());
-        let (target, detail) = (format!("serial {}", set.serial), json!({ "new_keys": added }));
+        let (target, detail) = (
+            format!("serial {}", set.serial),
+            json!({ "new_keys": added }),
+        );
         identity::audit(&app, &caller, "firmware.key.set", &target, detail).await?;
         Ok(set)
     })
@@ -184,9 +199,8 @@ fn read_set(
     text: String,
     known: &[Arc<Key>],
 ) -> ApiResult<(KeySet, Vec<Key>)> {
-    let refused = |sentence: String| {
-        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_key_set", sentence)
-    };
+    let refused =
+        |sentence: String| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_key_set", sentence);
     let document = Document::parse(&text).map_err(|error| refused(error.to_string()))?;
     let current = known.iter().filter(|key| key.retired_at.is_none());
     let trusted: Vec<_> = current.map(|key| key.public).collect();
@@ -205,7 +219,11 @@ fn read_set(
     for public in &document.keys {
         match known.iter().find(|key| key.public == *public) {
             Some(key) if key.retired_at.is_some() => {
-                let sentence = format!("The key set names the key {} ({}), which was retired; leave it out.", key.id(), key.name);
+                let sentence = format!(
+                    "The key set names the key {} ({}), which was retired; leave it out.",
+                    key.id(),
+                    key.name
+                );
                 return Err(refused(sentence));
             }
             Some(_) => {}
@@ -243,6 +261,12 @@ pub fn ids(set: &KeySet) -> Vec<String> {
     let document = Document::parse(&set.document);
     document.map_or_else(
         |_| Vec::new(),
-        |document| document.keys.iter().map(|key| key.id().to_string()).collect(),
+        |document| {
+            document
+                .keys
+                .iter()
+                .map(|key| key.id().to_string())
+                .collect()
+        },
     )
 }

@@ -69,7 +69,10 @@ fn facts(image: &AppImage<'_>) -> Map<String, Value> {
         })),
     });
     match facts {
-        Value::Object(facts) => facts.into_iter().filter(|(_, fact)| !fact.is_null()).collect(),
+        Value::Object(facts) => facts
+            .into_iter()
+            .filter(|(_, fact)| !fact.is_null())
+            .collect(),
         _ => Map::new(),
     }
 }

@@ -16,11 +16,11 @@ mod signature;
 mod store;
 
 pub use downloads::{count_download, flush};
-pub use firmware::{Kept, keep, remove, visible};
+pub use firmware::{Kept, MAX_FORM, keep, remove, sees, visible};
 pub use index::State;
 pub use intake::{Upload, receive};
 pub use keys::{Key, KeySet};
-pub use releases::{Draft, create as create_release};
+pub use releases::{Draft, create as create_release, remove as remove_release};
 pub use signature::{Refusal, Signed};
 
 use crate::error::ApiResult;
@@ -114,7 +114,6 @@ pub struct Release {
     /// When it was withdrawn: no rollout may begin with it.
     pub withdrawn_at: Option<i64>,
 }
-
 
 /// The routes of this part.
 pub(super) fn routes() -> OpenApiRouter<AppState> {

@@ -73,7 +73,9 @@ fn check_channel(text: &str) -> ApiResult<String> {
     if (1..=MAX_CHANNEL).contains(&text.len()) && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
-    let why = format!("must be a word such as `stable` or `beta` of at most {MAX_CHANNEL} letters, digits, `_`, `.` or `-`");
+    let why = format!(
+        "must be a word such as `stable` or `beta` of at most {MAX_CHANNEL} letters, digits, `_`, `.` or `-`"
+    );
     Err(ApiError::invalid(&["body", "channel"], why))
 }
 
@@ -86,7 +88,11 @@ fn check_notes(text: &str) -> ApiResult<String> {
 }
 
 /// The images that a release shall hold: of one owner, each offered to boards, no two for the same boards.
-fn check_images(app: &AppState, caller: &Caller, ids: &[FirmwareId]) -> ApiResult<Vec<Arc<Firmware>>> {
+fn check_images(
+    app: &AppState,
+    caller: &Caller,
+    ids: &[FirmwareId],
+) -> ApiResult<Vec<Arc<Firmware>>> {
     let wrong = |why: String| ApiError::invalid(&["body", "firmware"], why);
     if !(1..=MAX_IMAGES).contains(&ids.len()) {
         return Err(wrong(format!("must have 1 to {MAX_IMAGES} images")));
@@ -96,7 +102,10 @@ fn check_images(app: &AppState, caller: &Caller, ids: &[FirmwareId]) -> ApiResul
         let image = app.ota.library.get(*id);
         let image = image.filter(|image| sees(caller, image.owner));
         let image = image.ok_or_else(|| wrong(format!("there is no image {id}")))?;
-        let offered = app.ota.library.installable(&image, app.config.allow_unsigned);
+        let offered = app
+            .ota
+            .library
+            .installable(&image, app.config.allow_unsigned);
         offered.map_err(|refusal| wrong(format!("{}: {}", image.filename, refusal.sentence())))?;
         if let Some(other) = images.iter().find(|other| same_boards(other, &image)) {
             return Err(wrong(format!(
@@ -133,10 +142,11 @@ fn common_version(images: &[Arc<Firmware>]) -> ApiResult<String> {
 ///
 /// # Errors
 /// 422 that says which image or text does not fit, 409 when there are too many releases.
-pub async fn create(app: &AppState, caller: &Caller, draft: Draft) -> ApiResult<Arc<Release>> {
+pub async fn create(app: &AppState, caller: &Caller, mut draft: Draft) -> ApiResult<Arc<Release>> {
     let version = draft.version.as_deref().map(check_version).transpose()?;
     let channel = check_channel(draft.channel.as_deref().unwrap_or("stable"))?;
     let notes = check_notes(&draft.notes)?;
+    draft.firmware.sort_unstable();
     let (app, caller) = (app.clone(), caller.clone());
     to_the_end(&app.clone(), async move {
         let _alone = app.ota.library.changing.lock().await;
@@ -156,7 +166,8 @@ pub async fn create(app: &AppState, caller: &Caller, draft: Draft) -> ApiResult<
         let row = release.clone();
         let insert = move |c: &Conn<'_>| {
             if store::count_releases(c, row.owner)? >= MAX_RELEASES {
-                let sentence = format!("An account can have {MAX_RELEASES} releases; delete one first.");
+                let sentence =
+                    format!("An account can have {MAX_RELEASES} releases; delete one first.");
                 return Err(ApiError::conflict("too_many_releases", sentence));
             }
             store::insert_release(c, &row).map_err(no_library)
@@ -165,7 +176,14 @@ pub async fn create(app: &AppState, caller: &Caller, draft: Draft) -> ApiResult<
         let release = Arc::new(release);
         app.ota.library.put_release(release.clone());
         let detail = json!({ "version": release.version, "channel": release.channel });
-        identity::audit(&app, &caller, "release.create", &release.id.to_string(), detail).await?;
+        identity::audit(
+            &app,
+            &caller,
+            "release.create",
+            &release.id.to_string(),
+            detail,
+        )
+        .await?;
         Ok(release)
     })
     .await
@@ -185,9 +203,20 @@ pub struct Wanted {
 ///
 /// # Errors
 /// 422 when a text does not fit.
-pub async fn change(app: &AppState, caller: &Caller, id: ReleaseId, wanted: Wanted) -> ApiResult<Arc<Release>> {
-    let version = wanted.version.map(|text| check_version(&text)).transpose()?;
-    let channel = wanted.channel.map(|text| check_channel(&text)).transpose()?;
+pub async fn change(
+    app: &AppState,
+    caller: &Caller,
+    id: ReleaseId,
+    wanted: Wanted,
+) -> ApiResult<Arc<Release>> {
+    let version = wanted
+        .version
+        .map(|text| check_version(&text))
+        .transpose()?;
+    let channel = wanted
+        .channel
+        .map(|text| check_channel(&text))
+        .transpose()?;
     let notes = wanted.notes.map(|text| check_notes(&text)).transpose()?;
     let (app, caller) = (app.clone(), caller.clone());
     to_the_end(&app.clone(), async move {
@@ -206,7 +235,11 @@ pub async fn change(app: &AppState, caller: &Caller, id: ReleaseId, wanted: Want
         }
         let release = Arc::new(release);
         app.ota.library.put_release(release.clone());
-        let action = if wanted.withdraw { "release.withdraw" } else { "release.change" };
+        let action = if wanted.withdraw {
+            "release.withdraw"
+        } else {
+            "release.change"
+        };
         let detail = json!({ "version": release.version, "channel": release.channel });
         identity::audit(&app, &caller, action, &id.to_string(), detail).await?;
         Ok(release)

@@ -77,7 +77,9 @@ pub fn check(text: &str, image: &Subject<'_>, keys: &[Arc<Key>]) -> ApiResult<Ar
     match manifest.verify(&trusted) {
         Ok(id) => {
             let found = current(keys).find(|key| key.public.id() == id);
-            found.cloned().ok_or_else(|| bad("The key is not trusted any more."))
+            found
+                .cloned()
+                .ok_or_else(|| bad("The key is not trusted any more."))
         }
         Err(error) => Err(bad(explain(&error, keys))),
     }

@@ -189,11 +189,14 @@ pub struct Filter {
 
 impl Filter {
     fn fits(&self, one: &Firmware, q: Option<&str>) -> bool {
-        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w == value);
+        let is =
+            |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w == value);
         let has = |q: &str| {
             let texts = [&one.project, &one.version, &one.filename, &one.description];
             let kind = one.device_type.as_deref().unwrap_or_default();
-            texts.into_iter().any(|text| text.to_lowercase().contains(q))
+            texts
+                .into_iter()
+                .any(|text| text.to_lowercase().contains(q))
                 || kind.to_lowercase().contains(q)
                 || hex::encode(one.sha256).starts_with(q)
         };

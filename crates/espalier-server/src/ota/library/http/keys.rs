@@ -44,7 +44,11 @@ pub async fn add(
     Json(new): Json<NewSigningKey>,
 ) -> ApiResult<(StatusCode, Json<KeyView>)> {
     let (key, is_new) = keys::add(&app, &caller, &new.name, &new.public_key).await?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(KeyView::from(&*key))))
 }
 

@@ -5,9 +5,9 @@ use crate::AppState;
 use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
 use crate::identity::Caller;
+use crate::ota::library::Release;
 use crate::ota::library::firmware::sees;
 use crate::ota::library::releases::{self, Draft, Wanted, visible};
-use crate::ota::library::Release;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use espalier_model::{FirmwareId, ReleaseId};
@@ -41,10 +41,21 @@ pub async fn list(
     };
     let found = app.ota.library.releases(|release| {
         sees(&caller, release.owner)
-            && filter.channel.as_ref().is_none_or(|channel| *channel == release.channel)
-            && filter.firmware.as_deref().is_none_or(|id| holds(release, id))
+            && filter
+                .channel
+                .as_ref()
+                .is_none_or(|channel| *channel == release.channel)
+            && filter
+                .firmware
+                .as_deref()
+                .is_none_or(|id| holds(release, id))
     });
-    Json(found.iter().map(|release| release_view(&app, release)).collect())
+    Json(
+        found
+            .iter()
+            .map(|release| release_view(&app, release))
+            .collect(),
+    )
 }
 
 /// A release to make.
@@ -74,7 +85,8 @@ pub async fn create(
     Json(new): Json<NewRelease>,
 ) -> ApiResult<(StatusCode, Json<ReleaseView>)> {
     let ids = new.firmware.iter().map(|id| {
-        let why = |_| crate::ApiError::invalid(&["body", "firmware"], format!("there is no image {id}"));
+        let why =
+            |_| crate::ApiError::invalid(&["body", "firmware"], format!("there is no image {id}"));
         id.parse::<FirmwareId>().map_err(why)
     });
     let draft = Draft {

@@ -126,7 +126,7 @@ pub fn firmware_view(app: &AppState, one: &Firmware) -> FirmwareView {
         manifest: one.manifest.clone(),
         installable: refusal.is_none(),
         why_not: refusal.map(|refusal| refusal.sentence()),
-        downloads: library.downloads.of(one.id),
+        downloads: library.downloads(one.id),
         releases: releases.iter().map(|release| in_release(release)).collect(),
         created_by: one.created_by.clone(),
         created_at: iso(one.created_at),

@@ -16,7 +16,8 @@ pub fn all(c: &Conn<'_>) -> Result<Vec<Key>> {
 
 /// An account's keys, oldest first.
 pub fn keys_of(c: &Conn<'_>, owner: AccountId) -> Result<Vec<Key>> {
-    let sql = format!("select {COLUMNS} from signing_key where owner_id = $1 order by added_at, id");
+    let sql =
+        format!("select {COLUMNS} from signing_key where owner_id = $1 order by added_at, id");
     let rows = c.query(&sql, params![owner.to_string()])?;
     rows.iter().map(read).collect()
 }
