@@ -6,6 +6,8 @@ mod access_rules;
 mod authorisation;
 mod basics;
 mod browser;
+mod cms_devices;
+mod cms_quarantine;
 mod contract;
 mod control;
 mod control_commands;
