@@ -2,5 +2,5 @@
 #![cfg_attr(not(feature = "encode"), no_std)]
 #![warn(missing_docs)]
 
-pub mod otadata;
 pub mod delta;
+pub mod otadata;
