@@ -115,15 +115,19 @@ story!(an_image_that_crashes_is_seen_to_crash, |app| async move {
     )
     .await;
     board(&app, &token, hello("1.0.0", OLD, false, 6, "panic"), 90_000).await;
-    let fleet = ada.client.get("/fleet").await.expect(200);
+    // The first session is over after two hours.
+    let token = espalier_server::identity::open_session(&app.app, ada.account)
+        .await
+        .expect("a session");
+    let client = app.anonymous().bearer(&token);
+    let fleet = client.get("/fleet").await.expect(200);
     let images = fleet["images"].as_array().unwrap();
     let bad = images.iter().find(|image| image["sha256"] == NEW).unwrap();
     assert_eq!((&bad["boards"], &bad["left"]), (&json!(0), &json!(1)));
     assert_eq!(bad["crashes"], 2);
     assert_eq!(bad["crash_free_boards"], 0.0);
     assert_eq!(bad["crash_free_hours"], 0.5);
-    let one = ada
-        .client
+    let one = client
         .get(&format!("/devices/{id}/firmware"))
         .await
         .expect(200);

@@ -171,10 +171,12 @@ impl Board {
             self.run.count_crash(reason, now);
         }
         if first || other {
-            let ended = std::mem::replace(&mut self.run, Run::new(&new, now));
+            // No two runs of a board begin at one moment: it is what tells them apart.
+            let from = now.max(self.run.from_at + 1);
+            let ended = std::mem::replace(&mut self.run, Run::new(&new, from));
             if other {
                 let ended = Run {
-                    to_at: Some(now),
+                    to_at: Some(from),
                     ..ended
                 };
                 self.ended.push(ended.clone());
