@@ -20,5 +20,6 @@ mod live_devices;
 mod live_inbox;
 mod live_sockets;
 mod ops;
+mod ota_blobs;
 mod ota_fleet;
 mod telemetry;
