@@ -5,7 +5,7 @@
 
 use super::{Device, cms, logic, store};
 use crate::live::{self, Event};
-use crate::{ApiError, AppState, control, telemetry};
+use crate::{ApiError, AppState, control, ota, telemetry};
 use espalier_model::{AccountId, DeviceId};
 use std::sync::Arc;
 
@@ -55,6 +55,7 @@ pub fn forget(app: &AppState, device: &Arc<Device>) {
     app.devices.remove(device.id);
     cms::forget(app, device.id);
     control::forget(app, device.id);
+    ota::forget_device(app, device.id);
     live::recheck_device(app, device.id);
     live::publish(
         app,

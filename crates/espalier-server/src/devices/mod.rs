@@ -24,6 +24,7 @@ mod view;
 
 pub use alerts::observe;
 pub use facts::{Facts, introduce};
+pub use list::visible;
 pub use registry::{Device, State};
 pub use view::DeviceView;
 

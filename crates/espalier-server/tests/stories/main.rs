@@ -23,4 +23,5 @@ mod live_inbox;
 mod live_sockets;
 mod ops;
 mod ota_blobs;
+mod ota_fleet;
 mod telemetry;
