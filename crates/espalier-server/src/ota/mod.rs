@@ -18,7 +18,7 @@ mod management;
 use crate::AppState;
 use crate::error::ApiResult;
 use espalier_db::Db;
-use espalier_model::AccountId;
+use espalier_model::{AccountId, DeviceId};
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
@@ -40,7 +40,7 @@ impl State {
         Ok(Self {
             blobs,
             library: library::State::load(db).await?,
-            fleet: fleet::State::default(),
+            fleet: fleet::State::load(db).await?,
         })
     }
 }
@@ -50,12 +50,14 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(library::routes())
         .merge(management::routes())
+        .merge(fleet::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
     library::start(app);
+    fleet::start(app);
 }
 
 /// Forgets what belonged to an account that was deleted.
@@ -64,4 +66,16 @@ pub(crate) fn start(app: &AppState) {
 /// Fails when the server is stopping; files that nobody needs then go after the next start.
 pub async fn forget_account(app: &AppState, account: AccountId) -> ApiResult<()> {
     library::forget_account(app, account).await
+}
+
+/// Forgets a device that was deleted.
+pub(crate) fn forget_device(app: &AppState, device: DeviceId) {
+    fleet::forget(app, device);
+}
+
+/// A SHA-256 that somebody wrote in hexadecimal digits.
+pub fn digest(text: &str) -> Option<library::Digest> {
+    let mut digest = library::Digest::default();
+    hex::decode_to_slice(text, &mut digest).ok()?;
+    Some(digest)
 }

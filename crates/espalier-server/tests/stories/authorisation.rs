@@ -92,6 +92,7 @@ const RULES: &[(&str, &str, May)] = &[
     ("get", "/me/sessions", Person),
     ("delete", "/me/sessions/{id}", Person),
     ("get", "/groups", Person),
+    ("get", "/fleet", Person),
     ("get", "/notifications", Person),
     ("delete", "/notifications", Person),
     ("get", "/notifications/health", Person),
@@ -111,6 +112,7 @@ const RULES: &[(&str, &str, May)] = &[
     ("get", "/devices/{id}", SeeOrBe),
     ("get", "/devices/{id}/events", SeeOrBe),
     ("get", "/devices/{id}/state", SeeOrBe),
+    ("get", "/devices/{id}/firmware", SeeOrBe),
     ("get", "/devices/{device_id}/telemetry/latest", SeeOrBe),
     ("get", "/devices/{device_id}/retention", See),
     ("get", "/devices/{id}/commands", See),
@@ -170,6 +172,25 @@ const RULES: &[(&str, &str, May)] = &[
     ("patch", "/widgets/{id}", Owner),
     ("delete", "/widgets/{id}", Owner),
     ("post", "/widgets/{id}/state", Owner),
+    // Old boards have no token: whoever speaks without one waits in quarantine and is told nothing.
+    ("post", "/api/devices/register", Anybody),
+    ("post", "/api/devices/{id}/heartbeat", Anybody),
+    ("post", "/api/devices/{id}/sensor-data", Anybody),
+    ("post", "/api/devices/{id}/ping", Anybody),
+    ("get", "/api/devices", Person),
+    ("get", "/api/devices/{id}", SeeOrBe),
+    ("delete", "/api/devices/{id}", Change),
+    ("post", "/api/devices/{id}/unlink", Change),
+    ("put", "/api/devices/{id}/nickname", Change),
+    ("get", "/api/esp32-debug/{id}", See),
+    ("get", "/devices/{id}/legacy", Change),
+    ("put", "/devices/{id}/legacy", Change),
+    ("get", "/quarantine", Admin),
+    ("delete", "/quarantine/{id}", Admin),
+    ("post", "/quarantine/{id}/claim", Admin),
+    ("post", "/quarantine/{id}/block", Admin),
+    ("get", "/quarantine/blocked", Admin),
+    ("delete", "/quarantine/blocked/{id}", Admin),
 ];
 
 /// Everybody who asks. The viewer is somebody the device is shared with as viewer.
@@ -276,6 +297,7 @@ async fn world(app: &TestApp, asker: &str, n: usize, path: &str) -> World {
     };
     names.extend([
         ("/devices/{id}", id.clone()),
+        ("/esp32-debug/{id}", id.clone()),
         ("/devices/{device_id}", id),
         ("/commands/{command}", text(&command, "id")),
         ("/shares/{account}", viewer_id.to_string()),

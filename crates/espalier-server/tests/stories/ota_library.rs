@@ -758,6 +758,8 @@ story!(the_file_of_an_image_is_never_collected, |app| async move {
         assert_eq!(blobs::collect(&app.app).await.unwrap(), 0);
         app.clock.advance(3_600_000);
     }
+    // Three hours are more than a session lasts.
+    let ada = app.anonymous().bearer(&app.token_of("ada").await);
     let file = ada.get(&format!("/firmware/{}/image", id(&kept))).await;
     assert_eq!(file.status, 200);
     // A file that was damaged on disk is mended by uploading it again.

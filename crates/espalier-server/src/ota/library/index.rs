@@ -30,6 +30,8 @@ struct Index {
     firmware: HashMap<FirmwareId, Arc<Firmware>>,
     by_key: HashMap<String, FirmwareId>,
     by_digest: HashMap<(AccountId, Digest), FirmwareId>,
+    by_appended: HashMap<(AccountId, Digest), FirmwareId>,
+    by_md5: HashMap<(AccountId, [u8; 16]), FirmwareId>,
     releases: HashMap<ReleaseId, Arc<Release>>,
     keys: HashMap<AccountId, Vec<Arc<Key>>>,
     key_sets: HashMap<AccountId, Arc<KeySet>>,
@@ -42,6 +44,12 @@ impl Index {
         self.by_key.insert(firmware.legacy_key.clone(), firmware.id);
         self.by_digest
             .insert((firmware.owner, firmware.sha256), firmware.id);
+        if let Some(digest) = firmware.appended_sha256 {
+            self.by_appended
+                .insert((firmware.owner, digest), firmware.id);
+        }
+        self.by_md5
+            .insert((firmware.owner, firmware.md5), firmware.id);
         let keys = self.keys.get(&firmware.owner);
         let signers = signature::signers(&firmware, keys.map_or(&[], Vec::as_slice));
         self.signers.insert(firmware.id, signers);
@@ -52,6 +60,9 @@ impl Index {
         let firmware = self.firmware.remove(&id)?;
         self.by_key.remove(&firmware.legacy_key);
         self.by_digest.remove(&(firmware.owner, firmware.sha256));
+        // Two files may differ only in what follows the digest: the other one keeps its place.
+        self.by_appended.retain(|_, other| *other != id);
+        self.by_md5.retain(|_, other| *other != id);
         self.signers.remove(&id);
         for release in self.releases.values_mut() {
             if release.firmware.contains(&id) {
@@ -112,6 +123,30 @@ impl State {
         let index = self.index.read();
         let id = index.by_digest.get(&(owner, *sha256))?;
         index.firmware.get(id).cloned()
+    }
+
+    /// An account's image with this SHA-256 at its end.
+    pub fn by_appended(&self, owner: AccountId, digest: &Digest) -> Option<Arc<Firmware>> {
+        let index = self.index.read();
+        let id = index.by_appended.get(&(owner, *digest))?;
+        index.firmware.get(id).cloned()
+    }
+
+    /// An account's image with this MD5.
+    pub fn by_md5(&self, owner: AccountId, md5: &[u8; 16]) -> Option<Arc<Firmware>> {
+        let index = self.index.read();
+        let id = index.by_md5.get(&(owner, *md5))?;
+        index.firmware.get(id).cloned()
+    }
+
+    /// The newest of an account's images that old clients know under this type.
+    pub fn newest_of_type(&self, owner: AccountId, device_type: &str) -> Option<Arc<Firmware>> {
+        let index = self.index.read();
+        let of_type = index
+            .firmware
+            .values()
+            .filter(|one| one.owner == owner && one.device_type.as_deref() == Some(device_type));
+        of_type.max_by_key(|one| (one.created_at, one.id)).cloned()
     }
 
     /// Every image that `wanted` picks, newest first.

@@ -132,7 +132,11 @@ pub(super) fn start(app: &AppState) {
 pub(super) async fn forget_account(app: &AppState, account: AccountId) -> ApiResult<()> {
     let app = app.clone();
     to_the_end(&app.clone(), async move {
-        for digest in app.ota.library.forget(account) {
+        let gone = {
+            let _alone = app.ota.library.changing.lock().await;
+            app.ota.library.forget(account)
+        };
+        for digest in gone {
             super::blobs::release(&app, &digest).await?;
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! The routes of old firmware management.
 
-use super::shape::{Failure, ManagementProblem};
+use super::shape::Failure;
 use super::view::{self, FirmwareStats, FirmwareTypes, FirmwareVersions, Uploaded};
 use super::{assign, library};
+use crate::devices::cms::LegacyProblem;
 use crate::http::{Json, Query};
 use crate::identity::Caller;
 use crate::ota::library::Firmware;
@@ -47,13 +48,13 @@ fn images(app: &AppState, caller: &Caller, kind: Option<&str>) -> Vec<Arc<Firmwa
 #[utoipa::path(post, path = "/api/ota/upload", tag = "firmware", security(("bearer" = [])),
     request_body(content = LegacyFirmwareForm, content_type = "multipart/form-data"), responses(
     (status = 200, description = "The image is kept, or was there already", body = Uploaded),
-    (status = 400, description = "No file, not a sound and signed image, or a field is wrong", body = ManagementProblem),
-    (status = 401, description = "Nobody is signed in", body = ManagementProblem),
-    (status = 403, description = "The account may only look", body = ManagementProblem),
-    (status = 409, description = "The image is there under another type, or the library is full", body = ManagementProblem),
-    (status = 413, description = "Larger than 16 MB", body = ManagementProblem),
-    (status = 503, description = "Too many uploads at once", body = ManagementProblem),
-    (status = 507, description = "The disk is full", body = ManagementProblem)))]
+    (status = 400, description = "No file, not a sound and signed image, or a field is wrong", body = LegacyProblem),
+    (status = 401, description = "Nobody is signed in", body = LegacyProblem),
+    (status = 403, description = "The account may only look", body = LegacyProblem),
+    (status = 409, description = "The image is there under another type, or the library is full", body = LegacyProblem),
+    (status = 413, description = "Larger than 16 MB", body = LegacyProblem),
+    (status = 503, description = "Too many uploads at once", body = LegacyProblem),
+    (status = 507, description = "The disk is full", body = LegacyProblem)))]
 pub async fn upload(
     State(app): State<AppState>,
     caller: Asking,
@@ -87,8 +88,8 @@ pub struct OfType {
 /// List images (old path).
 #[utoipa::path(get, path = "/api/ota/versions", tag = "firmware", params(OfType), security(("bearer" = [])), responses(
     (status = 200, description = "The images, newest first", body = FirmwareVersions),
-    (status = 401, description = "Nobody is signed in", body = ManagementProblem),
-    (status = 403, description = "A device asks", body = ManagementProblem)))]
+    (status = 401, description = "Nobody is signed in", body = LegacyProblem),
+    (status = 403, description = "A device asks", body = LegacyProblem)))]
 pub async fn versions(
     State(app): State<AppState>,
     caller: Asking,
@@ -102,8 +103,8 @@ pub async fn versions(
 /// List images (old path).
 #[utoipa::path(get, path = "/api/ota/firmware", tag = "firmware", params(OfType), security(("bearer" = [])), responses(
     (status = 200, description = "The images, newest first", body = FirmwareVersions),
-    (status = 401, description = "Nobody is signed in", body = ManagementProblem),
-    (status = 403, description = "A device asks", body = ManagementProblem)))]
+    (status = 401, description = "Nobody is signed in", body = LegacyProblem),
+    (status = 403, description = "A device asks", body = LegacyProblem)))]
 pub async fn firmware(
     app: State<AppState>,
     caller: Asking,
@@ -115,8 +116,8 @@ pub async fn firmware(
 /// The types there are images for (old path).
 #[utoipa::path(get, path = "/api/ota/firmware-types", tag = "firmware", security(("bearer" = [])), responses(
     (status = 200, description = "The types", body = FirmwareTypes),
-    (status = 401, description = "Nobody is signed in", body = ManagementProblem),
-    (status = 403, description = "A device asks", body = ManagementProblem)))]
+    (status = 401, description = "Nobody is signed in", body = LegacyProblem),
+    (status = 403, description = "A device asks", body = LegacyProblem)))]
 pub async fn types(State(app): State<AppState>, caller: Asking) -> Legacy<FirmwareTypes> {
     let found = images(&app, &caller?, None);
     let kinds: BTreeSet<String> = found.iter().map(|one| one.kind().to_owned()).collect();
@@ -137,10 +138,10 @@ pub struct Deleted {
 #[utoipa::path(delete, path = "/api/ota/delete/{key}", tag = "firmware", security(("bearer" = [])),
     params(("key" = String, Path, description = "The image's key")), responses(
     (status = 200, description = "Removed", body = Deleted),
-    (status = 401, description = "Nobody is signed in", body = ManagementProblem),
-    (status = 403, description = "The account may only look", body = ManagementProblem),
-    (status = 404, description = "No such image of yours", body = ManagementProblem),
-    (status = 409, description = "A release or a rollout needs it", body = ManagementProblem)))]
+    (status = 401, description = "Nobody is signed in", body = LegacyProblem),
+    (status = 403, description = "The account may only look", body = LegacyProblem),
+    (status = 404, description = "No such image of yours", body = LegacyProblem),
+    (status = 409, description = "A release or a rollout needs it", body = LegacyProblem)))]
 pub async fn delete(
     State(app): State<AppState>,
     caller: Asking,
@@ -161,8 +162,8 @@ pub async fn delete(
 /// Counts of the library (old path).
 #[utoipa::path(get, path = "/api/ota/stats", tag = "firmware", security(("bearer" = [])), responses(
     (status = 200, description = "The counts", body = FirmwareStats),
-    (status = 401, description = "Nobody is signed in", body = ManagementProblem),
-    (status = 403, description = "A device asks", body = ManagementProblem)))]
+    (status = 401, description = "Nobody is signed in", body = LegacyProblem),
+    (status = 403, description = "A device asks", body = LegacyProblem)))]
 pub async fn stats(State(app): State<AppState>, caller: Asking) -> Legacy<FirmwareStats> {
     let found = images(&app, &caller?, None);
     Ok(Json(view::stats(&app, &found)))
