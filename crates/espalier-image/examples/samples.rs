@@ -1,5 +1,5 @@
-//! Writes app images into a folder for other tools to judge: `good-*.bin` are sound, `bad-*.bin` are not. `cargo xtask test` lets
-//! esptool look at them.
+//! Writes app images into a folder for other tools to judge: `good-*.bin` are sound, `bad-*.bin` are not; and a partition table.
+//! `cargo xtask test` lets esptool look at them.
 
 use espalier_image::app::{self, Revision};
 use espalier_image::chip::Chip;
@@ -37,9 +37,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, bytes) in damaged(&good) {
         std::fs::write(folder.join(format!("bad-{name}.bin")), bytes)?;
     }
+    std::fs::write(folder.join("partitions.table"), table())?;
     plain[5000] ^= 1;
     std::fs::write(folder.join("bad-checksum-without-digest.bin"), &plain)?;
     Ok(())
+}
+
+/// A partition table with two slots of 1 MB.
+fn table() -> Vec<u8> {
+    let mut table = Vec::new();
+    for (slot, offset) in [(0x10, 0x1_0000u32), (0x11, 0x11_0000)] {
+        table.extend([0xAA, 0x50, 0, slot]);
+        table.extend(offset.to_le_bytes());
+        table.extend(0x10_0000u32.to_le_bytes());
+        table.extend(b"slot");
+        table.resize(table.len().next_multiple_of(32), 0);
+    }
+    table.resize(0xC00, 0xFF);
+    table
 }
 
 /// An image with one fault each.

@@ -8,9 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{packages, process, program};
-
-const TOOL: &str = "esptool==5.6.0";
+use super::Bench;
+use crate::process;
 
 /// What both tell of a sound image, by name.
 type Facts = BTreeMap<&'static str, String>;
@@ -18,11 +17,9 @@ type Facts = BTreeMap<&'static str, String>;
 /// Compares both on every image.
 ///
 /// # Errors
-/// When a tool is missing, or they do not agree; the message says on what.
-pub fn check() -> Result<()> {
-    let esptool = packages::ensure_python_tool(TOOL, "esptool")?;
-    let espalier = program::build()?;
-    let made = files(&samples()?)?;
+/// When they do not agree; the message says on what.
+pub(super) fn images(bench: &Bench) -> Result<()> {
+    let made = files(&bench.samples)?;
     let real = process::root().join("../shared/data/images");
     let real = if real.is_dir() {
         files(&real)?
@@ -34,8 +31,8 @@ pub fn check() -> Result<()> {
     let count = made.len() + real.len();
     for file in made.into_iter().chain(real) {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let theirs = judged_by_esptool(&esptool, &file)?;
-        let ours = judged_by_us(&espalier, &file)?;
+        let theirs = judged_by_esptool(&bench.esptool, &file)?;
+        let ours = judged_by_us(bench, &file)?;
         let damaged = name.starts_with("bad-");
         ensure!(
             theirs == ours && theirs.is_none() == damaged,
@@ -47,18 +44,33 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// Makes the images.
-fn samples() -> Result<PathBuf> {
-    let folder = process::target_folder().join("xtask-images");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
+/// Lets esptool merge an app with a partition table, from the beginning of flash and from where the bootloader is.
+///
+/// # Errors
+/// When esptool fails, or we do not say where the app is.
+pub(super) fn merged(bench: &Bench) -> Result<()> {
+    let table = bench.samples.join("partitions.table");
+    for (chip, begin) in [
+        ("esp32c3", 0),
+        ("esp32", 0),
+        ("esp32", 0x1000),
+        ("esp32p4", 0x2000),
+    ] {
+        let app = bench.samples.join(format!("good-{chip}.bin"));
+        let out = bench.samples.join(format!("merged-{chip}-{begin}"));
+        let mut merge = Command::new(&bench.esptool);
+        merge.args(["--chip", chip, "merge-bin", "--target-offset"]);
+        merge.arg(begin.to_string()).arg("--output").arg(&out);
+        process::read(merge.arg("0x8000").arg(&table).arg("0x10000").arg(app))?;
+        let (found, _) = bench.inspect(&out)?;
+        ensure!(
+            found["kind"] == "merged"
+                && found["app_offset"] == 0x1_0000 - begin
+                && found["app"]["chip"] == chip,
+            "{chip}, begun at {begin}: {found}"
+        );
     }
-    std::fs::create_dir_all(&folder)?;
-    let mut command = process::cargo();
-    command.args(["run", "-q", "-p", "espalier-image", "--features", "encode"]);
-    command.args(["--example", "samples", "--"]).arg(&folder);
-    process::run(&mut command)?;
-    Ok(folder)
+    Ok(())
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -125,15 +137,8 @@ fn judged_by_esptool(esptool: &Path, file: &Path) -> Result<Option<Facts>> {
 }
 
 /// What our program tells of an image; nothing when it refuses it.
-fn judged_by_us(espalier: &Path, file: &Path) -> Result<Option<Facts>> {
-    let mut command = Command::new(espalier);
-    program::clean_environment(&mut command);
-    let output = command
-        .args(["firmware", "inspect", "--json"])
-        .arg(file)
-        .output()?;
-    let found: Value = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("`espalier firmware inspect` printed no JSON: {output:?}"))?;
+fn judged_by_us(bench: &Bench, file: &Path) -> Result<Option<Facts>> {
+    let (found, sound) = bench.inspect(file)?;
     let app = &found["app"];
     if app.is_null() {
         let said = found["what"].as_str().unwrap_or_default();
@@ -144,7 +149,7 @@ fn judged_by_us(espalier: &Path, file: &Path) -> Result<Option<Facts>> {
         );
         return Ok(None);
     }
-    if !output.status.success() {
+    if !sound {
         bail!("{}: sound, but the exit code is not 0", file.display());
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
