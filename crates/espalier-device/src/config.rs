@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use heapless::String;
+use espalier_image::keys::PublicKey;
+pub use espalier_image::keys::MAX_KEYS;
+use heapless::{String, Vec};
 
 /// Longest server URL, in bytes.
 pub const MAX_URL: usize = 128;

@@ -44,6 +44,7 @@ use journal::{JobStage, Journal, Reason};
 use layout::Sha;
 pub use layout::{Layout, MAX_SLOTS, PAGE, Part, Running};
 use load::Load;
+pub(crate) use offer::hex;
 
 /// Bytes of an image after which the progress is noted in storage.
 pub const RECORD_EVERY: u32 = 64 * 1024;
@@ -207,6 +208,8 @@ impl Updates {
             self.trial_until = within;
             self.settle_at = u64::from(self.policy.settle_ms).min(within / 2);
             self.beat_at = self.settle_at;
+            // Nobody waits for the news of a trial whose record is lost.
+            self.trial_told = job.update.is_empty();
         } else {
             self.self_test = SelfTest::Passed;
         }
@@ -269,8 +272,9 @@ impl Updates {
         Some((outcome.stage, &outcome.reason))
     }
 
-    pub const fn storage_errors(&self) -> u64 {
-        self.storage_errors
+    /// Returns how often storing has failed since this was asked last.
+    pub fn take_storage_errors(&mut self) -> u64 {
+        core::mem::take(&mut self.storage_errors)
     }
 
     fn outcome_due(&self) -> bool {
