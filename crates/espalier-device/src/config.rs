@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use espalier_image::keys::PublicKey;
 pub use espalier_image::keys::MAX_KEYS;
+use espalier_image::keys::PublicKey;
 use heapless::{String, Vec};
 
 /// Longest server URL, in bytes.

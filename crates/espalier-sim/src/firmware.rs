@@ -184,7 +184,10 @@ mod tests {
                 (Chip::Esp32C6, "simulated-board")
             );
             let behaviour = Behaviour::of(&image).unwrap();
-            assert_eq!((behaviour.version.as_str(), behaviour.fault), ("1.2.3", fault));
+            assert_eq!(
+                (behaviour.version.as_str(), behaviour.fault),
+                ("1.2.3", fault)
+            );
         }
         assert!("fire".parse::<Fault>().is_err());
         assert_eq!(Behaviour::of(b"no image"), None);

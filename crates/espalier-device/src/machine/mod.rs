@@ -58,8 +58,6 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     commands: Commands,
     stats: Stats,
     updates: Updates,
-    /// Whether the request on its way is given up and none follows at once.
-    abandon: bool,
     link: Link,
     /// Socket attempts that failed in a row; decides when polling takes over.
     socket_failures: u32,
@@ -107,7 +105,6 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         };
         Core {
             updates: Updates::new(config.updates(), keys),
-            abandon: false,
             config,
             rng: Rng::new(seed),
             clock: Clock::default(),
@@ -246,9 +243,6 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     fn next_action(&mut self) -> Option<Action> {
         if core::mem::take(&mut self.close_socket) {
             return Some(Action::Close);
-        }
-        if core::mem::take(&mut self.abandon) {
-            return Some(Action::Abandon);
         }
         if let Some(acked) = self.acked.pop_front() {
             return Some(Action::Acked(acked));

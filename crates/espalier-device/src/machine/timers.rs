@@ -37,7 +37,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Acts on every time-out that has passed.
     pub(super) fn run_timers(&mut self) {
         let now = self.clock.uptime();
-        self.abandon |= self.updates.run_timers(now, &mut self.rng);
+        self.updates.run_timers(now, &mut self.rng);
         match self.link {
             Link::Opening { since } if now >= since + OPEN_TIMEOUT_MS => self.give_up_opening(),
             Link::Greeting { since, .. } if now >= since + WELCOME_TIMEOUT_MS => {

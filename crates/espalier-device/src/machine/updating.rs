@@ -75,6 +75,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         Some(match step {
             Step::Request(method) => Action::Request(method),
             Step::Download { from, len } => Action::Download { from, len },
+            Step::Abandon => Action::Abandon,
             Step::Work => Action::Work,
             Step::SelfTest => Action::SelfTest,
             Step::Restart => Action::Restart,

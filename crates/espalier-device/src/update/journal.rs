@@ -177,7 +177,10 @@ impl Journal {
             }
             put(out, &job.sha256)?;
             let stage = job.stage as u8;
-            put(out, &[u8::from(job.patch), stage, job.slot, job.old, job.starts])?;
+            put(
+                out,
+                &[u8::from(job.patch), stage, job.slot, job.old, job.starts],
+            )?;
             put_text(out, &job.reason)?;
         }
         put(out, &[u8::from(self.outcome.is_some())])?;
@@ -273,7 +276,10 @@ impl Keys {
             let Ok(len) = storage.read(slot, &mut bytes) else {
                 continue;
             };
-            if let Some(copy) = bytes.get(..len).and_then(storage::open).and_then(Keys::decode)
+            if let Some(copy) = bytes
+                .get(..len)
+                .and_then(storage::open)
+                .and_then(Keys::decode)
                 && newest.as_ref().is_none_or(|n| copy.serial > n.serial)
             {
                 newest = Some(copy);
@@ -364,5 +370,118 @@ impl Bytes<'_> {
         let (front, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         String::try_from(core::str::from_utf8(front).ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::collections::HashMap;
+    use std::vec::Vec as Bag;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Memory(HashMap<Slot, Bag<u8>>);
+
+    impl Storage for Memory {
+        type Error = ();
+
+        fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, ()> {
+            let bytes = self.0.get(&slot).map_or(&[][..], |bytes| bytes);
+            into.get_mut(..bytes.len())
+                .ok_or(())?
+                .copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn write(&mut self, slot: Slot, parts: &[&[u8]]) -> Result<(), ()> {
+            self.0.insert(slot, parts.concat());
+            Ok(())
+        }
+    }
+
+    fn full(boots: u32) -> Journal {
+        let longest = |c: &str, n| c.repeat(n);
+        let update = String::try_from(longest("u", MAX_UPDATE).as_str()).unwrap();
+        Journal {
+            serial: 0,
+            boots,
+            secure_version: 3,
+            installed: Some(Installed {
+                slot: 1,
+                size: 700_000,
+                sha256: [1; 32],
+            }),
+            job: Some(Job {
+                update: update.clone(),
+                attempt: u32::MAX,
+                sha256: [2; 32],
+                size: u32::MAX,
+                secure_version: 9,
+                confirm_within_s: 600,
+                patch: true,
+                bytes: 65_536,
+                stage: JobStage::Returning,
+                slot: 1,
+                old: 0,
+                sequence: 77,
+                starts: 2,
+                reason: cut(&longest("r", 200)),
+            }),
+            outcome: Some(Outcome {
+                update,
+                attempt: 4,
+                sha256: [3; 32],
+                stage: Stage::RolledBack,
+                reason: cut(&longest("ü", 200)),
+                patch: false,
+                reported: true,
+            }),
+        }
+    }
+
+    #[test]
+    fn the_longest_record_fits_and_comes_back() {
+        let (mut storage, mut journal) = (Memory::default(), full(5));
+        journal.save(&mut storage).unwrap();
+        assert_eq!(Journal::load(&mut storage), journal);
+        assert_eq!(Journal::load(&mut Memory::default()), Journal::default());
+    }
+
+    #[test]
+    fn the_newest_whole_copy_counts_also_when_numbers_wrap() {
+        let mut storage = Memory::default();
+        let mut journal = full(1);
+        journal.serial = u32::MAX - 2;
+        for boots in 2..8 {
+            let before = journal.clone();
+            journal.boots = boots;
+            journal.save(&mut storage).unwrap();
+            assert_eq!(Journal::load(&mut storage).boots, boots);
+            // The write is torn: what was there before counts.
+            let slot = COPIES[usize::from(!journal.serial.is_multiple_of(2))];
+            let whole = storage.0.get(&slot).cloned().unwrap();
+            storage.0.insert(slot, whole[..whole.len() / 2].to_vec());
+            let found = Journal::load(&mut storage);
+            assert!(boots == 2 || found == before, "{boots}");
+            storage.0.insert(slot, whole);
+        }
+    }
+
+    #[test]
+    fn keys_are_never_written_over_the_newest() {
+        let mut storage = Memory::default();
+        for serial in 1..5 {
+            let mut keys = Keys {
+                serial,
+                keys: Vec::new(),
+            };
+            keys.keys.resize(MAX_KEYS, [serial as u8; 32]).unwrap();
+            keys.save(&mut storage).unwrap();
+            assert_eq!(Keys::load(&mut storage), Some(keys));
+            assert_eq!(storage.0.len(), if serial == 1 { 1 } else { 2 });
+        }
+        assert_eq!(Keys::load(&mut Memory::default()), None);
     }
 }

@@ -82,11 +82,16 @@ impl Running {
     /// signature blocks behind the image; what was put there by other means is measured.
     ///
     /// Returns none when the flash cannot be read or holds no image.
-    pub fn read<F: ReadNorFlash>(flash: &mut F, part: Part, known: Option<(Sha, u32)>) -> Option<Self> {
+    pub fn read<F: ReadNorFlash>(
+        flash: &mut F,
+        part: Part,
+        known: Option<(Sha, u32)>,
+    ) -> Option<Self> {
         let mut head = [0; HEAD];
         flash.read(part.offset, &mut head).ok()?;
         let head = Head::parse(&head).ok()?;
-        let installed = known.filter(|(sha, size)| digest(flash, part, *size).as_ref() == Some(sha));
+        let installed =
+            known.filter(|(sha, size)| digest(flash, part, *size).as_ref() == Some(sha));
         let (sha256, size) = match installed {
             Some(known) => known,
             None => {
@@ -114,7 +119,9 @@ fn measure<F: ReadNorFlash>(flash: &mut F, part: Part, segments: u8, hash: bool)
         }
         flash.read(part.offset + at, &mut header).ok()?;
         let [_, _, _, _, a, b, c, d] = header;
-        at = at.checked_add(8)?.checked_add(u32::from_le_bytes([a, b, c, d]))?;
+        at = at
+            .checked_add(8)?
+            .checked_add(u32::from_le_bytes([a, b, c, d]))?;
     }
     // The checksum is the last byte of a block of 16.
     let end = (at | 15).checked_add(if hash { 33 } else { 1 })?;

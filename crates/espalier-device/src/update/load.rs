@@ -17,6 +17,10 @@ use super::offer::check_head;
 const MAX_WRITE: usize = 64;
 
 /// What turns the bytes of a download into pages.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "both hold a page, and there is no heap to put it on"
+)]
 enum Source {
     Whole { page: [u8; PAGE], filled: usize },
     Patch(BoardPatcher),
@@ -125,9 +129,7 @@ impl Load {
     pub fn finish(&self, wanted: &Sha) -> Result<(), Reason> {
         let wrong = match &self.source {
             Source::Patch(patcher) => {
-                patcher
-                    .finish()
-                    .map_err(|_| cut(reasons::PATCH))?;
+                patcher.finish().map_err(|_| cut(reasons::PATCH))?;
                 reasons::PATCH
             }
             Source::Whole { .. } => reasons::DIGEST,

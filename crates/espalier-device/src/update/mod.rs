@@ -9,7 +9,7 @@
 //! | `offer` | whether an offer is taken |
 //! | `load` | bytes on their way into the slot |
 //! | `work` | what the flash is told: verifying, choosing, confirming, returning |
-//! | `ask` | requests, reports, their answers, and when |
+//! | `ask`, `answers` | requests and reports, and when; what the answers mean |
 //! | `journal` | what is remembered across restarts |
 //! | [`Layout`] | where the slots are; the image that runs |
 //!
@@ -22,6 +22,7 @@
 //!    own test has passed and it has lived for a moment; the flash says so first, the record follows.
 //! 4. To take the old image back the record says so first, the choice follows; the old slot was not touched since.
 
+mod answers;
 mod ask;
 mod gate;
 mod journal;
@@ -113,6 +114,8 @@ pub(crate) struct Updates {
     /// The request that is on its way, and since when nothing was heard of it.
     on_the_way: Option<(Ask, u64)>,
     heard: bool,
+    /// Whether what is on its way is not wanted any more.
+    abandon: bool,
     ask_at: u64,
     retry_at: u64,
     work_at: u64,
@@ -172,6 +175,7 @@ impl Updates {
             patch: None,
             on_the_way: None,
             heard: false,
+            abandon: false,
             ask_at: u64::MAX,
             retry_at: 0,
             work_at: 0,
@@ -201,7 +205,11 @@ impl Updates {
             self.keys = keys;
         }
         let Some(running) = boot.running else { return };
-        let trial = self.journal.job.as_ref().filter(|j| j.stage == JobStage::Trial);
+        let trial = self
+            .journal
+            .job
+            .as_ref()
+            .filter(|j| j.stage == JobStage::Trial);
         if let Some(job) = trial {
             let within = u64::from(job.confirm_within_s) * 1000;
             self.phase = Phase::Trial;
@@ -302,6 +310,7 @@ impl Updates {
         self.progress_due = false;
         if matches!(self.on_the_way, Some((Ask::Download, _))) {
             self.on_the_way = None;
+            self.abandon = true;
         }
     }
 }

@@ -28,10 +28,6 @@ pub(crate) struct Facts<'a> {
 
 /// What a board makes of an offer.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives for one call, and there is no heap to put it on"
-)]
 pub(crate) enum Answer {
     /// It goes to work; the bytes of the patch, when it takes one.
     Take(Job, Option<u32>),
@@ -47,7 +43,10 @@ pub(crate) enum Answer {
 
 /// Decides about an offer.
 pub(crate) fn judge(offer: &Offer<'_>, facts: &Facts<'_>, journal: &Journal) -> Answer {
-    let (Some(update), Some(sha256)) = (copy::<{ super::journal::MAX_UPDATE }>(offer.update), sha(offer.sha256)) else {
+    let (Some(update), Some(sha256)) = (
+        copy::<{ super::journal::MAX_UPDATE }>(offer.update),
+        sha(offer.sha256),
+    ) else {
         return Answer::Nonsense;
     };
     if update.is_empty() {

@@ -10,7 +10,7 @@ use super::gate::confirm;
 use super::journal::JobStage;
 use super::layout::{PAGE, Sha, feed};
 use super::load::{Load, Place};
-use super::{Phase, RECORD_EVERY, Updates};
+use super::{Ask, Phase, RECORD_EVERY, Updates};
 use crate::storage::Storage;
 
 /// How long to wait before storage or flash that failed is tried again, in milliseconds.
@@ -106,8 +106,9 @@ impl Updates {
         else {
             return;
         };
-        if self.phase != Phase::Loading {
-            return;
+        let expected = matches!(self.on_the_way, Some((Ask::Download, _)));
+        if self.phase != Phase::Loading || !expected {
+            return; // late bytes of a download that was given up
         }
         let place = Place {
             old: board.layout.slot(board.booted),

@@ -285,7 +285,10 @@ impl Chip {
         }
         let now = self.operations;
         self.operations += 1;
-        let torn = self.cut.filter(|(at, _)| now >= *at).map(|(_, noise)| noise);
+        let torn = self
+            .cut
+            .filter(|(at, _)| now >= *at)
+            .map(|(_, noise)| noise);
         self.dead = torn.is_some();
         Ok(torn)
     }

@@ -30,8 +30,14 @@ pub fn hex(sha: &Sha) -> String {
     sha.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The key that the boards trust from the factory.
 pub fn key() -> PrivateKey {
     PrivateKey::from_seed(&[7; 32])
+}
+
+/// The signed manifest of an image.
+pub fn signed(image: &[u8], key: &PrivateKey) -> String {
+    sign(&manifest::of(image).unwrap(), key).unwrap()
 }
 
 /// The server: what it wants on the board, and what the board has said.
@@ -48,6 +54,10 @@ pub struct Server {
     pub questions: u32,
     pub downloads: Vec<(String, u32)>,
     pub served: u64,
+    /// Whether it lets sockets through.
+    pub sockets: bool,
+    /// Whether a failed attempt is followed by another one.
+    pub tries_again: bool,
     pub confirm_within_s: u32,
     /// Whether it answers at all.
     pub up: bool,
@@ -66,9 +76,13 @@ impl Server {
 
     /// Wants an image, signed with the key of the boards.
     pub fn want(&mut self, image: &[u8]) -> String {
+        self.want_with(image, Some(signed(image, &key())))
+    }
+
+    /// Wants an image with this manifest.
+    pub fn want_with(&mut self, image: &[u8], manifest: Option<String>) -> String {
         let name = self.add(image);
-        let text = manifest::of(image).unwrap();
-        self.wanted = Some((name.clone(), Some(sign(&text, &key()).unwrap())));
+        self.wanted = Some((name.clone(), manifest));
         self.attempt += 1;
         name
     }
@@ -106,6 +120,12 @@ impl Server {
                 None => (204, String::new()),
             };
         }
+        match path {
+            "/devices/dev1/telemetry" => return (200, r#"{"status":"ok"}"#.to_owned()),
+            "/telemetry/latest" => return (200, r#"{"data":{}}"#.to_owned()),
+            "/devices/dev1/commands/pending" => return (200, r#"{"commands":[]}"#.to_owned()),
+            _ => {}
+        }
         assert_eq!((method, path), (Method::Post, "/device/update/update-1"));
         let report = Report::parse(body).unwrap();
         let reason = report.reason.map(Text::to_owned_string).unwrap_or_default();
@@ -113,6 +133,7 @@ impl Server {
         self.reports.push((report.attempt, report.stage, reason));
         if matches!(report.stage, Stage::RolledBack | Stage::Failed)
             && report.attempt == self.attempt
+            && self.tries_again
         {
             self.attempt += 1;
         }
@@ -138,6 +159,7 @@ enum Wish {
     Persist,
     SelfTest,
     Restart,
+    Abandon,
     Nothing,
 }
 
@@ -157,6 +179,8 @@ pub struct World {
     pub boots: u32,
     pub chip: Chip,
     restart: Option<BootReason>,
+    /// The bytes of a download that are still to come.
+    transfer: Option<Vec<u8>>,
     /// The power fails in one of so many steps.
     pub cut_one_in: Option<u64>,
     /// The connection breaks in one of so many pieces.
@@ -187,6 +211,8 @@ impl World {
                 questions: 0,
                 downloads: Vec::new(),
                 served: 0,
+                sockets: true,
+                tries_again: true,
                 confirm_within_s: 120,
                 up: true,
                 image_status: None,
@@ -204,6 +230,7 @@ impl World {
             boots: 0,
             chip: app::parse(image).unwrap().head.chip,
             restart: Some(BootReason::PowerOn),
+            transfer: None,
             cut_one_in: None,
             break_one_in: None,
             power_cuts: 0,
@@ -232,7 +259,7 @@ impl World {
 
     /// One start: the bootloader, the gate, the core. Says whether the board is up.
     fn boot(&mut self, reason: BootReason) {
-        self.core = None;
+        (self.core, self.transfer) = (None, None);
         self.boots += 1;
         let started = match bootloader::start(&mut self.flash, self.chip) {
             Ok(Some(started)) => started,
@@ -274,7 +301,7 @@ impl World {
 
     fn lose_power(&mut self) {
         self.power_cuts += 1;
-        self.core = None;
+        (self.core, self.transfer) = (None, None);
         self.flash.power_on();
         self.restart = Some(BootReason::PowerOn);
     }
@@ -298,6 +325,10 @@ impl World {
         let wish = next_wish(core);
         match wish {
             Some(wish) => self.grant(wish),
+            None if self.transfer.is_some() => {
+                let rest = self.transfer.take().unwrap_or_default();
+                self.transfer(rest);
+            }
             None => {
                 self.now += core.wake_in_ms().max(1);
                 self.step(Input::Tick);
@@ -317,10 +348,11 @@ impl World {
 
     fn grant(&mut self, wish: Wish) {
         match wish {
-            Wish::Open if self.has_network() => {
-                self.step(Input::Opened);
+            Wish::Open if self.has_network() && self.server.sockets => self.step(Input::Opened),
+            Wish::Open => {
+                let status = self.has_network().then_some(404);
+                self.step(Input::OpenFailed { status });
             }
-            Wish::Open => self.step(Input::OpenFailed { status: None }),
             Wish::Close | Wish::Nothing => {}
             Wish::Frame(_) if !self.has_network() => self.step(Input::Closed),
             Wish::Frame(frame) => self.hear(&frame),
@@ -357,12 +389,14 @@ impl World {
                     ok: fault != Fault::SelfTest,
                 }),
             },
+            Wish::Abandon => self.transfer = None,
             Wish::Restart => self.restart = Some(BootReason::Restart),
         }
     }
 
     fn breaks(&mut self) -> bool {
-        self.break_one_in.is_some_and(|n| self.rng.up_to(n - 1) == 0)
+        self.break_one_in
+            .is_some_and(|n| self.rng.up_to(n - 1) == 0)
     }
 
     fn hear(&mut self, frame: &str) {
@@ -394,11 +428,7 @@ impl World {
             return self.ended(Some(404));
         };
         let file = match path.rsplit_once('/').unwrap().1 {
-            "patch" => self
-                .server
-                .patches
-                .get(&(hex(&self.booted), name))
-                .cloned(),
+            "patch" => self.server.patches.get(&(hex(&self.booted), name)).cloned(),
             _ => Some(self.server.images[&name].clone()),
         };
         let file = file.filter(|_| self.server.image_status.is_none());
@@ -408,21 +438,24 @@ impl World {
         if let Some(byte) = self.server.corrupt_at.and_then(|at| file.get_mut(at)) {
             *byte ^= 1;
         }
-        let mut rest = &file[from as usize..][..len as usize];
-        while !rest.is_empty() && self.has_network() && !self.breaks() {
-            let count = (self.rng.up_to(3000) as usize + 1).min(rest.len());
-            let (now, later) = rest.split_at(count);
-            rest = later;
-            self.server.served += count as u64;
-            self.now += 10;
-            let Some(core) = &mut self.core else { return };
-            core.receive(now, &mut self.nvs, &mut self.flash);
-            if self.flash.is_dead() {
-                return;
-            }
-            self.step(Input::Tick);
+        let rest = file[from as usize..][..len as usize].to_vec();
+        self.transfer = Some(rest);
+    }
+
+    /// The next bytes of the download arrive, or it breaks off.
+    fn transfer(&mut self, mut rest: Vec<u8>) {
+        if rest.is_empty() || !self.has_network() || self.breaks() {
+            return self.ended(Some(206));
         }
-        self.ended(Some(206));
+        let count = (self.rng.up_to(3000) as usize + 1).min(rest.len());
+        let later = rest.split_off(count);
+        self.server.served += count as u64;
+        self.now += 10;
+        self.transfer = Some(later);
+        if let Some(core) = &mut self.core {
+            core.receive(&rest, &mut self.nvs, &mut self.flash);
+        }
+        self.step(Input::Tick);
     }
 
     fn ended(&mut self, status: Option<u16>) {
@@ -430,6 +463,11 @@ impl World {
             status,
             retry_after_s: None,
         });
+    }
+
+    /// Cuts the power now.
+    pub fn cut(&mut self) {
+        self.lose_power();
     }
 
     pub fn nudge(&mut self) {
@@ -470,7 +508,10 @@ impl World {
                 && w.booted == wanted
                 && w.server.running == hex(&wanted)
                 && w.ota_state().1 == State::Valid
-                && w.server.reports.last().is_none_or(|r| r.1 == Stage::Confirmed)
+                && w.server
+                    .reports
+                    .last()
+                    .is_none_or(|r| r.1 == Stage::Confirmed)
         });
     }
 }
@@ -488,6 +529,7 @@ fn next_wish(core: &mut SmallCore) -> Option<Wish> {
         Output::Persist => Wish::Persist,
         Output::SelfTest => Wish::SelfTest,
         Output::Restart => Wish::Restart,
+        Output::Abandon => Wish::Abandon,
         _ => Wish::Nothing,
     })
 }
