@@ -1,7 +1,6 @@
 //! Updates of one board in virtual time: what is taken, what is refused, what is taken back, and what every report says.
 
-mod world;
-
+use crate::world::{World, hex, key, sha, signed};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::update::UpdateState;
 use espalier_image::chip::Chip;
@@ -10,7 +9,6 @@ use espalier_image::otadata::State;
 use espalier_sim::firmware::{Fault, Firmware};
 use espalier_sim::flash::{NVS, SLOTS};
 use espalier_wire::ota::{Stage, reasons};
-use world::{World, hex, key, sha, signed};
 
 fn firmware(version: &str, fault: Fault) -> Vec<u8> {
     Firmware {

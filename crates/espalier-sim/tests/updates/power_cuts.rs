@@ -1,13 +1,11 @@
 //! The power fails at every write of an update, and thousands of times anywhere: no board is ever bricked, none runs an image
 //! that nobody wants, and every one ends with the new image.
 
-mod world;
-
 use espalier_device::rng::Rng;
 use espalier_image::chip::Chip;
 
+use crate::world::{World, hex, sha};
 use espalier_sim::firmware::{Fault, Firmware};
-use world::{World, hex, sha};
 
 fn firmware(version: &str, size: usize) -> Vec<u8> {
     Firmware {
