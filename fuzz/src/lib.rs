@@ -8,7 +8,6 @@
 //! a second reader.
 
 mod device;
-mod image;
 pub mod inputs;
 mod telemetry;
 mod tsdb;
@@ -44,10 +43,6 @@ pub const TARGETS: &[Target] = &[
     device::CORE,
     device::QUEUE,
     device::SERVER_URL,
-    image::APP,
-    image::PARTITIONS,
-    image::ANY,
-    image::SIGNED,
     tsdb::CHUNK,
     tsdb::RECORD,
     telemetry::BODY,

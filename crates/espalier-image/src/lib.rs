@@ -21,4 +21,3 @@ pub mod secure_boot;
 mod text;
 
 pub use error::ImageError;
-pub use text::{FormatError, Hex};

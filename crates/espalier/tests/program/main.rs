@@ -3,5 +3,4 @@
 mod backup;
 mod commands;
 mod crash;
-mod firmware;
 mod process;
