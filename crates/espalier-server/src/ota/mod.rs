@@ -12,6 +12,7 @@
 pub mod blobs;
 pub mod fleet;
 pub mod library;
+pub mod rollouts;
 
 use crate::AppState;
 use espalier_db::Db;
@@ -25,6 +26,8 @@ pub struct State {
     pub library: library::State,
     /// What runs on every board.
     pub fleet: fleet::State,
+    /// Rollouts and updates under way.
+    pub rollouts: rollouts::State,
 }
 
 impl State {
@@ -37,16 +40,18 @@ impl State {
             blobs,
             library: library::State::load(db).await?,
             fleet: fleet::State::default(),
+            rollouts: rollouts::State::load(db).await?,
         })
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().merge(rollouts::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
+    rollouts::start(app);
 }
