@@ -106,6 +106,7 @@ pub struct State {
     revision: AtomicU64,
     /// Those that were, since somebody took them.
     changes: parking_lot::Mutex<HashSet<DeviceId>>,
+    pub(super) cms: super::cms::State,
     /// Deleted devices whose telemetry is removed once more when their last reports must have arrived.
     pub(super) open_deletions: parking_lot::Mutex<Vec<(DeviceId, i64)>>,
 }
@@ -177,6 +178,7 @@ impl State {
             password_turns: Turns::default(),
             revision: AtomicU64::new(0),
             changes: parking_lot::Mutex::default(),
+            cms: super::cms::State::load(db).await?,
             open_deletions: parking_lot::Mutex::default(),
         })
     }

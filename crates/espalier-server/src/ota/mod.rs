@@ -16,6 +16,7 @@ pub mod rollouts;
 
 use crate::AppState;
 use espalier_db::Db;
+use espalier_model::{AccountId, DeviceId};
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
@@ -39,7 +40,7 @@ impl State {
         Ok(Self {
             blobs,
             library: library::State::load(db).await?,
-            fleet: fleet::State::default(),
+            fleet: fleet::State::load(db).await?,
             rollouts: rollouts::State::load(db).await?,
         })
     }
@@ -47,11 +48,31 @@ impl State {
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(rollouts::routes())
+    OpenApiRouter::new()
+        .merge(fleet::routes())
+        .merge(rollouts::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
+    fleet::start(app);
     rollouts::start(app);
+}
+
+/// Forgets a device that was deleted.
+pub(crate) fn forget_device(app: &AppState, device: DeviceId) {
+    fleet::forget(app, device);
+}
+
+/// Forgets what belonged to an account that was deleted.
+pub(crate) fn forget_account(app: &AppState, account: AccountId) {
+    rollouts::forget_account(app, account);
+}
+
+/// A SHA-256 that somebody wrote in hexadecimal digits.
+pub fn digest(text: &str) -> Option<library::Digest> {
+    let mut digest = library::Digest::default();
+    hex::decode_to_slice(text, &mut digest).ok()?;
+    Some(digest)
 }
