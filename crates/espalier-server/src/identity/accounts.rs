@@ -4,7 +4,7 @@ use super::sessions;
 use super::store::accounts::{self as store, Account, Changes};
 use super::throttle::key;
 use super::{Caller, Revoked, validate};
-use crate::{ApiError, AppState, devices, random, ota};
+use crate::{ApiError, AppState, devices, ota, random};
 use axum::http::StatusCode;
 use espalier_model::{AccountId, Role};
 use serde_json::Value;

@@ -2,18 +2,19 @@
 
 use espalier_db::params;
 use espalier_server::devices::Device;
+use espalier_server::identity;
 use espalier_server::ota::fleet::{self, Running};
 use espalier_server::ota::rollouts::{self, Decision, Offer};
 use espalier_testkit::{Client, Person, TestApp};
 use espalier_wire::ota::{Report, Stage};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// An app with somebody who has two images, v1 and v2, and a release of each.
 pub struct Lab {
     pub app: TestApp,
     pub ada: Person,
-    pub client: Client,
+    client: Mutex<Client>,
     /// Releases of v1 and v2.
     pub releases: [String; 2],
     /// Their images.
@@ -24,13 +25,27 @@ pub const OLD: [u8; 32] = [1; 32];
 pub const NEW: [u8; 32] = [2; 32];
 
 fn uuid(n: u128) -> String {
-    format!("{:08x}-0000-7000-8000-{:012x}", n >> 48, n & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-0000-7000-8000-{:012x}",
+        n >> 48,
+        n & 0xffff_ffff_ffff
+    )
 }
 
 /// Puts an image and a release with it into somebody's library, as if they had been uploaded.
-async fn publish(app: &TestApp, person: &Person, n: u8, version: &'static str, secure: i64) -> (String, String) {
+async fn publish(
+    app: &TestApp,
+    person: &Person,
+    n: u8,
+    version: &'static str,
+    secure: i64,
+) -> (String, String) {
     let (firmware, release) = (uuid(0x1000 + u128::from(n)), uuid(0x2000 + u128::from(n)));
-    let (f, r, owner) = (firmware.clone(), release.clone(), person.account.to_string());
+    let (f, r, owner) = (
+        firmware.clone(),
+        release.clone(),
+        person.account.to_string(),
+    );
     let at = app.clock.now_ms();
     app.app
         .db
@@ -63,7 +78,7 @@ impl Lab {
         let (old, first) = publish(&app, &ada, 1, "1.0.0", 1).await;
         let (new, second) = publish(&app, &ada, 2, "2.0.0", 1).await;
         app.restart().await;
-        let client = app.anonymous().bearer(&ada.token);
+        let client = Mutex::new(app.anonymous().bearer(&ada.token));
         Self {
             app,
             ada,
@@ -71,6 +86,19 @@ impl Lab {
             releases: [first, second],
             firmware: [old, new],
         }
+    }
+
+    /// The owner's client.
+    pub fn client(&self) -> Client {
+        self.client.lock().expect("nobody panicked").clone()
+    }
+
+    /// Signs the owner in again: after a restart, and when the session has expired.
+    pub async fn sign_in(&self) {
+        let token = identity::open_session(&self.app.app, self.ada.account)
+            .await
+            .expect("a session");
+        *self.client.lock().expect("nobody panicked") = self.app.anonymous().bearer(&token);
     }
 
     /// So many boards that run v1.
@@ -82,10 +110,20 @@ impl Lab {
         boards
     }
 
-    pub async fn board(&self, name: &str) -> Board {
+    /// A board that said nothing yet.
+    pub async fn silent(&self, name: &str) -> Board {
         let made = espalier_server::devices::create(&self.app.app, self.ada.account, name).await;
         let (device, token) = made.expect("a device");
-        let board = Board { device, token, boots: 10 };
+        Board {
+            device,
+            token,
+            boots: 10,
+        }
+    }
+
+    /// A board that runs v1.
+    pub async fn board(&self, name: &str) -> Board {
+        let board = self.silent(name).await;
         board.runs(self, OLD, false);
         board
     }
@@ -98,13 +136,17 @@ impl Lab {
     }
 
     pub async fn draft(&self, plan: Value, target: Value) -> String {
-        let body = json!({ "name": "v2", "release_id": self.releases[1], "target": target, "plan": plan });
-        let made = self.client.post("/rollouts", body).await.expect(201);
+        let body =
+            json!({ "name": "v2", "release_id": self.releases[1], "target": target, "plan": plan });
+        let made = self.client().post("/rollouts", body).await.expect(201);
         made["id"].as_str().expect("an id").to_owned()
     }
 
     pub async fn act(&self, id: &str, verb: &str) -> Value {
-        self.client.post(&format!("/rollouts/{id}/{verb}"), json!({})).await.expect(200)
+        self.client()
+            .post(&format!("/rollouts/{id}/{verb}"), json!({}))
+            .await
+            .expect(200)
     }
 
     pub async fn tick(&self) {
@@ -115,26 +157,42 @@ impl Lab {
     pub async fn pass(&self, seconds: i64) {
         self.app.clock.advance(seconds * 1000);
         self.tick().await;
+        if seconds >= 600 {
+            self.sign_in().await;
+        }
     }
 
     pub async fn show(&self, id: &str) -> Value {
         self.tick().await;
-        self.client.get(&format!("/rollouts/{id}")).await.expect(200)
+        self.client()
+            .get(&format!("/rollouts/{id}"))
+            .await
+            .expect(200)
     }
 
     pub async fn state(&self, id: &str) -> String {
-        self.show(id).await["state"].as_str().expect("a state").to_owned()
+        self.show(id).await["state"]
+            .as_str()
+            .expect("a state")
+            .to_owned()
     }
 
     pub async fn devices(&self, id: &str, query: &str) -> Vec<Value> {
-        let list = self.client.get(&format!("/rollouts/{id}/devices?limit=500{query}")).await.expect(200);
+        let list = self
+            .client()
+            .get(&format!("/rollouts/{id}/devices?limit=500{query}"))
+            .await
+            .expect(200);
         list["data"].as_array().expect("a list").clone()
     }
 
     /// The boards that are offered something now, by their place.
     pub fn offered(&self, boards: &[Board]) -> Vec<usize> {
         let asked = boards.iter().enumerate();
-        asked.filter(|(_, board)| matches!(board.asks(self), Decision::Offer(_))).map(|(n, _)| n).collect()
+        asked
+            .filter(|(_, board)| matches!(board.asks(self), Decision::Offer(_)))
+            .map(|(n, _)| n)
+            .collect()
     }
 }
 
@@ -175,7 +233,11 @@ impl Board {
     pub fn asks(&self, lab: &Lab) -> Decision {
         let app = &lab.app.app;
         let device = app.devices.get(self.device.id).expect("the device");
-        let running = app.ota.fleet.get(self.device.id).expect("it said what it runs");
+        let running = app
+            .ota
+            .fleet
+            .get(self.device.id)
+            .expect("it said what it runs");
         rollouts::decide(app, &device, &running)
     }
 
@@ -221,20 +283,29 @@ impl Board {
         let Some(offer) = self.takes(lab).await else {
             return false;
         };
-        let before = lab.app.app.ota.fleet.get(self.device.id).and_then(|r| r.sha256).expect("an image");
+        let before = lab
+            .app
+            .app
+            .ota
+            .fleet
+            .get(self.device.id)
+            .and_then(|r| r.sha256)
+            .expect("an image");
         self.tells(lab, &offer, Stage::Written, None).await;
         self.boots += 1;
         self.runs(lab, offer.firmware.sha256, true);
         self.boots += 1;
         self.runs(lab, before, false);
-        self.tells(lab, &offer, Stage::RolledBack, Some("crash_loop")).await;
+        self.tells(lab, &offer, Stage::RolledBack, Some("crash_loop"))
+            .await;
         true
     }
 }
 
 /// A plan without a health window, as most stories want it.
 pub fn plan(changes: Value) -> Value {
-    let mut plan = json!({ "health": { "window_s": 0 }, "limit": {}, "waves": [{ "percent": 100 }] });
+    let mut plan =
+        json!({ "health": { "window_s": 0 }, "limit": {}, "waves": [{ "percent": 100 }] });
     for (key, value) in changes.as_object().expect("an object") {
         plan[key] = value.clone();
     }

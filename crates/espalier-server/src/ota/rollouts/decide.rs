@@ -101,7 +101,14 @@ fn fingerprint(running: &Running) -> u64 {
     running.version.hash(&mut hasher);
     running.device_type.hash(&mut hasher);
     running.chip.hash(&mut hasher);
-    (running.chip_revision, running.trial, running.slot_bytes, running.secure_version, running.native).hash(&mut hasher);
+    (
+        running.chip_revision,
+        running.trial,
+        running.slot_bytes,
+        running.secure_version,
+        running.native,
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -125,7 +132,14 @@ pub fn decide(app: &AppState, device: &Device, running: &Running) -> Decision {
         let mut core = state.core.lock();
         updates::sync(app, &mut core);
         let zone = core.zones.get(&device.id).cloned();
-        let mut asked = Asked { app, device, running, now, zone, until: None };
+        let mut asked = Asked {
+            app,
+            device,
+            running,
+            now,
+            zone,
+            until: None,
+        };
         let decision = asked.decide(&mut core);
         let until = match &decision {
             Decision::Offer(_) => Some(now + OFFER_MS),
@@ -181,13 +195,19 @@ impl Asked<'_> {
     }
 
     fn nothing(&self) -> Decision {
-        Decision::Nothing { until_ms: self.until }
+        Decision::Nothing {
+            until_ms: self.until,
+        }
     }
 
     /// What an update asks for.
     fn ready(&mut self, track: &Track, firmware: &Firmware, max_attempts: u32) -> Ready {
         if runs(self.running, firmware) {
-            return if self.running.trial { Ready::Wait } else { Ready::Over };
+            return if self.running.trial {
+                Ready::Wait
+            } else {
+                Ready::Over
+            };
         }
         match track.update.next(self.now, max_attempts) {
             Next::Continue(attempt) | Next::Begin(attempt) => Ready::Attempt(attempt),
@@ -199,7 +219,12 @@ impl Asked<'_> {
         }
     }
 
-    fn offer(track: &Track, attempt: u32, firmware: Arc<Firmware>, confirm_within_s: u32) -> Decision {
+    fn offer(
+        track: &Track,
+        attempt: u32,
+        firmware: Arc<Firmware>,
+        confirm_within_s: u32,
+    ) -> Decision {
         Decision::Offer(Offer {
             update: track.id,
             attempt,
@@ -239,12 +264,15 @@ impl Asked<'_> {
             return self.on_its_way(rollout, false);
         }
         // Who was given something since this rollout began must not be taken back to it.
-        if rollout.row.state == RolloutState::Paused || taken.is_some_and(|at| rollout.row.started_at.is_none_or(|began| at >= began)) {
+        if rollout.row.state == RolloutState::Paused
+            || taken.is_some_and(|at| rollout.row.started_at.is_none_or(|began| at >= began))
+        {
             return None;
         }
         let decision = self.begin(rollout)?;
         if let Decision::Offer(offer) = &decision {
-            core.updates.insert(offer.update, (self.device.id, Way::Forward(id)));
+            core.updates
+                .insert(offer.update, (self.device.id, Way::Forward(id)));
         }
         Some(decision)
     }
@@ -252,7 +280,11 @@ impl Asked<'_> {
     /// Goes on with what was offered before.
     fn on_its_way(&mut self, rollout: &mut Rollout, back: bool) -> Option<Decision> {
         let plan = &rollout.row.plan;
-        let (max_attempts, confirm_within_s, windows) = (plan.max_attempts, plan.confirm_within_s, plan.windows.clone());
+        let (max_attempts, confirm_within_s, windows) = (
+            plan.max_attempts,
+            plan.confirm_within_s,
+            plan.windows.clone(),
+        );
         let tracks = if back { &rollout.back } else { &rollout.tracks };
         let track = tracks.get(&self.device.id)?;
         let Some(firmware) = self.app.ota.library.get(track.firmware) else {
@@ -262,7 +294,11 @@ impl Asked<'_> {
             Ready::Attempt(attempt) => attempt,
             Ready::Wait => return Some(self.nothing()),
             // A cancelled one left the target of this rollout; an older one may mean it.
-            Ready::Over if track.update.state() == espalier_model::ota::update::State::Cancelled => return None,
+            Ready::Over
+                if track.update.state() == espalier_model::ota::update::State::Cancelled =>
+            {
+                return None;
+            }
             Ready::Over => return Some(self.nothing()),
         };
         let begins = attempt > track.update.attempt();
@@ -280,7 +316,11 @@ impl Asked<'_> {
             return Some(self.nothing());
         }
         let now = self.now;
-        let tracks = if back { &mut rollout.back } else { &mut rollout.tracks };
+        let tracks = if back {
+            &mut rollout.back
+        } else {
+            &mut rollout.tracks
+        };
         let track = tracks.get_mut(&self.device.id)?;
         if begins {
             track.pending = Some(now);
@@ -290,7 +330,11 @@ impl Asked<'_> {
         Some(decision)
     }
 
-    fn in_window(&mut self, rollout: &Rollout, windows: &[espalier_model::ota::window::Window]) -> bool {
+    fn in_window(
+        &mut self,
+        rollout: &Rollout,
+        windows: &[espalier_model::ota::window::Window],
+    ) -> bool {
         if windows.is_empty() {
             return true;
         }
@@ -317,8 +361,13 @@ impl Asked<'_> {
             None => return None,
         };
         let images = matching::images(self.app, &rollout.row);
-        let firmware = matching::choose(self.app, self.device, Some(self.running), &images).ok()?.clone();
-        let turn = opened + rollout.ranker.delay_ms(self.device.id, rollout.row.plan.random_delay_s);
+        let firmware = matching::choose(self.app, self.device, Some(self.running), &images)
+            .ok()?
+            .clone();
+        let turn = opened
+            + rollout
+                .ranker
+                .delay_ms(self.device.id, rollout.row.plan.random_delay_s);
         if turn > self.now {
             self.wait_until(turn);
             return None;
@@ -335,7 +384,11 @@ impl Asked<'_> {
         let confirm_within_s = rollout.row.plan.confirm_within_s;
         let (app, device, running, now) = (self.app, self.device, self.running, self.now);
         let way = Way::Forward(rollout.row.id);
-        if rollout.tracks.get(&device.id).is_some_and(|track| track.firmware != firmware.id) {
+        if rollout
+            .tracks
+            .get(&device.id)
+            .is_some_and(|track| track.firmware != firmware.id)
+        {
             // It never was handed out, and the board has said more of itself since.
             rollout.tracks.remove(&device.id);
         }
@@ -355,12 +408,18 @@ impl Asked<'_> {
             created_by: None,
             created_at: now,
             updated_at: now,
-            });
+        });
         track.pending = Some(now);
         let decision = Self::offer(track, 1, firmware, confirm_within_s);
         rollout.fetching.insert(device.id);
         if finished {
-            rollout.place(device.id, Some(Member { wave, standing: Standing::Waiting }));
+            rollout.place(
+                device.id,
+                Some(Member {
+                    wave,
+                    standing: Standing::Waiting,
+                }),
+            );
         }
         Some(decision)
     }

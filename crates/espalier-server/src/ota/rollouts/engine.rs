@@ -36,7 +36,15 @@ pub async fn tick(app: &AppState) -> Result<(), ApiError> {
     callers(app).await?;
     tidy(app);
     judge(app).await?;
-    let ids: Vec<RolloutId> = app.ota.rollouts.core.lock().rollouts.keys().copied().collect();
+    let ids: Vec<RolloutId> = app
+        .ota
+        .rollouts
+        .core
+        .lock()
+        .rollouts
+        .keys()
+        .copied()
+        .collect();
     for id in ids {
         advance(app, id).await?;
     }
@@ -50,10 +58,22 @@ pub async fn tick(app: &AppState) -> Result<(), ApiError> {
 pub fn restore(app: &AppState) {
     let ids: Vec<RolloutId> = {
         let core = app.ota.rollouts.core.lock();
-        core.rollouts.values().filter(|r| r.is_live()).map(|r| r.row.id).collect()
+        core.rollouts
+            .values()
+            .filter(|r| r.is_live())
+            .map(|r| r.row.id)
+            .collect()
     };
     for id in ids {
-        let Some(row) = app.ota.rollouts.core.lock().rollouts.get(&id).map(|r| r.row.clone()) else {
+        let Some(row) = app
+            .ota
+            .rollouts
+            .core
+            .lock()
+            .rollouts
+            .get(&id)
+            .map(|r| r.row.clone())
+        else {
             continue;
         };
         // What the access rules say is asked at the first tick, when the owner is known.
@@ -71,7 +91,12 @@ pub fn restore(app: &AppState) {
 }
 
 /// The devices of a rollout with their waves. `trust` leaves out the access rules.
-fn find(app: &AppState, row: &Row, caller: Option<&identity::Caller>, trust: bool) -> HashMap<DeviceId, Member> {
+fn find(
+    app: &AppState,
+    row: &Row,
+    caller: Option<&identity::Caller>,
+    trust: bool,
+) -> HashMap<DeviceId, Member> {
     let ranker = espalier_model::ota::rollout::Ranker::new(row.id);
     let mut devices = app.devices.visible_to(row.owner);
     devices.retain(|device| {
@@ -81,10 +106,15 @@ fn find(app: &AppState, row: &Row, caller: Option<&identity::Caller>, trust: boo
             matching::may_reach(app, row.owner, caller, device)
         };
         let running = app.ota.fleet.get(device.id);
-        reach && matching::joins(row, device) && matching::means(&row.target, device, running.as_deref())
+        reach
+            && matching::joins(row, device)
+            && matching::means(&row.target, device, running.as_deref())
     });
     let matched = matching::Matched {
-        devices: devices.into_iter().map(|device| (device.clone(), ranker.rank(device.id))).collect(),
+        devices: devices
+            .into_iter()
+            .map(|device| (device.clone(), ranker.rank(device.id)))
+            .collect(),
         cut_offs: row.cut_offs.clone(),
     };
     matching::members(app, row, &matched, &matching::images(app, row))
@@ -96,7 +126,13 @@ pub fn settle_all(rollout: &mut Rollout, mut members: HashMap<DeviceId, Member>)
     for (device, track) in &rollout.tracks {
         if track.update.attempt() > 0 {
             let wave = track.wave.unwrap_or(u8::MAX);
-            members.insert(*device, Member { wave, standing: track.standing(max_attempts) });
+            members.insert(
+                *device,
+                Member {
+                    wave,
+                    standing: track.standing(max_attempts),
+                },
+            );
         }
         if track.fetches() {
             rollout.fetching.insert(*device);
@@ -118,7 +154,9 @@ pub fn queue(rollout: &mut Rollout, wave: usize) {
     let waiting = rollout.members.iter().filter(|(_, member)| {
         usize::from(member.wave) == wave && member.standing == Standing::Waiting
     });
-    let due: Vec<_> = waiting.map(|(id, _)| Reverse((opened + ranker.delay_ms(*id, delay), *id))).collect();
+    let due: Vec<_> = waiting
+        .map(|(id, _)| Reverse((opened + ranker.delay_ms(*id, delay), *id)))
+        .collect();
     rollout.nudges.extend(due);
 }
 
@@ -130,7 +168,11 @@ async fn callers(app: &AppState) -> ApiResult<()> {
     }
     let owners: Vec<AccountId> = {
         let core = app.ota.rollouts.core.lock();
-        core.rollouts.values().filter(|r| r.is_live()).map(|r| r.row.owner).collect()
+        core.rollouts
+            .values()
+            .filter(|r| r.is_live())
+            .map(|r| r.row.owner)
+            .collect()
     };
     let mut found = HashMap::new();
     for owner in owners {
@@ -148,11 +190,17 @@ fn tidy(app: &AppState) {
     let mut core = app.ota.rollouts.core.lock();
     updates::sync(app, &mut core);
     let mut freed = false;
-    let Core { rollouts, updates, .. } = &mut *core;
+    let Core {
+        rollouts, updates, ..
+    } = &mut *core;
     for rollout in rollouts.values_mut() {
         for id in rollout.fetching.iter().copied().collect::<Vec<_>>() {
             let Rollout { tracks, back, .. } = rollout;
-            let Some(track) = tracks.get_mut(&id).filter(|t| t.fetches()).or_else(|| back.get_mut(&id)) else {
+            let Some(track) = tracks
+                .get_mut(&id)
+                .filter(|t| t.fetches())
+                .or_else(|| back.get_mut(&id))
+            else {
                 rollout.fetching.remove(&id);
                 continue;
             };
@@ -209,7 +257,11 @@ async fn judge_one(app: &AppState, id: RolloutId, device: DeviceId, now: i64) ->
             return Ok(());
         };
         let health = rollout.row.plan.health.clone();
-        rollout.tracks.get(&device).filter(|t| t.verdict.is_none()).and_then(|t| Some((health, t.signs?)))
+        rollout
+            .tracks
+            .get(&device)
+            .filter(|t| t.verdict.is_none())
+            .and_then(|t| Some((health, t.signs?)))
     };
     let Some((health, mut signs)) = asked else {
         return Ok(());
@@ -281,7 +333,9 @@ pub async fn steps(app: &AppState, id: RolloutId) -> ApiResult<()> {
             State::Scheduled => {
                 let due = {
                     let core = app.ota.rollouts.core.lock();
-                    core.rollouts.get(&id).is_some_and(|r| r.row.plan.start_at.is_none_or(|at| at <= now))
+                    core.rollouts
+                        .get(&id)
+                        .is_some_and(|r| r.row.plan.start_at.is_none_or(|at| at <= now))
                 };
                 if !due {
                     return Ok(());
@@ -341,9 +395,15 @@ async fn finish(app: &AppState, id: RolloutId, now: i64) -> ApiResult<()> {
     let sum = {
         let mut core = app.ota.rollouts.core.lock();
         core.retire(id);
-        core.rollouts.get(&id).map(|r| total(&r.row.counts)).unwrap_or_default()
+        core.rollouts
+            .get(&id)
+            .map(|r| total(&r.row.counts))
+            .unwrap_or_default()
     };
-    let message = format!("{} of {} devices run the new version.", sum.succeeded, sum.members);
+    let message = format!(
+        "{} of {} devices run the new version.",
+        sum.succeeded, sum.members
+    );
     events::notify(app, id, "Rollout Finished", message, "success").await
 }
 
@@ -372,7 +432,9 @@ pub async fn change(
     let mut row = {
         let core = app.ota.rollouts.core.lock();
         let found = core.rollouts.get(&id);
-        found.map(|r| r.row.clone()).ok_or_else(|| ApiError::not_found("Rollout"))?
+        found
+            .map(|r| r.row.clone())
+            .ok_or_else(|| ApiError::not_found("Rollout"))?
     };
     apply(&mut row);
     let event = event.map(|(kind, detail)| events::happened(app, id, None, kind, detail));
@@ -380,7 +442,9 @@ pub async fn change(
     app.db
         .write(move |c| {
             store::put_rollout(c, &stored)?;
-            event.iter().try_for_each(|event| store::add_event(c, event))
+            event
+                .iter()
+                .try_for_each(|event| store::add_event(c, event))
         })
         .await?;
     {
@@ -423,10 +487,18 @@ pub async fn persist(app: &AppState, which: Vec<(DeviceId, Way)>) -> ApiResult<(
             // Read here, so that of two writers at once the later one writes the newer state.
             let tracks: Vec<(DeviceId, Track)> = {
                 let core = shared.ota.rollouts.core.lock();
-                let found = wanted.iter().filter_map(|(id, way)| Some((*id, core.track(*id, *way)?.clone())));
-                found.filter(|(_, track)| track.update.attempt() > 0 || !matches!(track.way, Way::Forward(_))).collect()
+                let found = wanted
+                    .iter()
+                    .filter_map(|(id, way)| Some((*id, core.track(*id, *way)?.clone())));
+                found
+                    .filter(|(_, track)| {
+                        track.update.attempt() > 0 || !matches!(track.way, Way::Forward(_))
+                    })
+                    .collect()
             };
-            tracks.iter().try_for_each(|(id, track)| store::put_update(c, *id, track))
+            tracks
+                .iter()
+                .try_for_each(|(id, track)| store::put_update(c, *id, track))
         })
         .await;
     if let Err(error) = written {
@@ -448,7 +520,10 @@ pub async fn flush(app: &AppState) -> ApiResult<()> {
     let late: Vec<Row> = {
         let mut core = app.ota.rollouts.core.lock();
         core.drop_forced();
-        let late = core.rollouts.values().filter(|r| r.moved && r.row.state == State::Finished);
+        let late = core
+            .rollouts
+            .values()
+            .filter(|r| r.moved && r.row.state == State::Finished);
         late.map(|r| r.row.clone()).collect()
     };
     let events = std::mem::take(&mut *app.ota.rollouts.journal.lock());
@@ -456,13 +531,23 @@ pub async fn flush(app: &AppState) -> ApiResult<()> {
         return Ok(());
     }
     let stored = events.clone();
-    let known: Vec<RolloutId> = app.ota.rollouts.core.lock().rollouts.keys().copied().collect();
+    let known: Vec<RolloutId> = app
+        .ota
+        .rollouts
+        .core
+        .lock()
+        .rollouts
+        .keys()
+        .copied()
+        .collect();
     let written: Result<(), espalier_db::Error> = app
         .db
         .write(move |c| {
             late.iter().try_for_each(|row| store::put_rollout(c, row))?;
             let events = stored.iter().filter(|event| known.contains(&event.rollout));
-            events.into_iter().try_for_each(|event| store::add_event(c, event))
+            events
+                .into_iter()
+                .try_for_each(|event| store::add_event(c, event))
         })
         .await;
     if let Err(error) = written {
@@ -476,7 +561,10 @@ pub async fn flush(app: &AppState) -> ApiResult<()> {
 fn nudge(app: &AppState, pace: &mut Pace) {
     let now = app.clock.now_ms();
     if pace.second != now / 1000 {
-        *pace = Pace { second: now / 1000, nudged: 0 };
+        *pace = Pace {
+            second: now / 1000,
+            nudged: 0,
+        };
     }
     let mut core = app.ota.rollouts.core.lock();
     for id in core.serving.clone() {
@@ -485,7 +573,10 @@ fn nudge(app: &AppState, pace: &mut Pace) {
         };
         while pace.nudged < NUDGES {
             let limit = usize::try_from(rollout.row.plan.downloads).unwrap_or(usize::MAX);
-            let due = rollout.nudges.peek().is_some_and(|Reverse((at, _))| *at <= now);
+            let due = rollout
+                .nudges
+                .peek()
+                .is_some_and(|Reverse((at, _))| *at <= now);
             let full = limit > 0 && rollout.fetching.len() + rollout.nudged.len() >= limit;
             if !due || full {
                 break;
@@ -494,8 +585,14 @@ fn nudge(app: &AppState, pace: &mut Pace) {
                 break;
             };
             let waits = match rollout.row.state {
-                State::RollingBack => rollout.back.get(&device).is_some_and(|t| !t.is_over(u32::MAX)),
-                _ => rollout.members.get(&device).is_some_and(|m| m.standing == Standing::Waiting),
+                State::RollingBack => rollout
+                    .back
+                    .get(&device)
+                    .is_some_and(|t| !t.is_over(u32::MAX)),
+                _ => rollout
+                    .members
+                    .get(&device)
+                    .is_some_and(|m| m.standing == Standing::Waiting),
             };
             if waits && live::nudge(app, device) {
                 rollout.nudged.insert(device, now);

@@ -15,9 +15,19 @@ const FRAME_MS: i64 = 300;
 const UPDATES: usize = 1_000;
 
 /// Makes an event. Ids sort by time, and within a moment by when they were made.
-pub fn happened(app: &AppState, rollout: RolloutId, device: Option<DeviceId>, kind: &str, detail: Value) -> Happened {
+pub fn happened(
+    app: &AppState,
+    rollout: RolloutId,
+    device: Option<DeviceId>,
+    kind: &str,
+    detail: Value,
+) -> Happened {
     let at = app.clock.now_ms();
-    let place = app.ota.rollouts.events.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let place = app
+        .ota
+        .rollouts
+        .events
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let noise = hex::encode(random::bytes::<4>());
     Happened {
         id: format!("{:012x}{place:08x}{noise}", at.max(0)),
@@ -30,13 +40,25 @@ pub fn happened(app: &AppState, rollout: RolloutId, device: Option<DeviceId>, ki
 }
 
 /// Notes an event; it is stored with the next tick.
-pub fn note(app: &AppState, rollout: RolloutId, device: Option<DeviceId>, kind: &str, detail: Value) {
+pub fn note(
+    app: &AppState,
+    rollout: RolloutId,
+    device: Option<DeviceId>,
+    kind: &str,
+    detail: Value,
+) {
     let event = happened(app, rollout, device, kind, detail);
     app.ota.rollouts.journal.lock().push(event);
 }
 
 /// Tells a rollout's owner that it halted or is done.
-pub async fn notify(app: &AppState, rollout: RolloutId, title: &str, message: String, kind: &'static str) -> Result<(), ApiError> {
+pub async fn notify(
+    app: &AppState,
+    rollout: RolloutId,
+    title: &str,
+    message: String,
+    kind: &'static str,
+) -> Result<(), ApiError> {
     let (owner, name) = {
         let core = app.ota.rollouts.core.lock();
         match core.rollouts.get(&rollout) {
@@ -79,10 +101,20 @@ pub fn tell(app: &AppState) {
     let (rollouts, updates) = {
         let mut core = app.ota.rollouts.core.lock();
         let core = &mut *core;
-        let due = |r: &&super::memory::Rollout| r.moved && (now - r.told_at >= FRAME_MS || now < r.told_at);
-        let rollouts: Vec<RolloutId> = core.rollouts.values().filter(due).map(|r| r.row.id).collect();
+        let due = |r: &&super::memory::Rollout| {
+            r.moved && (now - r.told_at >= FRAME_MS || now < r.told_at)
+        };
+        let rollouts: Vec<RolloutId> = core
+            .rollouts
+            .values()
+            .filter(due)
+            .map(|r| r.row.id)
+            .collect();
         let untold: Vec<(DeviceId, Way)> = std::mem::take(&mut core.untold).into_iter().collect();
-        let views = untold.into_iter().take(UPDATES).filter_map(|(device, way)| view(app, core, device, way));
+        let views = untold
+            .into_iter()
+            .take(UPDATES)
+            .filter_map(|(device, way)| view(app, core, device, way));
         (rollouts, views.collect::<Vec<_>>())
     };
     for id in rollouts {
@@ -93,7 +125,12 @@ pub fn tell(app: &AppState) {
     }
 }
 
-fn view(app: &AppState, core: &Core, device: DeviceId, way: Way) -> Option<(std::sync::Arc<crate::devices::Device>, Value)> {
+fn view(
+    app: &AppState,
+    core: &Core,
+    device: DeviceId,
+    way: Way,
+) -> Option<(std::sync::Arc<crate::devices::Device>, Value)> {
     let device = app.devices.get(device)?;
     let track = core.track(device.id, way)?;
     let view = UpdateView::of(app, &device, track, core.max_attempts(way));

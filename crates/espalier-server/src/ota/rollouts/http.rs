@@ -67,10 +67,16 @@ impl Paged {
     fn check(self) -> ApiResult<(usize, usize)> {
         let (page, limit) = (self.page.unwrap_or(1), self.limit.unwrap_or(PAGE));
         if !(1..=1_000_000).contains(&page) {
-            return Err(ApiError::invalid(&["query", "page"], "must be 1 to 1000000"));
+            return Err(ApiError::invalid(
+                &["query", "page"],
+                "must be 1 to 1000000",
+            ));
         }
         if !(1..=MAX_PAGE).contains(&limit) {
-            return Err(ApiError::invalid(&["query", "limit"], format!("must be 1 to {MAX_PAGE}")));
+            return Err(ApiError::invalid(
+                &["query", "limit"],
+                format!("must be 1 to {MAX_PAGE}"),
+            ));
         }
         Ok((page, limit))
     }
@@ -91,7 +97,9 @@ pub struct RolloutQuery {
 fn show(app: &AppState, id: RolloutId) -> ApiResult<Json<RolloutView>> {
     let core = app.ota.rollouts.core.lock();
     let found = core.rollouts.get(&id).map(RolloutView::of);
-    found.map(Json).ok_or_else(|| ApiError::not_found("Rollout"))
+    found
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("Rollout"))
 }
 
 /// The rollouts, newest first
@@ -101,18 +109,38 @@ fn show(app: &AppState, id: RolloutId) -> ApiResult<Json<RolloutView>> {
     (status = 200, description = "One page of rollouts", body = Listed<RolloutView>),
     (status = 401, description = "Nobody is signed in", body = Problem),
     (status = 422, description = "A parameter is wrong", body = Problem)))]
-async fn list(State(app): State<AppState>, caller: Caller, Query(query): Query<RolloutQuery>) -> ApiResult<Json<Listed<RolloutView>>> {
-    let paged = Paged { page: query.page, limit: query.limit };
+async fn list(
+    State(app): State<AppState>,
+    caller: Caller,
+    Query(query): Query<RolloutQuery>,
+) -> ApiResult<Json<Listed<RolloutView>>> {
+    let paged = Paged {
+        page: query.page,
+        limit: query.limit,
+    };
     let (page, limit) = paged.check()?;
     let core = app.ota.rollouts.core.lock();
     let sees = |r: &&super::memory::Rollout| {
-        let state = query.state.as_deref().is_none_or(|state| r.row.state.as_str() == state);
+        let state = query
+            .state
+            .as_deref()
+            .is_none_or(|state| r.row.state.as_str() == state);
         state && (r.row.owner == caller.account || caller.role.is_admin())
     };
     let mut found: Vec<_> = core.rollouts.values().filter(sees).collect();
     found.sort_by_key(|r| std::cmp::Reverse((r.row.created_at, r.row.id)));
-    let data = found.iter().skip((page - 1) * limit).take(limit).map(|r| RolloutView::of(r)).collect();
-    Ok(Json(Listed { data, total: found.len(), page, limit }))
+    let data = found
+        .iter()
+        .skip((page - 1) * limit)
+        .take(limit)
+        .map(|r| RolloutView::of(r))
+        .collect();
+    Ok(Json(Listed {
+        data,
+        total: found.len(),
+        page,
+        limit,
+    }))
 }
 
 /// Make a rollout
@@ -125,7 +153,11 @@ async fn list(State(app): State<AppState>, caller: Caller, Query(query): Query<R
     (status = 404, description = "No such release", body = Problem),
     (status = 409, description = "The release was withdrawn or has no images, or there are too many rollouts", body = Problem),
     (status = 422, description = "A field is wrong", body = Problem)))]
-async fn create(State(app): State<AppState>, caller: Caller, Json(body): Json<NewRollout>) -> ApiResult<(StatusCode, Json<RolloutView>)> {
+async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    Json(body): Json<NewRollout>,
+) -> ApiResult<(StatusCode, Json<RolloutView>)> {
     let id = manage::create(&app, &caller, body).await?;
     Ok((StatusCode::CREATED, show(&app, id)?))
 }
@@ -147,7 +179,9 @@ async fn show_preview(
     Json(body): Json<NewRollout>,
 ) -> ApiResult<Json<Preview>> {
     let (page, limit) = paged.check()?;
-    preview::preview(&app, &caller, body, page, limit).await.map(Json)
+    preview::preview(&app, &caller, body, page, limit)
+        .await
+        .map(Json)
 }
 
 /// One rollout
@@ -157,7 +191,11 @@ async fn show_preview(
         (status = 200, description = "The rollout", body = RolloutView),
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem)))]
-async fn get_one(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RolloutView>> {
+async fn get_one(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<RolloutView>> {
     show(&app, require(&app, &caller, &id)?)
 }
 
@@ -191,7 +229,11 @@ async fn patch(
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem),
         (status = 409, description = "It is under way", body = Problem)))]
-async fn delete(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
+async fn delete(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
     let id = require(&app, &caller, &id)?;
     manage::delete(&app, &caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -207,7 +249,11 @@ async fn delete(State(app): State<AppState>, caller: Caller, Path(id): Path<Stri
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout, or its release is gone", body = Problem),
         (status = 409, description = "It was started already, or its release was withdrawn", body = Problem)))]
-async fn start(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RolloutView>> {
+async fn start(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<RolloutView>> {
     let id = require(&app, &caller, &id)?;
     manage::start(&app, &caller, id).await?;
     show(&app, id)
@@ -223,7 +269,11 @@ async fn start(State(app): State<AppState>, caller: Caller, Path(id): Path<Strin
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem),
         (status = 409, description = "It does not wait for approval, or the caller created or started it", body = Problem)))]
-async fn approve(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RolloutView>> {
+async fn approve(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<RolloutView>> {
     let id = require(&app, &caller, &id)?;
     manage::approve(&app, &caller, id).await?;
     show(&app, id)
@@ -239,7 +289,11 @@ async fn approve(State(app): State<AppState>, caller: Caller, Path(id): Path<Str
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem),
         (status = 409, description = "It does not run", body = Problem)))]
-async fn pause(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RolloutView>> {
+async fn pause(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<RolloutView>> {
     let id = require(&app, &caller, &id)?;
     manage::pause(&app, &caller, id).await?;
     show(&app, id)
@@ -255,7 +309,11 @@ async fn pause(State(app): State<AppState>, caller: Caller, Path(id): Path<Strin
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem),
         (status = 409, description = "It neither is paused nor has halted", body = Problem)))]
-async fn resume(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RolloutView>> {
+async fn resume(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<RolloutView>> {
     let id = require(&app, &caller, &id)?;
     manage::resume(&app, &caller, id).await?;
     show(&app, id)
@@ -271,7 +329,11 @@ async fn resume(State(app): State<AppState>, caller: Caller, Path(id): Path<Stri
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem),
         (status = 409, description = "It is over, or was never started", body = Problem)))]
-async fn abort(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RolloutView>> {
+async fn abort(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<RolloutView>> {
     let id = require(&app, &caller, &id)?;
     manage::abort(&app, &caller, id).await?;
     show(&app, id)
@@ -288,7 +350,11 @@ async fn abort(State(app): State<AppState>, caller: Caller, Path(id): Path<Strin
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem),
         (status = 409, description = "It reached no device yet, or is rolled back already", body = Problem)))]
-async fn roll_back(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RolloutView>> {
+async fn roll_back(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<RolloutView>> {
     let id = require(&app, &caller, &id)?;
     undo::roll_back(&app, &caller, id).await?;
     show(&app, id)
@@ -325,11 +391,22 @@ async fn list_devices(
     Query(query): Query<DeviceQuery>,
 ) -> ApiResult<Json<Listed<RolloutDevice>>> {
     let id = require(&app, &caller, &id)?;
-    let paged = Paged { page: query.page, limit: query.limit };
+    let paged = Paged {
+        page: query.page,
+        limit: query.limit,
+    };
     let (page, limit) = paged.check()?;
-    let which = Which { state: query.state, wave: query.wave };
+    let which = Which {
+        state: query.state,
+        wave: query.wave,
+    };
     let (data, total) = preview::devices(&app, id, &which, (page - 1) * limit, limit).await?;
-    Ok(Json(Listed { data, total, page, limit }))
+    Ok(Json(Listed {
+        data,
+        total,
+        page,
+        limit,
+    }))
 }
 
 /// Something that happened to a rollout.
@@ -369,7 +446,10 @@ async fn list_events(
     let (page, limit) = paged.check()?;
     super::engine::flush(&app).await?;
     let (offset, count) = window(page, limit);
-    let (events, total) = app.db.read(move |c| store::events(c, id, count, offset)).await?;
+    let (events, total) = app
+        .db
+        .read(move |c| store::events(c, id, count, offset))
+        .await?;
     let shown = events.into_iter().map(|event| {
         let device = event.device.and_then(|id| app.devices.get(id));
         RolloutEvent {
@@ -381,7 +461,12 @@ async fn list_events(
             detail: event.detail,
         }
     });
-    Ok(Json(Listed { data: shown.collect(), total: usize::try_from(total).unwrap_or(0), page, limit }))
+    Ok(Json(Listed {
+        data: shown.collect(),
+        total: usize::try_from(total).unwrap_or(0),
+        page,
+        limit,
+    }))
 }
 
 /// Offset and count for the database.
@@ -409,10 +494,20 @@ async fn updates_of_device(
     super::engine::flush(&app).await?;
     let (offset, count) = window(page, limit);
     let id = device.id;
-    let (tracks, total) = app.db.read(move |c| store::updates_for(c, id, count, offset)).await?;
+    let (tracks, total) = app
+        .db
+        .read(move |c| store::updates_for(c, id, count, offset))
+        .await?;
     let core = app.ota.rollouts.core.lock();
-    let shown = tracks.iter().map(|track| UpdateView::of(&app, &device, track, core.max_attempts(track.way)));
-    Ok(Json(Listed { data: shown.collect(), total: usize::try_from(total).unwrap_or(0), page, limit }))
+    let shown = tracks
+        .iter()
+        .map(|track| UpdateView::of(&app, &device, track, core.max_attempts(track.way)));
+    Ok(Json(Listed {
+        data: shown.collect(),
+        total: usize::try_from(total).unwrap_or(0),
+        page,
+        limit,
+    }))
 }
 
 /// An image for one device.
@@ -440,14 +535,27 @@ async fn force(
     Path(id): Path<String>,
     Json(body): Json<ForceBody>,
 ) -> ApiResult<(StatusCode, Json<UpdateView>)> {
-    let device = devices::require(&app, &Principal::Account(caller.clone()), &id, Action::Manage)?;
+    let device = devices::require(
+        &app,
+        &Principal::Account(caller.clone()),
+        &id,
+        Action::Manage,
+    )?;
     let missing = || ApiError::not_found("Firmware");
-    let firmware = body.firmware_id.parse().ok().and_then(|id| app.ota.library.get(id)).ok_or_else(missing)?;
+    let firmware = body
+        .firmware_id
+        .parse()
+        .ok()
+        .and_then(|id| app.ota.library.get(id))
+        .ok_or_else(missing)?;
     if firmware.owner != caller.account && !caller.role.is_admin() {
         return Err(missing());
     }
     updates::force(&app, &caller, &device, firmware).await?;
     let core = app.ota.rollouts.core.lock();
     let track = core.forced.get(&device.id).ok_or_else(missing)?;
-    Ok((StatusCode::ACCEPTED, Json(UpdateView::of(&app, &device, track, u32::MAX))))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(UpdateView::of(&app, &device, track, u32::MAX)),
+    ))
 }

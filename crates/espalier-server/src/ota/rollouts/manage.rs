@@ -48,8 +48,11 @@ pub fn release(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Arc<Relea
 /// # Errors
 /// 422 that names the field.
 pub fn check(target: &mut Target, plan: &Plan) -> ApiResult<()> {
-    target.check().map_err(|why| ApiError::invalid(&["body", "target"], why))?;
-    plan.check().map_err(|(field, why)| ApiError::invalid(&["body", "plan", field], why))?;
+    target
+        .check()
+        .map_err(|why| ApiError::invalid(&["body", "target"], why))?;
+    plan.check()
+        .map_err(|(field, why)| ApiError::invalid(&["body", "plan", field], why))?;
     zones::check(&["body", "plan", "time_zone"], &plan.time_zone)?;
     Ok(())
 }
@@ -57,7 +60,10 @@ pub fn check(target: &mut Target, plan: &Plan) -> ApiResult<()> {
 fn check_name(name: &str) -> ApiResult<String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > 100 {
-        return Err(ApiError::invalid(&["body", "name"], "must be 1 to 100 characters"));
+        return Err(ApiError::invalid(
+            &["body", "name"],
+            "must be 1 to 100 characters",
+        ));
     }
     Ok(name.to_owned())
 }
@@ -81,10 +87,14 @@ pub async fn create(app: &AppState, caller: &Caller, body: NewRollout) -> ApiRes
     let (mut target, plan) = (body.target, body.plan.into_plan()?);
     check(&mut target, &plan)?;
     let id = match &body.id {
-        Some(text) => text.parse().map_err(|_| ApiError::invalid(&["body", "id"], "must be the id of a preview"))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiError::invalid(&["body", "id"], "must be the id of a preview"))?,
         None => random::rollout_id(&app.clock),
     };
-    let name = body.name.unwrap_or_else(|| format!("{} {}", release.channel, release.version));
+    let name = body
+        .name
+        .unwrap_or_else(|| format!("{} {}", release.channel, release.version));
     let row = Row {
         id,
         owner: release.owner,
@@ -112,13 +122,21 @@ pub async fn create(app: &AppState, caller: &Caller, body: NewRollout) -> ApiRes
     {
         let core = app.ota.rollouts.core.lock();
         if core.rollouts.contains_key(&id) {
-            return Err(ApiError::conflict("exists", "There is a rollout with this id already; make a new preview."));
+            return Err(ApiError::conflict(
+                "exists",
+                "There is a rollout with this id already; make a new preview.",
+            ));
         }
-        let open = core.rollouts.values().filter(|r| r.row.owner == row.owner && !r.row.state.is_over());
+        let open = core
+            .rollouts
+            .values()
+            .filter(|r| r.row.owner == row.owner && !r.row.state.is_over());
         if open.count() >= MAX_OPEN {
             return Err(ApiError::conflict(
                 "too_many_rollouts",
-                format!("An account has at most {MAX_OPEN} rollouts that are not over; delete or end one first."),
+                format!(
+                    "An account has at most {MAX_OPEN} rollouts that are not over; delete or end one first."
+                ),
             ));
         }
     }
@@ -131,7 +149,12 @@ pub async fn create(app: &AppState, caller: &Caller, body: NewRollout) -> ApiRes
         })
         .await?;
     let detail = json!({ "name": row.name, "release": row.release });
-    app.ota.rollouts.core.lock().rollouts.insert(id, Rollout::new(row));
+    app.ota
+        .rollouts
+        .core
+        .lock()
+        .rollouts
+        .insert(id, Rollout::new(row));
     identity::audit(app, caller, "rollout.create", &id.to_string(), detail).await?;
     events::publish_rollout(app, id);
     Ok(id)
@@ -141,7 +164,12 @@ pub async fn create(app: &AppState, caller: &Caller, body: NewRollout) -> ApiRes
 ///
 /// # Errors
 /// 409 when it runs already, 422 for a wrong field.
-pub async fn patch(app: &AppState, caller: &Caller, id: RolloutId, body: RolloutPatch) -> ApiResult<()> {
+pub async fn patch(
+    app: &AppState,
+    caller: &Caller,
+    id: RolloutId,
+    body: RolloutPatch,
+) -> ApiResult<()> {
     let _alone = app.ota.rollouts.changing.lock().await;
     let row = current(app, id)?;
     let planned = body.release_id.is_some() || body.target.is_some() || body.plan.is_some();
@@ -152,35 +180,49 @@ pub async fn patch(app: &AppState, caller: &Caller, id: RolloutId, body: Rollout
         ));
     }
     let name = body.name.as_deref().map(check_name).transpose()?;
-    let release = body.release_id.as_deref().map(|id| release(app, caller, id)).transpose()?;
-    if release.as_ref().is_some_and(|release| release.owner != row.owner) {
+    let release = body
+        .release_id
+        .as_deref()
+        .map(|id| release(app, caller, id))
+        .transpose()?;
+    if release
+        .as_ref()
+        .is_some_and(|release| release.owner != row.owner)
+    {
         return Err(ApiError::not_found("Release"));
     }
     let mut target = body.target.unwrap_or_else(|| row.target.clone());
-    let plan = body.plan.map_or_else(|| Ok(row.plan.clone()), super::view::PlanBody::into_plan)?;
+    let plan = body
+        .plan
+        .map_or_else(|| Ok(row.plan.clone()), super::view::PlanBody::into_plan)?;
     check(&mut target, &plan)?;
     let state = match row.state {
         // Who approves must have seen what runs: a changed plan is approved again.
         State::Scheduled if planned && plan.approval => State::AwaitingApproval,
         state => state,
     };
-    engine::change(app, id, Some(("changed", json!({ "by": caller.username }))), move |row| {
-        if let Some(name) = name {
-            row.name = name;
-        }
-        if let Some(release) = release {
-            row.release = release.id;
-            row.version.clone_from(&release.version);
-            row.channel.clone_from(&release.channel);
-        }
-        if planned {
-            row.counts = vec![Counts::default(); plan.waves.len()];
-            row.cut_offs = vec![None; plan.waves.len()];
-            row.target = target;
-            row.plan = plan;
-            row.state = state;
-        }
-    })
+    engine::change(
+        app,
+        id,
+        Some(("changed", json!({ "by": caller.username }))),
+        move |row| {
+            if let Some(name) = name {
+                row.name = name;
+            }
+            if let Some(release) = release {
+                row.release = release.id;
+                row.version.clone_from(&release.version);
+                row.channel.clone_from(&release.channel);
+            }
+            if planned {
+                row.counts = vec![Counts::default(); plan.waves.len()];
+                row.cut_offs = vec![None; plan.waves.len()];
+                row.target = target;
+                row.plan = plan;
+                row.state = state;
+            }
+        },
+    )
     .await?;
     {
         let mut core = app.ota.rollouts.core.lock();
@@ -201,7 +243,10 @@ pub async fn delete(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult
     let _alone = app.ota.rollouts.changing.lock().await;
     let row = current(app, id)?;
     if row.state != State::Draft && !row.state.is_over() {
-        return Err(ApiError::conflict("under_way", "This rollout is under way; abort it first."));
+        return Err(ApiError::conflict(
+            "under_way",
+            "This rollout is under way; abort it first.",
+        ));
     }
     app.db.write(move |c| store::delete_rollout(c, id)).await?;
     {
@@ -211,13 +256,22 @@ pub async fn delete(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult
         core.resort();
     }
     app.ota.rollouts.bump();
-    identity::audit(app, caller, "rollout.delete", &id.to_string(), json!({ "name": row.name })).await
+    identity::audit(
+        app,
+        caller,
+        "rollout.delete",
+        &id.to_string(),
+        json!({ "name": row.name }),
+    )
+    .await
 }
 
 fn current(app: &AppState, id: RolloutId) -> ApiResult<Row> {
     let core = app.ota.rollouts.core.lock();
     let found = core.rollouts.get(&id);
-    found.map(|r| r.row.clone()).ok_or_else(|| ApiError::not_found("Rollout"))
+    found
+        .map(|r| r.row.clone())
+        .ok_or_else(|| ApiError::not_found("Rollout"))
 }
 
 /// The rollout as it is, and the state that a command leads to.
@@ -240,7 +294,10 @@ pub async fn start(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<
     let (row, state) = obeyed(app, id, Command::Start)?;
     release(app, caller, &row.release.to_string())?;
     let by = caller.account;
-    enter(app, caller, id, state, "started", move |row| row.started_by = Some(by)).await
+    enter(app, caller, id, state, "started", move |row| {
+        row.started_by = Some(by)
+    })
+    .await
 }
 
 /// Approves a rollout in the place of a second person.
@@ -253,7 +310,10 @@ pub async fn approve(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResul
     let second = row.created_by != caller.account && row.started_by != Some(caller.account);
     let (_, state) = obeyed(app, id, Command::Approve { second })?;
     let by = caller.account;
-    enter(app, caller, id, state, "approved", move |row| row.approved_by = Some(by)).await
+    enter(app, caller, id, state, "approved", move |row| {
+        row.approved_by = Some(by)
+    })
+    .await
 }
 
 /// Pauses a rollout: what boards fetch already goes on, nothing new begins.
@@ -274,7 +334,10 @@ pub async fn resume(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult
     let _alone = app.ota.rollouts.changing.lock().await;
     let (row, state) = obeyed(app, id, Command::Resume)?;
     let halted = row.state == State::Halted;
-    let few = row.reason.as_ref().is_some_and(|(code, _)| code == "too_few_succeeded");
+    let few = row
+        .reason
+        .as_ref()
+        .is_some_and(|(code, _)| code == "too_few_succeeded");
     let now = app.clock.now_ms();
     enter(app, caller, id, state, "resumed", move |row| {
         row.reason = None;
@@ -303,7 +366,11 @@ pub async fn abort(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<
         let mut core = app.ota.rollouts.core.lock();
         let open: Vec<_> = core.rollouts.get(&id).map_or_else(Vec::new, |r| {
             let max = r.row.plan.max_attempts;
-            r.tracks.iter().filter(|(_, t)| !t.is_over(max)).map(|(device, _)| *device).collect()
+            r.tracks
+                .iter()
+                .filter(|(_, t)| !t.is_over(max))
+                .map(|(device, _)| *device)
+                .collect()
         });
         for device in open {
             let way = super::memory::Way::Forward(id);
@@ -315,7 +382,10 @@ pub async fn abort(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<
         }
     }
     engine::flush(app).await?;
-    enter(app, caller, id, state, "aborted", move |row| row.ended_at = Some(now)).await?;
+    enter(app, caller, id, state, "aborted", move |row| {
+        row.ended_at = Some(now)
+    })
+    .await?;
     events::tell(app);
     Ok(())
 }
@@ -340,7 +410,14 @@ async fn enter(
     if begins {
         begin(app, id).await?;
     }
-    identity::audit(app, caller, &format!("rollout.{kind}"), &id.to_string(), json!({})).await?;
+    identity::audit(
+        app,
+        caller,
+        &format!("rollout.{kind}"),
+        &id.to_string(),
+        json!({}),
+    )
+    .await?;
     engine::steps(app, id).await?;
     app.ota.rollouts.wake.notify_one();
     Ok(())
@@ -357,7 +434,14 @@ pub async fn begin(app: &AppState, id: RolloutId) -> ApiResult<()> {
     // A million devices take a moment; other requests must not wait for it.
     let work = move || {
         let ranker = espalier_model::ota::rollout::Ranker::new(found.id);
-        let matched = matching::matched(&shared, found.owner, caller.as_ref(), &found.target, &found.plan.waves, ranker);
+        let matched = matching::matched(
+            &shared,
+            found.owner,
+            caller.as_ref(),
+            &found.target,
+            &found.plan.waves,
+            ranker,
+        );
         let row = Row {
             cut_offs: matched.cut_offs.clone(),
             ..found
@@ -365,13 +449,20 @@ pub async fn begin(app: &AppState, id: RolloutId) -> ApiResult<()> {
         let members = matching::members(&shared, &row, &matched, &matching::images(&shared, &row));
         (row.cut_offs, members)
     };
-    let (cut_offs, members) = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)?;
+    let (cut_offs, members) = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(ApiError::internal)?;
     let now = app.clock.now_ms();
-    engine::change(app, id, Some(("running", json!({ "devices": members.len() }))), |row| {
-        row.state = State::Running;
-        row.started_at = Some(now);
-        row.cut_offs = cut_offs;
-    })
+    engine::change(
+        app,
+        id,
+        Some(("running", json!({ "devices": members.len() }))),
+        |row| {
+            row.state = State::Running;
+            row.started_at = Some(now);
+            row.cut_offs = cut_offs;
+        },
+    )
     .await?;
     let mut core = app.ota.rollouts.core.lock();
     if let Some(rollout) = core.rollouts.get_mut(&id) {

@@ -20,7 +20,10 @@ fn facts<'a>(device: &'a Device, running: Option<&'a Running>) -> Facts<'a> {
     Facts {
         oid: device.oid,
         name: &device.name,
-        kind: device.kind.as_deref().or_else(|| runs(|r| r.device_type.as_deref())),
+        kind: device
+            .kind
+            .as_deref()
+            .or_else(|| runs(|r| r.device_type.as_deref())),
         groups: &device.groups,
         tags: &device.tags,
         chip: runs(|r| r.chip.as_deref()).or_else(|| said?.chip.as_deref()),
@@ -29,7 +32,11 @@ fn facts<'a>(device: &'a Device, running: Option<&'a Running>) -> Facts<'a> {
 }
 
 fn revision(firmware: &Firmware, key: &str) -> Option<u16> {
-    firmware.facts.get(key)?.as_u64().and_then(|n| u16::try_from(n).ok())
+    firmware
+        .facts
+        .get(key)?
+        .as_u64()
+        .and_then(|n| u16::try_from(n).ok())
 }
 
 fn image<'a>(firmware: &'a Firmware, running: Option<&Running>) -> Image<'a> {
@@ -65,11 +72,15 @@ pub fn choose<'a>(
 ) -> Result<&'a Arc<Firmware>, Misfit> {
     let said = device.facts.as_deref();
     let board = Board {
-        chip: running.and_then(|r| r.chip.as_deref()).or_else(|| said?.chip.as_deref()),
+        chip: running
+            .and_then(|r| r.chip.as_deref())
+            .or_else(|| said?.chip.as_deref()),
         revision: running.and_then(|r| r.chip_revision),
         slot_bytes: running.and_then(|r| r.slot_bytes),
         secure_version: running.and_then(|r| r.secure_version),
-        device_type: running.filter(|r| !r.native).and_then(|r| r.device_type.as_deref()),
+        device_type: running
+            .filter(|r| !r.native)
+            .and_then(|r| r.device_type.as_deref()),
         native: running.is_some_and(|r| r.native),
     };
     let of_release = images.iter().map(|firmware| image(firmware, running));
@@ -81,7 +92,11 @@ pub fn choose<'a>(
 ///
 /// # Errors
 /// Says why not.
-pub fn may_return(app: &AppState, running: Option<&Running>, firmware: &Firmware) -> Result<(), Misfit> {
+pub fn may_return(
+    app: &AppState,
+    running: Option<&Running>,
+    firmware: &Firmware,
+) -> Result<(), Misfit> {
     let board = Board {
         secure_version: running.and_then(|r| r.secure_version),
         native: running.is_some_and(|r| r.native),
@@ -95,7 +110,12 @@ pub fn may_return(app: &AppState, running: Option<&Running>, firmware: &Firmware
 
 /// Tells whether an account's rollouts may reach a device: it owns it, and the access rules let it manage it.
 /// What others share with it, it does not update: those boards trust other keys.
-pub fn may_reach(app: &AppState, owner: AccountId, caller: Option<&Caller>, device: &Device) -> bool {
+pub fn may_reach(
+    app: &AppState,
+    owner: AccountId,
+    caller: Option<&Caller>,
+    device: &Device,
+) -> bool {
     if device.owner != owner || device.unclaimed || device.is_deleted() {
         return false;
     }
@@ -150,7 +170,12 @@ pub fn wave(waves: &[Wave], cut_offs: &[Option<u64>], device: &Device, rank: u64
 }
 
 /// Puts everything that was found into its place.
-pub fn members(app: &AppState, row: &Row, matched: &Matched, images: &[Arc<Firmware>]) -> HashMap<DeviceId, Member> {
+pub fn members(
+    app: &AppState,
+    row: &Row,
+    matched: &Matched,
+    images: &[Arc<Firmware>],
+) -> HashMap<DeviceId, Member> {
     let mut members = HashMap::with_capacity(matched.devices.len());
     for (device, rank) in &matched.devices {
         if let Some(wave) = wave(&row.plan.waves, &row.cut_offs, device, *rank) {
@@ -169,7 +194,12 @@ pub fn members(app: &AppState, row: &Row, matched: &Matched, images: &[Arc<Firmw
 pub fn again(app: &AppState, core: &mut Core, device: &Device) {
     let running = app.ota.fleet.get(device.id);
     let now = app.clock.now_ms();
-    let ids: Vec<_> = core.rollouts.iter().filter(|(_, r)| r.is_live()).map(|(id, _)| *id).collect();
+    let ids: Vec<_> = core
+        .rollouts
+        .iter()
+        .filter(|(_, r)| r.is_live())
+        .map(|(id, _)| *id)
+        .collect();
     for id in ids {
         let owner = core.rollouts.get(&id).map(|rollout| rollout.row.owner);
         let caller = owner.and_then(|owner| core.callers.get(&owner).cloned());
@@ -177,7 +207,15 @@ pub fn again(app: &AppState, core: &mut Core, device: &Device) {
             continue;
         };
         let images = images(app, &rollout.row);
-        let cancel = look(app, rollout, caller.as_ref(), device, running.as_deref(), &images, now);
+        let cancel = look(
+            app,
+            rollout,
+            caller.as_ref(),
+            device,
+            running.as_deref(),
+            &images,
+            now,
+        );
         if cancel && let Some(track) = rollout.tracks.get_mut(&device.id) {
             track.pending = None;
             track.update.cancel(now);
@@ -227,7 +265,10 @@ fn look(
     }
     rollout.place(device.id, member);
     if member.is_some_and(|m| m.standing == Standing::Waiting && usize::from(m.wave) < open) {
-        let at = now + rollout.ranker.delay_ms(device.id, rollout.row.plan.random_delay_s);
+        let at = now
+            + rollout
+                .ranker
+                .delay_ms(device.id, rollout.row.plan.random_delay_s);
         rollout.nudges.push(std::cmp::Reverse((at, device.id)));
     }
     false

@@ -304,7 +304,9 @@ impl Track {
     pub fn is_over(&self, max_attempts: u32) -> bool {
         match self.update.state() {
             update::State::Confirmed | update::State::Cancelled => true,
-            update::State::RolledBack | update::State::Failed => self.update.next(0, max_attempts) == Next::Exhausted,
+            update::State::RolledBack | update::State::Failed => {
+                self.update.next(0, max_attempts) == Next::Exhausted
+            }
             _ => false,
         }
     }
@@ -327,7 +329,11 @@ impl Track {
         } else if running.sha256.is_some() && running.sha256 == self.from {
             Runs::Old
         } else if says_what(running) {
-            if self.from.is_none() { Runs::Old } else { Runs::Other }
+            if self.from.is_none() {
+                Runs::Old
+            } else {
+                Runs::Other
+            }
         } else {
             return None;
         };
@@ -399,7 +405,10 @@ impl Core {
         track.updated_at = now;
         if track.update.confirmed_at().is_some() {
             let at = track.created_at;
-            self.taken.entry(device).and_modify(|old| *old = at.max(*old)).or_insert(at);
+            self.taken
+                .entry(device)
+                .and_modify(|old| *old = at.max(*old))
+                .or_insert(at);
         }
         match way {
             Way::Forward(id) => {
@@ -424,7 +433,12 @@ impl Core {
 
     /// Sorts out again which rollouts may offer something.
     pub fn resort(&mut self) {
-        let mut serving: Vec<_> = self.rollouts.values().filter(|r| r.serves()).map(|r| (r.row.started_at, r.row.id)).collect();
+        let mut serving: Vec<_> = self
+            .rollouts
+            .values()
+            .filter(|r| r.serves())
+            .map(|r| (r.row.started_at, r.row.id))
+            .collect();
         serving.sort_unstable();
         self.serving = serving.into_iter().rev().map(|(_, id)| id).collect();
     }
@@ -433,7 +447,10 @@ impl Core {
     pub fn max_attempts(&self, way: Way) -> u32 {
         match way {
             Way::Forced => u32::MAX,
-            Way::Forward(id) | Way::Back(id) => self.rollouts.get(&id).map_or(u32::MAX, |r| r.row.plan.max_attempts),
+            Way::Forward(id) | Way::Back(id) => self
+                .rollouts
+                .get(&id)
+                .map_or(u32::MAX, |r| r.row.plan.max_attempts),
         }
     }
 
@@ -442,21 +459,35 @@ impl Core {
         let Some(rollout) = self.rollouts.get_mut(&id) else {
             return;
         };
-        let (serves, max_attempts) = (rollout.serves(), rollout.row.plan.max_attempts);
-        let kept = |track: &Track| serves && !track.is_over(max_attempts);
-        for track in rollout.tracks.values().chain(rollout.back.values()).filter(|track| !kept(track)) {
+        let serves = rollout.serves();
+        // Of those that have it, `taken` knows; of the others, that they had their attempts.
+        let kept = |track: &Track| serves && track.update.confirmed_at().is_none();
+        for track in rollout
+            .tracks
+            .values()
+            .chain(rollout.back.values())
+            .filter(|track| !kept(track))
+        {
             self.updates.remove(&track.id);
         }
         rollout.tracks.retain(|_, track| kept(track));
         rollout.back.clear();
         let tracks = &rollout.tracks;
-        rollout.members.retain(|device, _| tracks.contains_key(device));
-        rollout.fetching.retain(|device| tracks.contains_key(device));
+        rollout
+            .members
+            .retain(|device, _| tracks.contains_key(device));
+        rollout
+            .fetching
+            .retain(|device| tracks.contains_key(device));
         rollout.nudges.clear();
         rollout.nudged.clear();
-        rollout.watch.retain(|Reverse((_, device))| tracks.contains_key(device));
+        rollout
+            .watch
+            .retain(|Reverse((_, device))| tracks.contains_key(device));
         rollout.crowded = false;
-        self.dirty.retain(|(_, way)| !matches!(way, Way::Forward(of) | Way::Back(of) if *of == id && !serves));
+        self.dirty.retain(
+            |(_, way)| !matches!(way, Way::Forward(of) | Way::Back(of) if *of == id && !serves),
+        );
     }
 
     /// Lets go of forced updates that are over and stored.

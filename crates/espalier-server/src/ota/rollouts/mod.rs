@@ -80,10 +80,13 @@ impl State {
                 let mut core = Core::default();
                 for row in store::rollouts(c)? {
                     let mut rollout = Rollout::new(row);
-                    let over = matches!(rollout.row.state, RolloutState::Finished | RolloutState::Aborted);
+                    let over = matches!(
+                        rollout.row.state,
+                        RolloutState::Finished | RolloutState::Aborted
+                    );
                     if rollout.is_live() || over {
                         for (device, track) in store::updates_of(c, rollout.row.id)? {
-                            if over && track.is_over(rollout.row.plan.max_attempts) {
+                            if over && track.update.confirmed_at().is_some() {
                                 continue;
                             }
                             core.updates.insert(track.id, (device, track.way));
@@ -140,7 +143,11 @@ pub(super) fn start(app: &AppState) {
                 () = app.ota.rollouts.wake.notified() => false,
                 () = tokio::time::sleep(TICK) => false,
             };
-            let result = if last { engine::flush(&app).await } else { tick(&app).await };
+            let result = if last {
+                engine::flush(&app).await
+            } else {
+                tick(&app).await
+            };
             if let Err(error) = result {
                 tracing::warn!(%error, "rollouts could not be stored; it is tried again");
                 tokio::select! {
@@ -159,7 +166,8 @@ pub(super) fn start(app: &AppState) {
 pub fn forget_account(app: &AppState, account: AccountId) {
     let state = &app.ota.rollouts;
     let mut core = state.core.lock();
-    core.rollouts.retain(|_, rollout| rollout.row.owner != account);
+    core.rollouts
+        .retain(|_, rollout| rollout.row.owner != account);
     core.resort();
     drop(core);
     state.bump();
@@ -169,7 +177,11 @@ pub fn forget_account(app: &AppState, account: AccountId) {
 ///
 /// # Errors
 /// 404 when there is none that they may see.
-fn require(app: &AppState, caller: &crate::identity::Caller, id: &str) -> Result<espalier_model::RolloutId, ApiError> {
+fn require(
+    app: &AppState,
+    caller: &crate::identity::Caller,
+    id: &str,
+) -> Result<espalier_model::RolloutId, ApiError> {
     let missing = || ApiError::not_found("Rollout");
     let id = id.parse().map_err(|_| missing())?;
     let core = app.ota.rollouts.core.lock();

@@ -70,19 +70,34 @@ struct Line {
 ///
 /// # Errors
 /// As making it.
-pub async fn preview(app: &AppState, caller: &Caller, body: NewRollout, page: usize, limit: usize) -> ApiResult<Preview> {
+pub async fn preview(
+    app: &AppState,
+    caller: &Caller,
+    body: NewRollout,
+    page: usize,
+    limit: usize,
+) -> ApiResult<Preview> {
     let release = manage::release(app, caller, &body.release_id)?;
     let (mut target, plan) = (body.target, body.plan.into_plan()?);
     manage::check(&mut target, &plan)?;
     let id: RolloutId = match &body.id {
-        Some(text) => text.parse().map_err(|_| ApiError::invalid(&["body", "id"], "must be the id of a rollout or a preview"))?,
+        Some(text) => text.parse().map_err(|_| {
+            ApiError::invalid(&["body", "id"], "must be the id of a rollout or a preview")
+        })?,
         None => random::rollout_id(&app.clock),
     };
     let owner = identity::in_place_of(app, release.owner).await?;
     let shared = app.clone();
     let work = move || {
         let images = shared.ota.library.images(&release);
-        let found = matching::matched(&shared, release.owner, owner.as_ref(), &target, &plan.waves, Ranker::new(id));
+        let found = matching::matched(
+            &shared,
+            release.owner,
+            owner.as_ref(),
+            &target,
+            &plan.waves,
+            Ranker::new(id),
+        );
         let line = |(device, rank): &(Arc<Device>, u64)| {
             let running = shared.ota.fleet.get(device.id);
             let chosen = matching::choose(&shared, device, running.as_deref(), &images);
@@ -95,10 +110,19 @@ pub async fn preview(app: &AppState, caller: &Caller, body: NewRollout, page: us
         let lines: Vec<Line> = found.devices.iter().map(line).collect();
         summary(&shared, id, plan.waves.len(), lines, page, limit)
     };
-    tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(ApiError::internal)
 }
 
-fn summary(app: &AppState, id: RolloutId, waves: usize, mut lines: Vec<Line>, page: usize, limit: usize) -> Preview {
+fn summary(
+    app: &AppState,
+    id: RolloutId,
+    waves: usize,
+    mut lines: Vec<Line>,
+    page: usize,
+    limit: usize,
+) -> Preview {
     let (mut counts, mut reasons, mut served) = (vec![0; waves], BTreeMap::new(), 0);
     for line in &lines {
         let reason = match (&line.found, line.wave) {
@@ -114,7 +138,13 @@ fn summary(app: &AppState, id: RolloutId, waves: usize, mut lines: Vec<Line>, pa
         };
         *reasons.entry(reason.to_owned()).or_insert(0) += 1;
     }
-    lines.sort_by_key(|line| (line.found.is_err(), line.wave.unwrap_or(u8::MAX), line.device.id));
+    lines.sort_by_key(|line| {
+        (
+            line.found.is_err(),
+            line.wave.unwrap_or(u8::MAX),
+            line.device.id,
+        )
+    });
     let meant = lines.len();
     let shown = lines.into_iter().skip((page - 1) * limit).take(limit);
     Preview {
@@ -183,7 +213,9 @@ pub struct Which {
 
 impl Which {
     fn fits(&self, member: Member, track: Option<&Track>) -> bool {
-        let wave = self.wave.is_none_or(|wave| u32::from(member.wave) + 1 == wave);
+        let wave = self
+            .wave
+            .is_none_or(|wave| u32::from(member.wave) + 1 == wave);
         let group = || match self.state.as_deref() {
             Some("under_way") => member.standing == Standing::UnderWay,
             Some("failed") => matches!(member.standing, Standing::Failed | Standing::Retried),
@@ -198,8 +230,21 @@ impl Which {
 ///
 /// # Errors
 /// Fails when the database does.
-pub async fn devices(app: &AppState, id: RolloutId, which: &Which, offset: usize, limit: usize) -> ApiResult<(Vec<RolloutDevice>, usize)> {
-    let live = app.ota.rollouts.core.lock().rollouts.get(&id).is_some_and(Rollout::is_live);
+pub async fn devices(
+    app: &AppState,
+    id: RolloutId,
+    which: &Which,
+    offset: usize,
+    limit: usize,
+) -> ApiResult<(Vec<RolloutDevice>, usize)> {
+    let live = app
+        .ota
+        .rollouts
+        .core
+        .lock()
+        .rollouts
+        .get(&id)
+        .is_some_and(Rollout::is_live);
     if live {
         return Ok(page(app, id, which, offset, limit));
     }
@@ -233,25 +278,49 @@ pub async fn devices(app: &AppState, id: RolloutId, which: &Which, offset: usize
     let shown = found.into_iter().skip(offset).take(limit);
     let line = |(_, id): (u8, DeviceId)| {
         let track = forward.get(&id)?;
-        line(app, &core, rollout, id, member(track), Some(track), back.get(&id))
+        line(
+            app,
+            &core,
+            rollout,
+            id,
+            member(track),
+            Some(track),
+            back.get(&id),
+        )
     };
     Ok((shown.filter_map(line).collect(), total))
 }
 
-fn page(app: &AppState, id: RolloutId, which: &Which, offset: usize, limit: usize) -> (Vec<RolloutDevice>, usize) {
+fn page(
+    app: &AppState,
+    id: RolloutId,
+    which: &Which,
+    offset: usize,
+    limit: usize,
+) -> (Vec<RolloutDevice>, usize) {
     let core = app.ota.rollouts.core.lock();
     let Some(rollout) = core.rollouts.get(&id) else {
         return (Vec::new(), 0);
     };
     let members = rollout.members.iter();
     let fits = members.filter(|(device, member)| which.fits(**member, rollout.tracks.get(device)));
-    let mut found: Vec<(u8, DeviceId)> = fits.map(|(device, member)| (member.wave, *device)).collect();
+    let mut found: Vec<(u8, DeviceId)> = fits
+        .map(|(device, member)| (member.wave, *device))
+        .collect();
     found.sort_unstable();
     let total = found.len();
     let shown = found.into_iter().skip(offset).take(limit);
     let line = |(_, id): (u8, DeviceId)| {
         let member = *rollout.members.get(&id)?;
-        line(app, &core, rollout, id, member, rollout.tracks.get(&id), rollout.back.get(&id))
+        line(
+            app,
+            &core,
+            rollout,
+            id,
+            member,
+            rollout.tracks.get(&id),
+            rollout.back.get(&id),
+        )
     };
     (shown.filter_map(line).collect(), total)
 }
@@ -288,13 +357,28 @@ fn line(
 
 fn unwell(track: &Track) -> Option<String> {
     use espalier_model::ota::health::Illness;
-    let all = [Illness::Silent, Illness::CrashLoop, Illness::Heap, Illness::HeapLoss, Illness::NoTelemetry, Illness::Left];
-    let found = all.into_iter().find(|illness| track.verdict.as_deref() == Some(illness.code()));
+    let all = [
+        Illness::Silent,
+        Illness::CrashLoop,
+        Illness::Heap,
+        Illness::HeapLoss,
+        Illness::NoTelemetry,
+        Illness::Left,
+    ];
+    let found = all
+        .into_iter()
+        .find(|illness| track.verdict.as_deref() == Some(illness.code()));
     found.map(|illness| illness.to_string())
 }
 
 /// Why a device has nothing yet, and until when.
-fn why(app: &AppState, core: &Core, rollout: &Rollout, device: &Device, member: Member) -> (Option<String>, Option<i64>) {
+fn why(
+    app: &AppState,
+    core: &Core,
+    rollout: &Rollout,
+    device: &Device,
+    member: Member,
+) -> (Option<String>, Option<i64>) {
     let now = app.clock.now_ms();
     let row = &rollout.row;
     let running = app.ota.fleet.get(device.id);
@@ -309,14 +393,28 @@ fn why(app: &AppState, core: &Core, rollout: &Rollout, device: &Device, member: 
         State::Halted => return say("The rollout has halted.", None),
         _ => return say("The rollout does not offer anything.", None),
     }
-    if core.forced.get(&device.id).is_some_and(|track| !track.is_over(u32::MAX)) {
-        return say("A person has sent it an image of its own; that comes first.", None);
+    if core
+        .forced
+        .get(&device.id)
+        .is_some_and(|track| !track.is_over(u32::MAX))
+    {
+        return say(
+            "A person has sent it an image of its own; that comes first.",
+            None,
+        );
     }
     let Some(opened) = row.opened.get(usize::from(member.wave)) else {
         return say("Its wave is not open yet.", None);
     };
-    if core.taken.get(&device.id).is_some_and(|at| row.started_at.is_none_or(|began| *at >= began)) {
-        return say("It was given something else since this rollout began.", None);
+    if core
+        .taken
+        .get(&device.id)
+        .is_some_and(|at| row.started_at.is_none_or(|began| *at >= began))
+    {
+        return say(
+            "It was given something else since this rollout began.",
+            None,
+        );
     }
     let turn = opened + rollout.ranker.delay_ms(device.id, row.plan.random_delay_s);
     if turn > now {
@@ -327,10 +425,16 @@ fn why(app: &AppState, core: &Core, rollout: &Rollout, device: &Device, member: 
         return say("Its maintenance window is closed.", Some(at));
     }
     if running.is_none() {
-        return say("It never said what it runs; it is offered the image when it asks.", None);
+        return say(
+            "It never said what it runs; it is offered the image when it asks.",
+            None,
+        );
     }
     if !rollout.has_room(device.id) {
-        return say("Others are fetching; it follows when one of them is done.", None);
+        return say(
+            "Others are fetching; it follows when one of them is done.",
+            None,
+        );
     }
     say("It is offered the image when it asks next.", None)
 }

@@ -70,7 +70,10 @@ pub fn delete_rollout(c: &Conn<'_>, id: RolloutId) -> Result<()> {
 
 /// Writes an update, new or changed. A device that is gone meanwhile has none.
 pub fn put_update(c: &Conn<'_>, device: DeviceId, track: &Track) -> Result<()> {
-    let known = c.query_opt("select id from device where id = $1", params![device.to_string()])?;
+    let known = c.query_opt(
+        "select id from device where id = $1",
+        params![device.to_string()],
+    )?;
     if known.is_none() {
         return Ok(());
     }
@@ -130,7 +133,12 @@ pub fn open_forced(c: &Conn<'_>) -> Result<Vec<(DeviceId, Track)>> {
 }
 
 /// The newest updates of a device, newest first.
-pub fn updates_for(c: &Conn<'_>, device: DeviceId, limit: i64, offset: i64) -> Result<(Vec<Track>, i64)> {
+pub fn updates_for(
+    c: &Conn<'_>,
+    device: DeviceId,
+    limit: i64,
+    offset: i64,
+) -> Result<(Vec<Track>, i64)> {
     let total = c
         .query_one(
             "select count(*) as n from device_update where device_id = $1",
@@ -162,7 +170,9 @@ pub fn state_of(c: &Conn<'_>, device: DeviceId, update: UpdateId) -> Result<Opti
 pub fn last_taken(c: &Conn<'_>) -> Result<Vec<(DeviceId, i64)>> {
     let sql = "select device_id, max(created_at) as at from device_update where state = 'confirmed' group by device_id";
     let rows = c.query(sql, params![])?;
-    rows.iter().map(|row| Ok((id(row, "device_id")?, row.get("at")?))).collect()
+    rows.iter()
+        .map(|row| Ok((id(row, "device_id")?, row.get("at")?)))
+        .collect()
 }
 
 /// An event of a rollout.
@@ -186,7 +196,10 @@ pub struct Happened {
 pub fn add_event(c: &Conn<'_>, event: &Happened) -> Result<()> {
     let device = match event.device {
         Some(id) => c
-            .query_opt("select id from device where id = $1", params![id.to_string()])?
+            .query_opt(
+                "select id from device where id = $1",
+                params![id.to_string()],
+            )?
             .map(|_| id.to_string()),
         None => None,
     };
@@ -205,7 +218,12 @@ pub fn add_event(c: &Conn<'_>, event: &Happened) -> Result<()> {
 }
 
 /// The newest events of a rollout, newest first, and how many there are.
-pub fn events(c: &Conn<'_>, rollout: RolloutId, limit: i64, offset: i64) -> Result<(Vec<Happened>, i64)> {
+pub fn events(
+    c: &Conn<'_>,
+    rollout: RolloutId,
+    limit: i64,
+    offset: i64,
+) -> Result<(Vec<Happened>, i64)> {
     let total = c
         .query_one(
             "select count(*) as n from update_event where rollout_id = $1",
@@ -233,7 +251,9 @@ pub fn events(c: &Conn<'_>, rollout: RolloutId, limit: i64, offset: i64) -> Resu
 /// Every device that has a time zone of its own.
 pub fn zones(c: &Conn<'_>) -> Result<Vec<(DeviceId, String)>> {
     let rows = c.query("select device_id, zone from device_zone", params![])?;
-    rows.iter().map(|row| Ok((id(row, "device_id")?, row.get("zone")?))).collect()
+    rows.iter()
+        .map(|row| Ok((id(row, "device_id")?, row.get("zone")?)))
+        .collect()
 }
 
 /// Gives a device a time zone, or takes it away.
@@ -295,7 +315,9 @@ fn read_update(row: &DbRow) -> Result<(DeviceId, Track)> {
         version: row.get("version")?,
         from: from.map(digest).transpose()?,
         from_version: row.get("from_version")?,
-        wave: row.get::<Option<i64>>("wave")?.and_then(|wave| u8::try_from(wave).ok()),
+        wave: row
+            .get::<Option<i64>>("wave")?
+            .and_then(|wave| u8::try_from(wave).ok()),
         update: from_json(row, "facts")?,
         pending: None,
         signs: signs
@@ -310,7 +332,9 @@ fn read_update(row: &DbRow) -> Result<(DeviceId, Track)> {
 }
 
 fn digest(bytes: Vec<u8>) -> Result<Digest> {
-    bytes.try_into().map_err(|_| wrong("sha256", "not 32 bytes"))
+    bytes
+        .try_into()
+        .map_err(|_| wrong("sha256", "not 32 bytes"))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
@@ -321,13 +345,23 @@ fn from_json<T: DeserializeOwned>(row: &DbRow, column: &'static str) -> Result<T
     serde_json::from_str(&row.get::<String>(column)?).map_err(|e| wrong(column, e))
 }
 
-fn opt_id<T: FromStr<Err = espalier_model::id::InvalidId>>(row: &DbRow, column: &'static str) -> Result<Option<T>> {
+fn opt_id<T: FromStr<Err = espalier_model::id::InvalidId>>(
+    row: &DbRow,
+    column: &'static str,
+) -> Result<Option<T>> {
     let found: Option<String> = row.get(column)?;
-    found.map(|text| text.parse().map_err(|e| wrong(column, e))).transpose()
+    found
+        .map(|text| text.parse().map_err(|e| wrong(column, e)))
+        .transpose()
 }
 
-fn id<T: FromStr<Err = espalier_model::id::InvalidId>>(row: &DbRow, column: &'static str) -> Result<T> {
-    row.get::<String>(column)?.parse().map_err(|e| wrong(column, e))
+fn id<T: FromStr<Err = espalier_model::id::InvalidId>>(
+    row: &DbRow,
+    column: &'static str,
+) -> Result<T> {
+    row.get::<String>(column)?
+        .parse()
+        .map_err(|e| wrong(column, e))
 }
 
 fn wrong(column: &str, problem: impl std::fmt::Display) -> Error {

@@ -1,6 +1,6 @@
 //! Rolling back: every board that took an image returns to what it ran before, as far as that is possible.
 
-use super::memory::{Rollout, Row, Track, Way};
+use super::memory::{Member, Rollout, Row, Track, Way};
 use super::{engine, events, matching, store};
 use crate::error::ApiResult;
 use crate::identity::{self, Caller};
@@ -19,7 +19,9 @@ const CHUNK: usize = 500;
 pub fn why_not(code: &str) -> &'static str {
     match code {
         "unknown_before" => "It never said what it ran before.",
-        "not_in_library" => "What it ran before is not in the library any more; upload it and send it to this device.",
+        "not_in_library" => {
+            "What it ran before is not in the library any more; upload it and send it to this device."
+        }
         "secure_version" => "It does not accept the secure version of what it ran before any more.",
         "unsigned" => "What it ran before is not signed, and it takes signed images only.",
         _ => "It does not accept what it ran before any more.",
@@ -44,19 +46,36 @@ pub async fn roll_back(app: &AppState, caller: &Caller, id: RolloutId) -> ApiRes
     let chunks: Vec<Vec<(DeviceId, Track)>> = back.chunks(CHUNK).map(<[_]>::to_vec).collect();
     for chunk in chunks {
         app.db
-            .write(move |c| chunk.iter().try_for_each(|(id, track)| store::put_update(c, *id, track)))
+            .write(move |c| {
+                chunk
+                    .iter()
+                    .try_for_each(|(id, track)| store::put_update(c, *id, track))
+            })
             .await?;
     }
     let now = app.clock.now_ms();
-    let barred = back.iter().filter(|(_, track)| track.verdict.is_some()).count();
-    let event = ("rolling_back", json!({ "devices": back.len(), "barred": barred, "by": caller.username }));
+    let barred = back
+        .iter()
+        .filter(|(_, track)| track.verdict.is_some())
+        .count();
+    let event = (
+        "rolling_back",
+        json!({ "devices": back.len(), "barred": barred, "by": caller.username }),
+    );
     engine::change(app, id, Some(event), |row| {
         row.state = State::RollingBack;
         row.ended_at = None;
     })
     .await?;
     take_over(app, id, known, back, now);
-    identity::audit(app, caller, "rollout.rollback", &id.to_string(), json!({ "name": row.name })).await?;
+    identity::audit(
+        app,
+        caller,
+        "rollout.rollback",
+        &id.to_string(),
+        json!({ "name": row.name }),
+    )
+    .await?;
     engine::flush(app).await?;
     finish(app, id).await?;
     app.ota.rollouts.bump();
@@ -66,7 +85,11 @@ pub async fn roll_back(app: &AppState, caller: &Caller, id: RolloutId) -> ApiRes
 }
 
 /// The way back of every board that took the image.
-fn ways_back(app: &AppState, row: &Row, known: &HashMap<DeviceId, Track>) -> Vec<(DeviceId, Track)> {
+fn ways_back(
+    app: &AppState,
+    row: &Row,
+    known: &HashMap<DeviceId, Track>,
+) -> Vec<(DeviceId, Track)> {
     let took = |track: &&Track| {
         matches!(
             track.update.state(),
@@ -80,10 +103,18 @@ fn ways_back(app: &AppState, row: &Row, known: &HashMap<DeviceId, Track>) -> Vec
     back
 }
 
-fn way_back(app: &AppState, owner: AccountId, rollout: RolloutId, device: DeviceId, track: &Track) -> Track {
+fn way_back(
+    app: &AppState,
+    owner: AccountId,
+    rollout: RolloutId,
+    device: DeviceId,
+    track: &Track,
+) -> Track {
     let now = app.clock.now_ms();
     let running = app.ota.fleet.get(device);
-    let firmware = track.from.map(|from| app.ota.library.by_digest(owner, &from));
+    let firmware = track
+        .from
+        .map(|from| app.ota.library.by_digest(owner, &from));
     let barred = match &firmware {
         None => Some("unknown_before".to_owned()),
         Some(None) => Some("not_in_library".to_owned()),
@@ -102,7 +133,10 @@ fn way_back(app: &AppState, owner: AccountId, rollout: RolloutId, device: Device
         way: Way::Back(rollout),
         firmware: target.as_ref().map_or(track.firmware, |f| f.id),
         sha256: track.from.unwrap_or(track.sha256),
-        version: target.map(|f| f.version.clone()).or(track.from_version.clone()).unwrap_or_default(),
+        version: target
+            .map(|f| f.version.clone())
+            .or(track.from_version.clone())
+            .unwrap_or_default(),
         from: Some(track.sha256),
         from_version: Some(track.version.clone()),
         wave: track.wave,
@@ -117,7 +151,13 @@ fn way_back(app: &AppState, owner: AccountId, rollout: RolloutId, device: Device
 }
 
 /// Puts the ways back into memory and calls off what is under way.
-fn take_over(app: &AppState, id: RolloutId, known: HashMap<DeviceId, Track>, back: Vec<(DeviceId, Track)>, now: i64) {
+fn take_over(
+    app: &AppState,
+    id: RolloutId,
+    known: HashMap<DeviceId, Track>,
+    back: Vec<(DeviceId, Track)>,
+    now: i64,
+) {
     let mut core = app.ota.rollouts.core.lock();
     let core = &mut *core;
     let Some(rollout) = core.rollouts.get_mut(&id) else {
@@ -125,6 +165,13 @@ fn take_over(app: &AppState, id: RolloutId, known: HashMap<DeviceId, Track>, bac
     };
     for (device, track) in known {
         core.updates.insert(track.id, (device, Way::Forward(id)));
+        // One that is over has let go of its devices, but not of what they were counted as.
+        let standing = track.standing(rollout.row.plan.max_attempts);
+        let wave = track.wave.unwrap_or(u8::MAX);
+        rollout
+            .members
+            .entry(device)
+            .or_insert(Member { wave, standing });
         rollout.tracks.entry(device).or_insert(track);
     }
     for (device, track) in back {
@@ -135,7 +182,12 @@ fn take_over(app: &AppState, id: RolloutId, known: HashMap<DeviceId, Track>, bac
         }
         rollout.back.insert(device, track);
     }
-    let fetching: Vec<DeviceId> = rollout.tracks.iter().filter(|(_, t)| t.fetches()).map(|(id, _)| *id).collect();
+    let fetching: Vec<DeviceId> = rollout
+        .tracks
+        .iter()
+        .filter(|(_, t)| t.fetches())
+        .map(|(id, _)| *id)
+        .collect();
     for device in fetching {
         if let Some(track) = core.track_mut(device, Way::Forward(id)) {
             track.pending = None;
@@ -144,9 +196,16 @@ fn take_over(app: &AppState, id: RolloutId, known: HashMap<DeviceId, Track>, bac
         core.changed(device, Way::Forward(id), now);
     }
     // Some are back already: their trial failed meanwhile.
-    let devices: Vec<DeviceId> = core.rollouts.get(&id).map(|r| r.back.keys().copied().collect()).unwrap_or_default();
+    let devices: Vec<DeviceId> = core
+        .rollouts
+        .get(&id)
+        .map(|r| r.back.keys().copied().collect())
+        .unwrap_or_default();
     for device in devices {
-        if let (Some(running), Some(track)) = (app.ota.fleet.get(device), core.track_mut(device, Way::Back(id))) {
+        if let (Some(running), Some(track)) = (
+            app.ota.fleet.get(device),
+            core.track_mut(device, Way::Back(id)),
+        ) {
             let firmware = app.ota.library.get(track.firmware);
             let seen = track.sees(&running, firmware.as_deref());
             if track.verdict.is_none() && seen.is_some_and(|seen| track.update.observe(seen)) {
@@ -160,9 +219,21 @@ fn take_over(app: &AppState, id: RolloutId, known: HashMap<DeviceId, Track>, bac
 pub async fn finish(app: &AppState, id: RolloutId) -> ApiResult<()> {
     let done = |rollout: &Rollout| {
         let max_attempts = rollout.row.plan.max_attempts;
-        rollout.row.state == State::RollingBack && rollout.back.values().all(|track| track.is_over(max_attempts))
+        rollout.row.state == State::RollingBack
+            && rollout
+                .back
+                .values()
+                .all(|track| track.is_over(max_attempts))
     };
-    if !app.ota.rollouts.core.lock().rollouts.get(&id).is_some_and(done) {
+    if !app
+        .ota
+        .rollouts
+        .core
+        .lock()
+        .rollouts
+        .get(&id)
+        .is_some_and(done)
+    {
         return Ok(());
     }
     engine::flush(app).await?;
@@ -170,16 +241,30 @@ pub async fn finish(app: &AppState, id: RolloutId) -> ApiResult<()> {
     let (returned, all) = {
         let core = app.ota.rollouts.core.lock();
         let returned = |t: &&Track| t.update.state() == update::State::Confirmed;
-        core.rollouts.get(&id).map_or((0, 0), |r| (r.back.values().filter(returned).count(), r.back.len()))
+        core.rollouts.get(&id).map_or((0, 0), |r| {
+            (r.back.values().filter(returned).count(), r.back.len())
+        })
     };
     let now = app.clock.now_ms();
-    engine::change(app, id, Some(("rolled_back", json!({ "devices": all, "returned": returned }))), |row| {
-        row.state = State::RolledBack;
-        row.ended_at = Some(now);
-    })
+    engine::change(
+        app,
+        id,
+        Some((
+            "rolled_back",
+            json!({ "devices": all, "returned": returned }),
+        )),
+        |row| {
+            row.state = State::RolledBack;
+            row.ended_at = Some(now);
+        },
+    )
     .await?;
     app.ota.rollouts.core.lock().retire(id);
     let message = format!("{returned} of {all} devices run what they ran before.");
-    let kind = if returned == all { "success" } else { "warning" };
+    let kind = if returned == all {
+        "success"
+    } else {
+        "warning"
+    };
     events::notify(app, id, "Rollout Rolled Back", message, kind).await
 }

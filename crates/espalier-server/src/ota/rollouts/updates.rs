@@ -47,11 +47,18 @@ fn way_of(core: &Core, device: &Device, update: UpdateId) -> Option<Way> {
 /// 404 when the update is not this device's or not wanted any more; fails when the database does.
 pub async fn offered(app: &AppState, device: &Device, offer: &Offer) -> ApiResult<()> {
     let now = app.clock.now_ms();
-    let boots = app.ota.fleet.get(device.id).and_then(|running| running.boots);
+    let boots = app
+        .ota
+        .fleet
+        .get(device.id)
+        .and_then(|running| running.boots);
     let way = {
         let mut core = app.ota.rollouts.core.lock();
         let way = way_of(&core, device, offer.update).ok_or_else(missing)?;
-        let track = core.track_mut(device.id, way).filter(|track| track.id == offer.update).ok_or_else(missing)?;
+        let track = core
+            .track_mut(device.id, way)
+            .filter(|track| track.id == offer.update)
+            .ok_or_else(missing)?;
         let fresh = track.pending.take().is_some() && track.update.attempt() < offer.attempt;
         if !fresh && track.update.attempt() >= offer.attempt {
             return Ok(());
@@ -71,7 +78,12 @@ pub async fn offered(app: &AppState, device: &Device, offer: &Offer) -> ApiResul
 ///
 /// # Errors
 /// 404 when the update is not this device's; fails when the database does.
-pub async fn report(app: &AppState, device: &Device, update: UpdateId, report: Report<'_>) -> ApiResult<State> {
+pub async fn report(
+    app: &AppState,
+    device: &Device,
+    update: UpdateId,
+    report: Report<'_>,
+) -> ApiResult<State> {
     let now = app.clock.now_ms();
     let told = Told {
         attempt: report.attempt,
@@ -84,7 +96,8 @@ pub async fn report(app: &AppState, device: &Device, update: UpdateId, report: R
     let noted = {
         let mut core = app.ota.rollouts.core.lock();
         match way_of(&core, device, update) {
-            Some(way) => note(app, &mut core, device, way, told, now).map(|(state, changed)| (way, state, changed)),
+            Some(way) => note(app, &mut core, device, way, told, now)
+                .map(|(state, changed)| (way, state, changed)),
             None => None,
         }
     };
@@ -99,7 +112,14 @@ pub async fn report(app: &AppState, device: &Device, update: UpdateId, report: R
     Ok(state)
 }
 
-fn note(app: &AppState, core: &mut Core, device: &Device, way: Way, told: Told, now: i64) -> Option<(State, bool)> {
+fn note(
+    app: &AppState,
+    core: &mut Core,
+    device: &Device,
+    way: Way,
+    told: Told,
+    now: i64,
+) -> Option<(State, bool)> {
     let track = core.track_mut(device.id, way)?;
     let (before, attempt) = (track.update.state(), told.attempt);
     // A board may report before the server knows that its answer arrived.
@@ -133,13 +153,18 @@ fn shorten(text: &str) -> String {
 /// Brings everything up to date that follows from a change of an update, and notes what people should read of it.
 fn moved(app: &AppState, core: &mut Core, device: &Device, way: Way, before: State, now: i64) {
     let settings = match way {
-        Way::Forward(id) => core.rollouts.get(&id).map(|r| (id, r.row.plan.health.window_s)),
+        Way::Forward(id) => core
+            .rollouts
+            .get(&id)
+            .map(|r| (id, r.row.plan.health.window_s)),
         _ => None,
     };
     let mut event = None;
     if let Some(track) = core.track_mut(device.id, way) {
         let state = track.update.state();
-        if let (State::Confirmed, None, None, Some((_, window_s))) = (state, &track.signs, &track.verdict, settings) {
+        if let (State::Confirmed, None, None, Some((_, window_s))) =
+            (state, &track.signs, &track.verdict, settings)
+        {
             if window_s == 0 {
                 track.verdict = Some(HEALTHY.to_owned());
             } else {
@@ -154,7 +179,12 @@ fn moved(app: &AppState, core: &mut Core, device: &Device, way: Way, before: Sta
     if let Some((id, window_s)) = settings
         && let Some(rollout) = core.rollouts.get_mut(&id)
     {
-        if window_s > 0 && rollout.tracks.get(&device.id).is_some_and(|t| t.signs.is_some() && t.verdict.is_none()) {
+        if window_s > 0
+            && rollout
+                .tracks
+                .get(&device.id)
+                .is_some_and(|t| t.signs.is_some() && t.verdict.is_none())
+        {
             rollout.watch.push(std::cmp::Reverse((now, device.id)));
         }
         if let Some((kind, detail)) = event {
@@ -173,7 +203,10 @@ fn leaves_room(core: &mut Core, device: DeviceId, way: Way, now: i64) -> bool {
         Way::Forward(id) | Way::Back(id) => Some(id),
         Way::Forced => None,
     };
-    let fetching = |core: &Core| id.and_then(|id| core.rollouts.get(&id)).map_or(0, |r| r.fetching.len());
+    let fetching = |core: &Core| {
+        id.and_then(|id| core.rollouts.get(&id))
+            .map_or(0, |r| r.fetching.len())
+    };
     let before = fetching(core);
     core.changed(device, way, now);
     let freed = fetching(core) < before;
@@ -206,7 +239,14 @@ pub fn observed(app: &AppState, device: &Device, running: &Running) {
     }
 }
 
-fn look(app: &AppState, core: &mut Core, device: &Device, way: Way, running: &Running, now: i64) -> bool {
+fn look(
+    app: &AppState,
+    core: &mut Core,
+    device: &Device,
+    way: Way,
+    running: &Running,
+    now: i64,
+) -> bool {
     let health = match way {
         Way::Forward(id) => core.rollouts.get(&id).map(|r| r.row.plan.health.clone()),
         _ => None,
@@ -246,12 +286,25 @@ fn look(app: &AppState, core: &mut Core, device: &Device, way: Way, running: &Ru
 }
 
 /// Notes that a board is not well.
-pub fn fall_ill(app: &AppState, core: &mut Core, device: DeviceId, way: Way, illness: Illness, now: i64) {
+pub fn fall_ill(
+    app: &AppState,
+    core: &mut Core,
+    device: DeviceId,
+    way: Way,
+    illness: Illness,
+    now: i64,
+) {
     if let Some(track) = core.track_mut(device, way) {
         track.verdict = Some(illness.code().to_owned());
     }
     if let Way::Forward(id) = way {
-        events::note(app, id, Some(device), "unwell", json!({ "reason": illness.code(), "message": illness.to_string() }));
+        events::note(
+            app,
+            id,
+            Some(device),
+            "unwell",
+            json!({ "reason": illness.code(), "message": illness.to_string() }),
+        );
     }
     core.changed(device, way, now);
 }
@@ -261,11 +314,20 @@ pub fn fall_ill(app: &AppState, core: &mut Core, device: DeviceId, way: Way, ill
 ///
 /// # Errors
 /// 409 when the image does not fit the device or it runs it already; fails when the database does.
-pub async fn force(app: &AppState, caller: &Caller, device: &Arc<Device>, firmware: Arc<Firmware>) -> ApiResult<UpdateId> {
+pub async fn force(
+    app: &AppState,
+    caller: &Caller,
+    device: &Arc<Device>,
+    firmware: Arc<Firmware>,
+) -> ApiResult<UpdateId> {
     let running = app.ota.fleet.get(device.id);
     let images = [firmware.clone()];
-    matching::choose(app, device, running.as_deref(), &images)
-        .map_err(|misfit| ApiError::conflict(misfit.code(), format!("This image is not for this device. {misfit}")))?;
+    matching::choose(app, device, running.as_deref(), &images).map_err(|misfit| {
+        ApiError::conflict(
+            misfit.code(),
+            format!("This image is not for this device. {misfit}"),
+        )
+    })?;
     let now = app.clock.now_ms();
     let mut track = Track {
         id: random::update_id(&app.clock),
@@ -319,7 +381,14 @@ pub async fn force(app: &AppState, caller: &Caller, device: &Arc<Device>, firmwa
         core.untold.insert((device.id, Way::Forced));
     }
     let detail = json!({ "firmware": firmware.id, "version": firmware.version });
-    identity::audit(app, caller, "device.update", &device.oid.to_string(), detail).await?;
+    identity::audit(
+        app,
+        caller,
+        "device.update",
+        &device.oid.to_string(),
+        detail,
+    )
+    .await?;
     app.ota.rollouts.cache.drop(device.id);
     app.ota.rollouts.bump();
     app.ota.rollouts.wake.notify_one();

@@ -135,11 +135,20 @@ fn clock(minutes: u32) -> String {
 
 fn minutes(text: &str) -> ApiResult<u32> {
     let parsed = text.split_once(':').and_then(|(hours, minutes)| {
-        let two = |part: &str| (part.len() == 2).then(|| part.parse::<u32>().ok()).flatten();
+        let two = |part: &str| {
+            (part.len() == 2)
+                .then(|| part.parse::<u32>().ok())
+                .flatten()
+        };
         let (hours, minutes) = (two(hours)?, two(minutes)?);
         (minutes < 60 && hours * 60 + minutes <= 1440).then_some(hours * 60 + minutes)
     });
-    parsed.ok_or_else(|| ApiError::invalid(&["body", "plan", "windows"], "a time of day is HH:MM, for example 22:30"))
+    parsed.ok_or_else(|| {
+        ApiError::invalid(
+            &["body", "plan", "windows"],
+            "a time of day is HH:MM, for example 22:30",
+        )
+    })
 }
 
 impl PlanBody {
@@ -187,9 +196,14 @@ impl PlanBody {
             percent: limit.percent,
         };
         let start_at = self.start_at.as_deref().map(|text| {
-            text.parse::<jiff::Timestamp>().map(|at| at.as_millisecond()).map_err(|_| {
-                ApiError::invalid(&["body", "plan", "start_at"], "must be a moment such as 2026-11-20T08:00:00Z")
-            })
+            text.parse::<jiff::Timestamp>()
+                .map(|at| at.as_millisecond())
+                .map_err(|_| {
+                    ApiError::invalid(
+                        &["body", "plan", "start_at"],
+                        "must be a moment such as 2026-11-20T08:00:00Z",
+                    )
+                })
         });
         let window = |window: WindowBody| {
             Ok(Window {
@@ -213,7 +227,11 @@ impl PlanBody {
             soak_s: self.soak_s,
             patience_s: self.patience_s,
             start_at: start_at.transpose()?,
-            windows: self.windows.into_iter().map(window).collect::<ApiResult<_>>()?,
+            windows: self
+                .windows
+                .into_iter()
+                .map(window)
+                .collect::<ApiResult<_>>()?,
             time_zone: self.time_zone,
             random_delay_s: self.random_delay_s,
             downloads: self.downloads,
@@ -399,8 +417,16 @@ impl RolloutView {
         };
         let returning = (!rollout.back.is_empty()).then(|| ReturningView {
             devices: rollout.back.len(),
-            returned: rollout.back.values().filter(|t| t.update.state() == State::Confirmed).count(),
-            barred: rollout.back.values().filter(|t| t.verdict.is_some()).count(),
+            returned: rollout
+                .back
+                .values()
+                .filter(|t| t.update.state() == State::Confirmed)
+                .count(),
+            barred: rollout
+                .back
+                .values()
+                .filter(|t| t.verdict.is_some())
+                .count(),
         });
         Self {
             id: row.id.to_string(),
@@ -484,7 +510,12 @@ impl UpdateView {
         };
         let state = track.update.state();
         let forward = matches!(track.way, Way::Forward(_));
-        let health = (forward && state == State::Confirmed).then(|| track.verdict.clone().unwrap_or_else(|| "watched".to_owned()));
+        let health = (forward && state == State::Confirmed).then(|| {
+            track
+                .verdict
+                .clone()
+                .unwrap_or_else(|| "watched".to_owned())
+        });
         let again = match track.update.next(0, max_attempts) {
             Next::WaitUntil(at) => Some(iso(at)),
             _ => None,
@@ -498,7 +529,11 @@ impl UpdateView {
             firmware_id: track.firmware.to_string(),
             sha256: hex::encode(track.sha256),
             version: track.version.clone(),
-            size: app.ota.library.get(track.firmware).map(|firmware| firmware.size),
+            size: app
+                .ota
+                .library
+                .get(track.firmware)
+                .map(|firmware| firmware.size),
             from_version: track.from_version.clone(),
             wave: track.wave.map(|wave| u32::from(wave) + 1),
             state: state.as_str(),
@@ -508,7 +543,11 @@ impl UpdateView {
             patch: track.update.is_patch(),
             reason: track.update.reason().map(str::to_owned),
             next_attempt_at: again,
-            barred: track.verdict.as_deref().filter(|_| back).map(|code| undo::why_not(code).to_owned()),
+            barred: track
+                .verdict
+                .as_deref()
+                .filter(|_| back)
+                .map(|code| undo::why_not(code).to_owned()),
             created_at: iso(track.created_at),
             updated_at: iso(track.updated_at),
         }

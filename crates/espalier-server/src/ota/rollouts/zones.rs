@@ -26,7 +26,9 @@ pub fn routes() -> OpenApiRouter<AppState> {
 /// The zones as stored. One that this machine's zone data does not know any more counts as none.
 pub fn load(c: &Conn<'_>) -> Result<HashMap<DeviceId, TimeZone>, espalier_db::Error> {
     let stored = store::zones(c)?.into_iter();
-    Ok(stored.filter_map(|(id, name)| Some((id, TimeZone::get(&name).ok()?))).collect())
+    Ok(stored
+        .filter_map(|(id, name)| Some((id, TimeZone::get(&name).ok()?)))
+        .collect())
 }
 
 /// Checks the name of a time zone.
@@ -34,8 +36,12 @@ pub fn load(c: &Conn<'_>) -> Result<HashMap<DeviceId, TimeZone>, espalier_db::Er
 /// # Errors
 /// 422 when there is none of this name.
 pub fn check(field: &[&str], name: &str) -> ApiResult<TimeZone> {
-    TimeZone::get(name)
-        .map_err(|_| ApiError::invalid(field, "must be the name of a time zone, for example Europe/Berlin or UTC"))
+    TimeZone::get(name).map_err(|_| {
+        ApiError::invalid(
+            field,
+            "must be the name of a time zone, for example Europe/Berlin or UTC",
+        )
+    })
 }
 
 /// When one of the windows opens next, milliseconds UTC; nothing when one is open.
@@ -45,7 +51,8 @@ pub fn next_opening(windows: &[Window], zone: &TimeZone, now: i64) -> Option<i64
     };
     let local = zone.to_datetime(moment);
     let day = usize::try_from(local.weekday().to_monday_zero_offset()).unwrap_or(0);
-    let minute = u32::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0);
+    let minute =
+        u32::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).unwrap_or(0);
     let at = Local {
         weekday: Weekday::from_monday(day),
         minute,
@@ -72,10 +79,17 @@ pub struct ZoneBody {
         (status = 200, description = "Its time zone", body = ZoneBody),
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such device", body = Problem)))]
-async fn get_zone(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<ZoneBody>> {
+async fn get_zone(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<ZoneBody>> {
     let device = devices::require(&app, &Principal::Account(caller), &id, Action::Read)?;
     let core = app.ota.rollouts.core.lock();
-    let zone = core.zones.get(&device.id).and_then(|zone| zone.iana_name().map(str::to_owned));
+    let zone = core
+        .zones
+        .get(&device.id)
+        .and_then(|zone| zone.iana_name().map(str::to_owned));
     Ok(Json(ZoneBody { time_zone: zone }))
 }
 
@@ -96,11 +110,24 @@ async fn put_zone(
     Path(id): Path<String>,
     Json(body): Json<ZoneBody>,
 ) -> ApiResult<Json<ZoneBody>> {
-    let device = devices::require(&app, &Principal::Account(caller.clone()), &id, Action::Manage)?;
-    let zone = body.time_zone.as_deref().map(|name| check(&["body", "time_zone"], name)).transpose()?;
-    let name = zone.as_ref().and_then(|zone| zone.iana_name().map(str::to_owned));
+    let device = devices::require(
+        &app,
+        &Principal::Account(caller.clone()),
+        &id,
+        Action::Manage,
+    )?;
+    let zone = body
+        .time_zone
+        .as_deref()
+        .map(|name| check(&["body", "time_zone"], name))
+        .transpose()?;
+    let name = zone
+        .as_ref()
+        .and_then(|zone| zone.iana_name().map(str::to_owned));
     let (id, stored) = (device.id, name.clone());
-    app.db.write(move |c| store::put_zone(c, id, stored.as_deref())).await?;
+    app.db
+        .write(move |c| store::put_zone(c, id, stored.as_deref()))
+        .await?;
     {
         let mut core = app.ota.rollouts.core.lock();
         match zone {
@@ -110,7 +137,14 @@ async fn put_zone(
     }
     app.ota.rollouts.bump();
     let detail = json!({ "time_zone": name });
-    identity::audit(&app, &caller, "device.time_zone", &device.oid.to_string(), detail).await?;
+    identity::audit(
+        &app,
+        &caller,
+        "device.time_zone",
+        &device.oid.to_string(),
+        detail,
+    )
+    .await?;
     Ok(Json(ZoneBody { time_zone: name }))
 }
 
@@ -122,8 +156,15 @@ mod tests {
     fn a_window_opens_in_the_time_of_the_place() {
         // 2026-03-01T12:00:30Z, a Sunday: 13:00 in Berlin, 21:00 in Tokyo.
         let now = 1_772_366_430_000;
-        let windows = [Window { weekdays: vec![], from: 22 * 60, to: 24 * 60 }];
-        let wait = |zone: &str| next_opening(&windows, &TimeZone::get(zone).expect("a zone"), now).map(|at| (at - now) / 1000);
+        let windows = [Window {
+            weekdays: vec![],
+            from: 22 * 60,
+            to: 24 * 60,
+        }];
+        let wait = |zone: &str| {
+            next_opening(&windows, &TimeZone::get(zone).expect("a zone"), now)
+                .map(|at| (at - now) / 1000)
+        };
         assert_eq!(wait("Europe/Berlin"), Some(9 * 3600 - 30));
         assert_eq!(wait("Asia/Tokyo"), Some(3600 - 30));
         assert_eq!(wait("Pacific/Auckland"), Some(21 * 3600 - 30));
