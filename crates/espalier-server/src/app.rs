@@ -68,14 +68,15 @@ impl AppState {
         })?;
         let db = Db::open(&control_location(&config)?).await?;
         let tsdb = open_telemetry(&config, &db).await?;
-        ops::archive::apply_pending(&config, &db, &tsdb).await?;
+        let blobs = ota::blobs::State::open(&config)?;
+        ops::archive::apply_pending(&config, &db, &tsdb, &blobs).await?;
         let app = Self(Arc::new(App {
             identity: identity::State::load(&db, &clock).await?,
             devices: devices::State::load(&db).await?,
             telemetry: telemetry::State::load(&db).await?,
             control: control::State::load(&db).await?,
             live: live::State::new(),
-            ota: ota::State::load(&db).await?,
+            ota: ota::State::load(&db, blobs).await?,
             http: http::State::new(&config, &clock),
             ops: ops::State::new(&clock),
             shutdown: CancellationToken::new(),

@@ -1,5 +1,6 @@
 //! Firmware on its way: the library of images, releases, rollouts, delivery, and what runs where.
 //!
+//! - `blobs`: large files by what they contain: images, patches, pictures
 //! - `fleet`: what runs where
 //! - `library`: images, keys and releases: what there is to install
 //! - `rollouts`: who gets what and when, and whether it goes well
@@ -8,6 +9,7 @@
 //! The way of a decision: [`espalier_model`] decides without I/O, `rollouts` keeps its inputs in memory and its outcomes in the
 //! database, `delivery` turns it into answers. It does not draw what devices are ([`crate::devices`]).
 
+pub mod blobs;
 pub mod fleet;
 pub mod library;
 
@@ -17,6 +19,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
 pub struct State {
+    /// The files of images, patches and pictures.
+    pub blobs: blobs::State,
     /// Every image and release.
     pub library: library::State,
     /// What runs on every board.
@@ -24,12 +28,13 @@ pub struct State {
 }
 
 impl State {
-    /// Loads what must be in memory.
+    /// Loads what must be in memory; `blobs` is open before it, because a restore fills it.
     ///
     /// # Errors
     /// Returns the database's error.
-    pub async fn load(db: &Db) -> anyhow::Result<Self> {
+    pub async fn load(db: &Db, blobs: blobs::State) -> anyhow::Result<Self> {
         Ok(Self {
+            blobs,
             library: library::State::load(db).await?,
             fleet: fleet::State::default(),
         })
@@ -42,4 +47,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Starts the background work of this feature.
-pub(crate) fn start(_app: &AppState) {}
+pub(crate) fn start(app: &AppState) {
+    blobs::start(app);
+}

@@ -20,4 +20,5 @@ mod live_devices;
 mod live_inbox;
 mod live_sockets;
 mod ops;
+mod ota_blobs;
 mod telemetry;
