@@ -4,6 +4,7 @@ use super::paint::{Bitmap, HEIGHT, WIDTH, decode, dither};
 use super::{Fit, store};
 use crate::error::ApiResult;
 use crate::identity::Caller;
+use crate::ota::blobs;
 use crate::{ApiError, AppState, random};
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -63,8 +64,8 @@ pub async fn upload(app: &AppState, caller: &Caller, title: &str, file: Bytes) -
     let decoded = read(app, file.clone()).await?;
     let (width, height) = (decoded.picture.width(), decoded.picture.height());
     let size = i64::try_from(file.len()).unwrap_or(i64::MAX);
-    let _alone = app.screens.changing.lock().await;
     let sha256 = app.ota.blobs.put(file).await?;
+    let _hold = app.ota.blobs.hold(&sha256).await;
     let image = Image {
         id: random::oid(&app.clock).to_string(),
         owner,
@@ -118,18 +119,11 @@ pub async fn own(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Image> 
 pub async fn delete(app: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
     may_change(caller)?;
     let image = own(app, caller, id).await?;
-    // Until the bytes are gone nobody may upload the same ones.
-    let _alone = app.screens.changing.lock().await;
-    let (id, sha256) = (image.id, image.sha256);
-    let remove = move |c: &Conn<'_>| {
-        if !store::delete_image(c, &id)? {
-            return Err(no_image());
-        }
-        Ok(store::is_used(c, sha256)?)
-    };
-    if !app.db.write(remove).await? {
-        app.ota.blobs.delete(&sha256).await?;
+    let id = image.id;
+    if !app.db.write(move |c| store::delete_image(c, &id)).await? {
+        return Err(no_image());
     }
+    blobs::release(app, &image.sha256).await?;
     Ok(())
 }
 

@@ -69,12 +69,6 @@ pub fn delete_image(c: &Conn<'_>, id: &str) -> Result<bool> {
     Ok(c.execute("delete from screen_image where id = $1", params![id])? > 0)
 }
 
-/// Whether anybody still has a picture with these bytes.
-pub fn is_used(c: &Conn<'_>, sha256: [u8; 32]) -> Result<bool> {
-    let sql = "select id from screen_image where sha256 = $1";
-    Ok(c.query_opt(sql, params![sha256])?.is_some())
-}
-
 /// The devices whose screens show a picture.
 pub fn shown_on(c: &Conn<'_>, image: &str) -> Result<Vec<DeviceId>> {
     let sql = "select distinct device_id from screen_picture where image_id = $1 order by device_id";

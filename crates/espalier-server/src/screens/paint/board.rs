@@ -6,6 +6,7 @@
 use super::canvas::{Canvas, Rect, Style, bold, regular};
 use super::chart::{self, Curve};
 use super::{Bitmap, HEIGHT, WIDTH};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Space at the edges and between columns.
@@ -17,7 +18,7 @@ const HEAD: i32 = 72;
 const FOOT: i32 = H - 44;
 
 /// Everything that a dashboard shows, in words.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Board {
     pub title: String,
     pub date: Option<String>,
@@ -29,23 +30,31 @@ pub struct Board {
     pub updated: Option<String>,
     pub tiles: Vec<Tile>,
     pub words: Option<Words>,
+    /// How far the curves reach back, e.g. `24 h`.
+    #[serde(skip)]
+    pub span: Option<&'static str>,
+    #[serde(skip)]
     pub image: Option<Arc<Bitmap>>,
 }
 
 /// One value.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Tile {
     pub label: String,
     /// The value as text; nothing when nothing was measured yet.
     pub value: Option<String>,
     pub unit: String,
+    /// Digits after the point, when they were chosen.
+    pub decimals: Option<u8>,
+    #[serde(skip)]
     pub curve: Option<Curve>,
     /// The lowest and highest value of the curve.
+    #[serde(skip)]
     pub range: Option<(String, String)>,
 }
 
 /// A text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Words {
     pub title: Option<String>,
     pub text: String,
@@ -95,7 +104,7 @@ pub fn dashboard(board: &Board) -> Bitmap {
             let y = FOOT - 116;
             c.area(Rect::new(MARGIN, y, W - 2 * MARGIN, 1), true);
             let place = Rect::new(MARGIN, y + 10, W - 2 * MARGIN, 116 - 18);
-            text_block(&mut c, place, words, &[regular(24), regular(22), regular(20), regular(18)]);
+            strip(&mut c, place, words);
         }
         None => {}
     }
@@ -176,7 +185,9 @@ fn status(c: &mut Canvas, board: &Board) {
     c.disc(MARGIN + 7, base - 7, 7, board.online);
     let mut right = W - MARGIN;
     if let Some(updated) = &board.updated {
-        right = c.text_right(regular(20), right, base, updated) - 24;
+        let span = board.span.map(|span| format!(" · curves of {span}"));
+        let updated = format!("{updated}{}", span.unwrap_or_default());
+        right = c.text_right(regular(20), right, base, &updated) - 24;
     }
     let says = c.shorten(regular(20), &board.status, right - MARGIN - 24);
     c.text(regular(20), MARGIN + 24, base, &says);
@@ -197,50 +208,67 @@ fn tiles(c: &mut Canvas, room: Rect, all: &[Tile]) {
     let rows = all.len().div_ceil(columns);
     let (n, m) = (columns as i32, rows as i32);
     let (w, h) = ((room.w - (n - 1) * MARGIN) / n, (room.h - (m - 1) * 16) / m);
-    for (index, tile) in all.iter().enumerate() {
+    let place = |index: usize| {
         let (column, row) = ((index % columns) as i32, (index / columns) as i32);
-        let place = Rect::new(room.x + column * (w + MARGIN), room.y + row * (h + 16), w, h);
-        if column > 0 {
-            c.area(Rect::new(place.x - MARGIN / 2, place.y + 4, 1, h - 8), true);
+        Rect::new(room.x + column * (w + MARGIN), room.y + row * (h + 16), w, h)
+    };
+    // Values that are about as long stand in one size; a long text alone is smaller.
+    let sizes: Vec<u32> = all.iter().enumerate().map(|(i, tile)| value_size(c, place(i), tile)).collect();
+    let short = |tile: &Tile| tile.value.as_ref().is_none_or(|value| value.chars().count() <= 6);
+    let common = all.iter().zip(&sizes).filter(|(tile, _)| short(tile)).map(|(_, size)| *size).min();
+    for (index, (tile, size)) in all.iter().zip(sizes).enumerate() {
+        let at = place(index);
+        if index % columns > 0 {
+            c.area(Rect::new(at.x - MARGIN / 2, at.y + 4, 1, h - 8), true);
         }
-        draw_tile(c, place, tile);
+        draw_tile(c, at, tile, common.unwrap_or(size).min(size));
     }
 }
 
-fn draw_tile(c: &mut Canvas, at: Rect, tile: &Tile) {
-    let label = if at.h < 90 { regular(18) } else { regular(20) };
+/// How much of a tile is left below its label.
+fn below_label(at: Rect) -> i32 {
+    at.h - label_of(at).capital() - 2 - 12
+}
+
+fn label_of(at: Rect) -> Style {
+    if at.h < 90 { regular(18) } else { regular(20) }
+}
+
+fn has_curve(at: Rect, tile: &Tile) -> bool {
+    at.h >= 110 && tile.curve.is_some()
+}
+
+fn unit_of(size: u32) -> Style {
+    regular((size * 45 / 100).clamp(18, 40))
+}
+
+/// The largest size in which a tile's value and unit fit.
+fn value_size(c: &mut Canvas, at: Rect, tile: &Tile) -> u32 {
+    const SIZES: [u32; 16] = [112, 96, 88, 80, 72, 64, 56, 48, 44, 40, 36, 32, 28, 24, 20, 18];
+    let left = below_label(at);
+    let room = if has_curve(at, tile) { (left * 45 / 100).clamp(34, 96) } else { left.min(96) };
+    let value = tile.value.as_deref().unwrap_or("–");
+    let fits = |c: &mut Canvas, size: u32| {
+        let unit = if tile.unit.is_empty() { 0 } else { c.width(unit_of(size), &tile.unit) + gap(size) };
+        bold(size).capital() <= room && c.width(bold(size), value) + unit <= at.w
+    };
+    SIZES.into_iter().find(|size| fits(c, *size)).unwrap_or(18)
+}
+
+fn draw_tile(c: &mut Canvas, at: Rect, tile: &Tile, size: u32) {
+    let label = label_of(at);
     let name = c.shorten(label, &tile.label, at.w);
     let mut y = at.y + label.capital() + 2;
     c.text(label, at.x, y, &name);
-    let curve = tile.curve.as_ref().filter(|curve| at.h >= 110 && curve.range().is_some());
-    // What is left below the label is shared by the value and its curve.
-    let left = at.bottom() - y - 12;
-    let value_room = match curve {
-        Some(_) => (left * 45 / 100).clamp(34, 96),
-        None => left.min(150),
-    };
-    let Some(value) = &tile.value else {
-        c.text(bold(32), at.x, y + 12 + bold(32).capital(), "–");
-        return;
-    };
-    let most = (value_room as f32 / 0.729) as u32;
-    let sizes = [112, 96, 88, 80, 72, 64, 56, 48, 44, 40, 36, 32, 28, 24, 20, 18];
-    let mut style = bold(18);
-    let unit_of = |size: u32| regular((size * 45 / 100).clamp(18, 40));
-    for size in sizes.into_iter().filter(|size| *size <= most.max(18)) {
-        style = bold(size);
-        let unit = if tile.unit.is_empty() { 0 } else { c.width(unit_of(size), &tile.unit) + gap(size) };
-        if c.width(style, value) + unit <= at.w {
-            break;
-        }
-    }
+    let style = bold(size);
     y += 12 + style.capital();
+    let value = tile.value.as_deref().unwrap_or("–");
     let shown = c.shorten(style, value, at.w);
     let end = c.text(style, at.x - 1, y, &shown);
-    if shown == *value && !tile.unit.is_empty() {
-        c.text(unit_of(style.size), end + gap(style.size), y, &tile.unit);
+    if shown == value && tile.value.is_some() && !tile.unit.is_empty() {
+        c.text(unit_of(size), end + gap(size), y, &tile.unit);
     }
-    if let Some(curve) = curve {
+    if let Some(curve) = tile.curve.as_ref().filter(|_| has_curve(at, tile)) {
         draw_curve(c, Rect::new(at.x, y + 12, at.w, at.bottom() - y - 12), tile, curve);
     }
 }
@@ -259,12 +287,23 @@ fn draw_curve(c: &mut Canvas, at: Rect, tile: &Tile, curve: &Curve) {
         let w = c.width(small, low).max(c.width(small, high));
         c.text_right(small, at.right(), at.y + small.capital(), high);
         c.text_right(small, at.right(), at.bottom() - 1, low);
-        if at.h >= 66 {
-            c.text_right(small, at.right(), at.y + at.h / 2 + small.capital() / 2, &curve.span);
-        }
-        room.w -= w.max(c.width(small, &curve.span)) + 10;
+        room.w -= w + 10;
     }
     chart::draw(c, room, curve);
+}
+
+/// A text below the tiles: all of it in one block, the answer of a riddle on a line of its own.
+fn strip(c: &mut Canvas, at: Rect, words: &Words) {
+    let mut text = words.text.clone();
+    if let Some(answer) = &words.answer {
+        text = format!("{text}\n{answer}");
+    }
+    let words = Words {
+        title: words.title.clone(),
+        text,
+        answer: None,
+    };
+    text_block(c, at, &words, &[regular(26), regular(24), regular(22), regular(20), regular(18)]);
 }
 
 fn text_block(c: &mut Canvas, at: Rect, words: &Words, sizes: &[Style]) {

@@ -6,8 +6,6 @@ use super::canvas::{Canvas, Rect};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Curve {
     pub points: Vec<Option<f64>>,
-    /// How long it reaches back, e.g. `24 h`.
-    pub span: String,
 }
 
 impl Curve {

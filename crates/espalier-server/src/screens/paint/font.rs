@@ -78,8 +78,12 @@ impl Fonts {
                 .ok()
         });
         let hints = hints.as_ref()?;
-        // What the font does not have is shown as its empty box.
-        let id = font.charmap().map(letter).unwrap_or(GlyphId::NOTDEF);
+        // What the font does not have is shown as its empty box; small figures as figures.
+        let map = font.charmap();
+        let figure = u32::from(letter).checked_sub(0x2080).filter(|n| *n < 10);
+        let plain = figure.and_then(|n| char::from_digit(n, 10));
+        let id = map.map(letter).or_else(|| map.map(plain?));
+        let id = id.unwrap_or(GlyphId::NOTDEF);
         let mut path = Path::default();
         let metrics = outlines
             .get(id)?
