@@ -248,7 +248,9 @@ fn item_json(item: &Item) -> Value {
 }
 
 fn put(content: &mut Map<String, Value>, item: &Item, json: Value) {
-    let category = content.entry(item.category.clone()).or_insert_with(|| Value::Object(Map::new()));
+    let category = content
+        .entry(item.category.clone())
+        .or_insert_with(|| Value::Object(Map::new()));
     let Value::Object(category) = category else {
         return;
     };

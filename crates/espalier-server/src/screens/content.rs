@@ -53,7 +53,11 @@ pub struct Preferences {
 impl Preferences {
     /// Each category with its chosen subcategories.
     pub fn chosen(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let lists = [("jokes", &self.jokes), ("riddles", &self.riddles), ("news", &self.news)];
+        let lists = [
+            ("jokes", &self.jokes),
+            ("riddles", &self.riddles),
+            ("news", &self.news),
+        ];
         lists
             .into_iter()
             .flat_map(|(category, list)| list.iter().map(move |name| (category, name.as_str())))
@@ -121,7 +125,12 @@ pub struct Item {
 }
 
 /// What a device's screen has to say, texts of its owner first.
-pub fn items(c: &Conn<'_>, device: &Device, preferences: &Preferences, now: i64) -> espalier_db::Result<Vec<Item>> {
+pub fn items(
+    c: &Conn<'_>,
+    device: &Device,
+    preferences: &Preferences,
+    now: i64,
+) -> espalier_db::Result<Vec<Item>> {
     let own = store::texts_for(c, device.owner, device.id, now)?;
     let mut items: Vec<Item> = own
         .into_iter()
@@ -177,7 +186,12 @@ pub struct NewText {
 }
 
 /// Keeps a new text, or the new form of an old one of the caller's.
-pub async fn put(app: &AppState, caller: &Caller, id: Option<&str>, new: NewText) -> ApiResult<Text> {
+pub async fn put(
+    app: &AppState,
+    caller: &Caller,
+    id: Option<&str>,
+    new: NewText,
+) -> ApiResult<Text> {
     images::may_change(caller)?;
     let old = match id {
         Some(id) => Some(own(app, caller, id).await?),
@@ -198,7 +212,13 @@ pub async fn put(app: &AppState, caller: &Caller, id: Option<&str>, new: NewText
     Ok(text)
 }
 
-fn check(app: &AppState, caller: &Caller, owner: AccountId, old: Option<Text>, new: NewText) -> ApiResult<Text> {
+fn check(
+    app: &AppState,
+    caller: &Caller,
+    owner: AccountId,
+    old: Option<Text>,
+    new: NewText,
+) -> ApiResult<Text> {
     let wrong = |field: &str, why: String| ApiError::invalid(&["body", field], why);
     let clean = |text: &str| -> String {
         text.trim()
@@ -211,7 +231,10 @@ fn check(app: &AppState, caller: &Caller, owner: AccountId, old: Option<Text>, n
             let principal = Principal::Account(caller.clone());
             let device = devices::require(app, &principal, id, Action::Control)?;
             if device.owner != owner {
-                return Err(wrong("device_id", "is somebody else's device; their owner writes its texts".to_owned()));
+                return Err(wrong(
+                    "device_id",
+                    "is somebody else's device; their owner writes its texts".to_owned(),
+                ));
             }
             Some(device.id)
         }
@@ -225,26 +248,36 @@ fn check(app: &AppState, caller: &Caller, owner: AccountId, old: Option<Text>, n
         presets::of(&category, &subcategory).is_some()
     };
     if !fits {
-        let why = format!("{category}/{subcategory} is no kind of text; GET /screens/sources lists them");
+        let why =
+            format!("{category}/{subcategory} is no kind of text; GET /screens/sources lists them");
         return Err(wrong("category", why));
     }
     let (title, body) = (clean(&new.title), clean(&new.text));
     if title.chars().count() > MAX_TITLE {
-        return Err(wrong("title", format!("may have at most {MAX_TITLE} characters")));
+        return Err(wrong(
+            "title",
+            format!("may have at most {MAX_TITLE} characters"),
+        ));
     }
     if !(1..=MAX_BODY).contains(&body.chars().count()) {
-        return Err(wrong("text", format!("must have 1 to {MAX_BODY} characters")));
+        return Err(wrong(
+            "text",
+            format!("must have 1 to {MAX_BODY} characters"),
+        ));
     }
     if !(-100..=100).contains(&new.priority) {
         return Err(wrong("priority", "must be -100 to 100".to_owned()));
     }
     let expires_at = new.expires_at.map(|text| {
         let moment: Result<jiff::Timestamp, _> = text.parse();
-        let moment = moment.map_err(|_| wrong("expires_at", format!("{text:?} is not an RFC 3339 time")))?;
+        let moment =
+            moment.map_err(|_| wrong("expires_at", format!("{text:?} is not an RFC 3339 time")))?;
         Ok::<_, ApiError>(moment.as_millisecond())
     });
     Ok(Text {
-        id: old.as_ref().map_or_else(|| random::oid(&app.clock).to_string(), |old| old.id.clone()),
+        id: old
+            .as_ref()
+            .map_or_else(|| random::oid(&app.clock).to_string(), |old| old.id.clone()),
         owner,
         device,
         category,
@@ -276,7 +309,9 @@ async fn own(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Text> {
 pub async fn delete(app: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
     images::may_change(caller)?;
     let text = own(app, caller, id).await?;
-    app.db.write(move |c| store::delete_text(c, &text.id)).await?;
+    app.db
+        .write(move |c| store::delete_text(c, &text.id))
+        .await?;
     Ok(())
 }
 
@@ -290,7 +325,8 @@ pub async fn set_source(
 ) -> ApiResult<Source> {
     images::may_change(caller)?;
     let Some(texts) = presets::of(category, subcategory) else {
-        let why = format!("{category}/{subcategory} is no kind of text; GET /screens/sources lists them");
+        let why =
+            format!("{category}/{subcategory} is no kind of text; GET /screens/sources lists them");
         return Err(ApiError::invalid(&["body", "category"], why));
     };
     if source == "api" {
@@ -304,7 +340,8 @@ pub async fn set_source(
         let why = "no news comes with the product; write your own with POST /screens/content";
         return Err(ApiError::invalid(&["body", "source_type"], why));
     }
-    let (owner, category, subcategory) = (caller.account, category.to_owned(), subcategory.to_owned());
+    let (owner, category, subcategory) =
+        (caller.account, category.to_owned(), subcategory.to_owned());
     app.db
         .write(move |c| store::put_source(c, owner, &category, &subcategory, source))
         .await?;
@@ -331,19 +368,33 @@ pub async fn sources(app: &AppState, caller: &Caller) -> ApiResult<Vec<SourceVie
     let owner = caller.account;
     let chosen = app.db.read(move |c| store::sources(c, owner)).await?;
     let kinds = presets::KINDS.iter().flat_map(|(category, subcategories)| {
-        subcategories.iter().map(move |(subcategory, texts)| (*category, *subcategory, texts.len()))
+        subcategories
+            .iter()
+            .map(move |(subcategory, texts)| (*category, *subcategory, texts.len()))
     });
     Ok(kinds
         .map(|(category, subcategory, texts)| {
-            let own = chosen.iter().find(|(of, name, _)| of == category && name == subcategory);
-            let fallback = if texts == 0 { Source::None } else { Source::Preset };
+            let own = chosen
+                .iter()
+                .find(|(of, name, _)| of == category && name == subcategory);
+            let fallback = if texts == 0 {
+                Source::None
+            } else {
+                Source::Preset
+            };
             let source_type = own.map_or(fallback, |(_, _, source)| *source);
             SourceView {
                 category,
                 subcategory,
                 source_type,
-                texts: if source_type == Source::Preset { texts } else { 0 },
-                note: (texts == 0).then_some("No news comes with the product, and none is invented: write your own texts."),
+                texts: if source_type == Source::Preset {
+                    texts
+                } else {
+                    0
+                },
+                note: (texts == 0).then_some(
+                    "No news comes with the product, and none is invented: write your own texts.",
+                ),
             }
         })
         .collect())

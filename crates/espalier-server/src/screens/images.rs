@@ -96,8 +96,16 @@ pub async fn upload(app: &AppState, caller: &Caller, title: &str, file: Bytes) -
 /// The last part of a file's name, without what could be mistaken for something else.
 fn title_of(text: &str) -> String {
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default().trim();
-    let clean: String = last.chars().filter(|c| !c.is_control()).take(MAX_TITLE).collect();
-    if clean.is_empty() { "picture".to_owned() } else { clean }
+    let clean: String = last
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_TITLE)
+        .collect();
+    if clean.is_empty() {
+        "picture".to_owned()
+    } else {
+        clean
+    }
 }
 
 /// The caller's pictures, the newest first.
@@ -160,6 +168,7 @@ async fn read(app: &AppState, file: Bytes) -> ApiResult<decode::Decoded> {
     let read = tokio::task::spawn_blocking(move || decode::decode(&file)).await;
     drop(turn);
     // A reader that gives up in the middle of a hostile file says no more than that it cannot be read.
-    let read = read.unwrap_or_else(|_| Err("The picture cannot be read; save it again as PNG.".to_owned()));
+    let read = read
+        .unwrap_or_else(|_| Err("The picture cannot be read; save it again as PNG.".to_owned()));
     read.map_err(|why| ApiError::new(StatusCode::BAD_REQUEST, "not_a_picture", why))
 }

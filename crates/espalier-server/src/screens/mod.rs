@@ -26,9 +26,9 @@ pub use http::boards::screen_file;
 pub use paint::dither::Fit;
 pub use who::Who;
 
+use crate::AppState;
 use crate::devices::Device;
 use crate::error::ApiResult;
-use crate::AppState;
 use axum::extract::DefaultBodyLimit;
 use espalier_model::DeviceId;
 use std::sync::Arc;
@@ -90,7 +90,10 @@ impl Default for State {
 /// The routes of this feature. `GET /dashboards/{id}_current.bmp` comes in by [`crate::control`] and [`screen_file`].
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(http::images::list_images, http::images::upload_image))
+        .routes(routes!(
+            http::images::list_images,
+            http::images::upload_image
+        ))
         .routes(routes!(http::forms::post_upload))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .routes(routes!(http::images::delete_image))
@@ -104,7 +107,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(http::forms::post_source))
         .routes(routes!(http::boards::get_content))
         .routes(routes!(http::boards::get_sequence))
-        .routes(routes!(http::boards::get_preferences, http::boards::put_preferences))
+        .routes(routes!(
+            http::boards::get_preferences,
+            http::boards::put_preferences
+        ))
         .routes(routes!(http::boards::get_page))
         .routes(routes!(http::boards::get_upload))
 }
@@ -113,7 +119,11 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 ///
 /// # Errors
 /// Fails when the database does, or the device is gone.
-pub async fn set_preferences(app: &AppState, device: &Arc<Device>, preferences: Preferences) -> ApiResult<()> {
+pub async fn set_preferences(
+    app: &AppState,
+    device: &Arc<Device>,
+    preferences: Preferences,
+) -> ApiResult<()> {
     let change = view::Change {
         preferences: Some(preferences),
         ..view::Change::default()

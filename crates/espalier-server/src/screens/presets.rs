@@ -21,7 +21,11 @@ pub const KINDS: &[(&str, &[(&str, &[Preset])])] = &[
     ),
     (
         "news",
-        &[("tech_news", &[]), ("world_news", &[]), ("science_news", &[])],
+        &[
+            ("tech_news", &[]),
+            ("world_news", &[]),
+            ("science_news", &[]),
+        ],
     ),
 ];
 
@@ -45,8 +49,12 @@ const fn riddle(text: &'static str, answer: &'static str) -> Preset {
 }
 
 const DAD: &[Preset] = &[
-    line("I asked the thermometer how it felt. It said: it depends on the day, but I have my ups and downs."),
-    line("My plant sensor sends me a message when it is dry. Finally somebody in this house who says so."),
+    line(
+        "I asked the thermometer how it felt. It said: it depends on the day, but I have my ups and downs.",
+    ),
+    line(
+        "My plant sensor sends me a message when it is dry. Finally somebody in this house who says so.",
+    ),
 ];
 
 const PROGRAMMING: &[Preset] = &[
@@ -60,8 +68,14 @@ const CLEAN: &[Preset] = &[
 ];
 
 const EASY: &[Preset] = &[
-    riddle("I follow you all day and leave when the lamp goes out. What am I?", "Your shadow."),
-    riddle("The more of me you take, the more of me stays behind you. What am I?", "Steps."),
+    riddle(
+        "I follow you all day and leave when the lamp goes out. What am I?",
+        "Your shadow.",
+    ),
+    riddle(
+        "The more of me you take, the more of me stays behind you. What am I?",
+        "Steps.",
+    ),
 ];
 
 const LOGIC: &[Preset] = &[
@@ -86,7 +100,9 @@ const MATH: &[Preset] = &[
 /// The texts of a kind; nothing when there is no such kind.
 pub fn of(category: &str, subcategory: &str) -> Option<&'static [Preset]> {
     let (_, subcategories) = KINDS.iter().find(|(name, _)| *name == category)?;
-    let (_, texts) = subcategories.iter().find(|(name, _)| *name == subcategory)?;
+    let (_, texts) = subcategories
+        .iter()
+        .find(|(name, _)| *name == subcategory)?;
     Some(texts)
 }
 
@@ -99,7 +115,9 @@ mod tests {
         for (category, subcategories) in KINDS {
             for (subcategory, texts) in *subcategories {
                 assert_eq!(texts.is_empty(), *category == "news", "{subcategory}");
-                let answered = texts.iter().all(|text| text.answer.is_some() == (*category == "riddles"));
+                let answered = texts
+                    .iter()
+                    .all(|text| text.answer.is_some() == (*category == "riddles"));
                 assert!(answered, "{subcategory}");
             }
         }

@@ -68,7 +68,10 @@ pub async fn current(app: &AppState, device: &Arc<Device>) -> ApiResult<Arc<Show
             let image = &view.pictures[view.turn(view.pictures.len(), now)];
             let made_of = digest(&("image", hex::encode(image.sha256), view.settings.fit))?;
             let dots = images::dots(app, image, view.settings.fit);
-            kept(app, device.id, Which::Current, made_of, || async { Ok((dots.await?, i64::MAX)) }).await
+            kept(app, device.id, Which::Current, made_of, || async {
+                Ok((dots.await?, i64::MAX))
+            })
+            .await
         }
         Mode::Content if !view.items.is_empty() => {
             let at = view.turn(view.items.len(), now);
@@ -77,7 +80,10 @@ pub async fn current(app: &AppState, device: &Arc<Device>) -> ApiResult<Arc<Show
             let place = format!("{} / {}", at + 1, view.items.len());
             let made_of = digest(&("text", &title, &words, &place))?;
             let draw = move || board::text(&title, &words, &place);
-            kept(app, device.id, Which::Current, made_of, || async { Ok((paint(draw).await?, i64::MAX)) }).await
+            kept(app, device.id, Which::Current, made_of, || async {
+                Ok((paint(draw).await?, i64::MAX))
+            })
+            .await
         }
         _ => dashboard(app, &view, now).await,
     }
@@ -88,18 +94,29 @@ pub async fn fallback(app: &AppState, device: &Device) -> ApiResult<Arc<Shown>> 
     let title = device.name.clone();
     let (says, hint) = (
         "Waiting for data",
-        format!("Choose what stands here:\n{}/ui/devices/{}", app.config.base_url(), device.oid),
+        format!(
+            "Choose what stands here:\n{}/ui/devices/{}",
+            app.config.base_url(),
+            device.oid
+        ),
     );
     let made_of = digest(&(&title, says, &hint))?;
     let draw = move || board::fallback(&title, says, &hint);
-    kept(app, device.id, Which::Fallback, made_of, || async { Ok((paint(draw).await?, i64::MAX)) }).await
+    kept(app, device.id, Which::Fallback, made_of, || async {
+        Ok((paint(draw).await?, i64::MAX))
+    })
+    .await
 }
 
 /// What a board shows that nobody claimed yet. It says nothing that the board did not say itself.
 pub async fn unclaimed(id: &str) -> ApiResult<Shown> {
     let title: String = id.chars().filter(|c| !c.is_control()).take(64).collect();
     let picture = paint(move || {
-        board::fallback(&title, "Waiting to be claimed", "An admin of this server finds it under Devices, Waiting boards.")
+        board::fallback(
+            &title,
+            "Waiting to be claimed",
+            "An admin of this server finds it under Devices, Waiting boards.",
+        )
     });
     shown(picture.await?)
 }
@@ -215,7 +232,10 @@ fn compose(
             _ => String::new(),
         });
         Tile {
-            label: tile.label.clone().unwrap_or_else(|| words::label(&tile.key)),
+            label: tile
+                .label
+                .clone()
+                .unwrap_or_else(|| words::label(&tile.key)),
             value: value.map(|value| words::value(value, tile.decimals)),
             unit,
             decimals: tile.decimals,
@@ -252,6 +272,7 @@ fn compose(
         updated: newest.map(|ms| format!("Values of {}", since(ms))),
         tiles: tiles.collect(),
         words,
+        span: None,
         image: None,
     };
     Ok((board, keys.collect()))
@@ -281,7 +302,11 @@ fn in_zone(ms: i64, tz: &TimeZone, format: &str) -> String {
 /// A moment in words: today only its time.
 fn moment(ms: i64, now: i64, tz: &TimeZone) -> String {
     let day = |ms| in_zone(ms, tz, "%Y-%m-%d");
-    let format = if day(ms) == day(now) { "%H:%M" } else { "%-d %B, %H:%M" };
+    let format = if day(ms) == day(now) {
+        "%H:%M"
+    } else {
+        "%-d %B, %H:%M"
+    };
     in_zone(ms, tz, format)
 }
 
@@ -304,12 +329,18 @@ async fn curves(
         let end = (now / width + 1) * width;
         until = end;
         let found = telemetry::means(app, device, &wanted, end - length, width, count).await?;
-        let reaches = found.iter().any(|points| points.iter().take(count / 10).any(Option::is_some));
+        let reaches = found
+            .iter()
+            .any(|points| points.iter().take(count / 10).any(Option::is_some));
         if !reaches && nth + 1 < SPANS.len() {
             continue;
         }
         let mut found = found.into_iter();
-        let with_curve = board.tiles.iter_mut().zip(keys).filter(|(_, key)| key.is_some());
+        let with_curve = board
+            .tiles
+            .iter_mut()
+            .zip(keys)
+            .filter(|(_, key)| key.is_some());
         for (tile, _) in with_curve {
             let points = found.next().unwrap_or_default();
             let curve = Curve { points };

@@ -138,13 +138,19 @@ impl Settings {
         tidy(&mut layout.title, "layout.title", MAX_TITLE)?;
         tidy(&mut layout.text, "layout.text", MAX_TEXT)?;
         if layout.tiles.len() > MAX_TILES {
-            return Err(wrong("layout.tiles", format!("may have at most {MAX_TILES}")));
+            return Err(wrong(
+                "layout.tiles",
+                format!("may have at most {MAX_TILES}"),
+            ));
         }
         for tile in &mut layout.tiles {
             check_key(&tile.key).map_err(|why| wrong("layout.tiles.key", why.to_string()))?;
             tidy(&mut tile.label, "layout.tiles.label", MAX_LABEL)?;
             // An empty unit is a wish of its own.
-            let none = tile.unit.as_deref().is_some_and(|unit| unit.trim().is_empty());
+            let none = tile
+                .unit
+                .as_deref()
+                .is_some_and(|unit| unit.trim().is_empty());
             tidy(&mut tile.unit, "layout.tiles.unit", MAX_UNIT)?;
             if none {
                 tile.unit = Some(String::new());
@@ -200,11 +206,26 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_named() {
         let cases = [
-            (serde_json::json!({ "rotation_seconds": 5 }), "rotation_seconds"),
-            (serde_json::json!({ "timezone": "Mars/Olympus" }), "timezone"),
-            (serde_json::json!({ "layout": { "tiles": [{ "key": "" }] } }), "key"),
-            (serde_json::json!({ "layout": { "title": "x".repeat(61) } }), "title"),
-            (serde_json::json!({ "layout": { "tiles": [{ "key": "t", "decimals": 7 }] } }), "decimals"),
+            (
+                serde_json::json!({ "rotation_seconds": 5 }),
+                "rotation_seconds",
+            ),
+            (
+                serde_json::json!({ "timezone": "Mars/Olympus" }),
+                "timezone",
+            ),
+            (
+                serde_json::json!({ "layout": { "tiles": [{ "key": "" }] } }),
+                "key",
+            ),
+            (
+                serde_json::json!({ "layout": { "title": "x".repeat(61) } }),
+                "title",
+            ),
+            (
+                serde_json::json!({ "layout": { "tiles": [{ "key": "t", "decimals": 7 }] } }),
+                "decimals",
+            ),
         ];
         for (json, field) in cases {
             let error = settings(json).unwrap_err();

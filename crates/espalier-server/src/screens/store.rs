@@ -15,7 +15,8 @@ pub struct Screen {
     pub updated_at: i64,
 }
 
-const IMAGE: &str = "i.id, i.owner_id, i.sha256, i.name, i.title, i.kind, i.width, i.height, i.size, i.created_at";
+const IMAGE: &str =
+    "i.id, i.owner_id, i.sha256, i.name, i.title, i.kind, i.width, i.height, i.size, i.created_at";
 
 pub fn insert_image(c: &Conn<'_>, i: &Image) -> Result<()> {
     c.execute(
@@ -44,18 +45,26 @@ pub fn count_images(c: &Conn<'_>, owner: AccountId) -> Result<i64> {
 
 /// An account's pictures, the newest first.
 pub fn images_of(c: &Conn<'_>, owner: AccountId) -> Result<Vec<Image>> {
-    let sql = format!("select {IMAGE} from screen_image i where i.owner_id = $1 order by i.created_at desc, i.id desc");
+    let sql = format!(
+        "select {IMAGE} from screen_image i where i.owner_id = $1 order by i.created_at desc, i.id desc"
+    );
     images(c.query(&sql, params![owner.to_string()])?)
 }
 
 pub fn image(c: &Conn<'_>, id: &str) -> Result<Option<Image>> {
     let sql = format!("select {IMAGE} from screen_image i where i.id = $1");
-    c.query_opt(&sql, params![id])?.as_ref().map(read_image).transpose()
+    c.query_opt(&sql, params![id])?
+        .as_ref()
+        .map(read_image)
+        .transpose()
 }
 
 pub fn image_by_name(c: &Conn<'_>, name: &str) -> Result<Option<Image>> {
     let sql = format!("select {IMAGE} from screen_image i where i.name = $1");
-    c.query_opt(&sql, params![name])?.as_ref().map(read_image).transpose()
+    c.query_opt(&sql, params![name])?
+        .as_ref()
+        .map(read_image)
+        .transpose()
 }
 
 /// The picture that an account has with this digest.
@@ -71,7 +80,8 @@ pub fn delete_image(c: &Conn<'_>, id: &str) -> Result<bool> {
 
 /// The devices whose screens show a picture.
 pub fn shown_on(c: &Conn<'_>, image: &str) -> Result<Vec<DeviceId>> {
-    let sql = "select distinct device_id from screen_picture where image_id = $1 order by device_id";
+    let sql =
+        "select distinct device_id from screen_picture where image_id = $1 order by device_id";
     let rows = c.query(sql, params![image])?;
     rows.iter().map(|row| id(row, "device_id")).collect()
 }
@@ -86,7 +96,10 @@ pub fn pictures(c: &Conn<'_>, device: DeviceId) -> Result<Vec<Image>> {
 
 pub fn put_pictures(c: &Conn<'_>, device: DeviceId, images: &[String]) -> Result<()> {
     let device = device.to_string();
-    c.execute("delete from screen_picture where device_id = $1", params![device.clone()])?;
+    c.execute(
+        "delete from screen_picture where device_id = $1",
+        params![device.clone()],
+    )?;
     for (position, image) in (0i64..).zip(images) {
         c.execute(
             "insert into screen_picture (device_id, position, image_id) values ($1, $2, $3)",
@@ -220,7 +233,9 @@ fn read_image(row: &Row) -> Result<Image> {
     Ok(Image {
         id: row.get("id")?,
         owner: id(row, "owner_id")?,
-        sha256: sha256.try_into().map_err(|_| wrong("sha256", "not 32 bytes"))?,
+        sha256: sha256
+            .try_into()
+            .map_err(|_| wrong("sha256", "not 32 bytes"))?,
         name: row.get("name")?,
         title: row.get("title")?,
         kind: row.get("kind")?,
@@ -247,12 +262,19 @@ fn read_text(row: &Row) -> Result<Text> {
     })
 }
 
-fn id<T: FromStr<Err = espalier_model::id::InvalidId>>(row: &Row, column: &'static str) -> Result<T> {
+fn id<T: FromStr<Err = espalier_model::id::InvalidId>>(
+    row: &Row,
+    column: &'static str,
+) -> Result<T> {
     parse(column, &row.get::<String>(column)?)
 }
 
-fn parse<T: FromStr<Err = espalier_model::id::InvalidId>>(column: &'static str, text: &str) -> Result<T> {
-    text.parse().map_err(|e: espalier_model::id::InvalidId| wrong(column, e))
+fn parse<T: FromStr<Err = espalier_model::id::InvalidId>>(
+    column: &'static str,
+    text: &str,
+) -> Result<T> {
+    text.parse()
+        .map_err(|e: espalier_model::id::InvalidId| wrong(column, e))
 }
 
 fn wrong(column: &str, problem: impl std::fmt::Display) -> Error {

@@ -78,7 +78,11 @@ pub async fn change(
 ) -> ApiResult<View> {
     let settings = change.settings.map(Settings::checked).transpose()?;
     let preferences = change.preferences.map(Preferences::known);
-    if change.pictures.as_ref().is_some_and(|list| list.len() > MAX_PICTURES) {
+    if change
+        .pictures
+        .as_ref()
+        .is_some_and(|list| list.len() > MAX_PICTURES)
+    {
         let why = format!("a screen can have {MAX_PICTURES} pictures");
         return Err(ApiError::invalid(&["body", "images"], why));
     }
@@ -120,4 +124,3 @@ fn find_picture(c: &Conn<'_>, name: &str, owner: AccountId, asks: AccountId) -> 
         .map(|image| image.id)
         .ok_or_else(images::no_image)
 }
-

@@ -26,7 +26,11 @@ impl Who {
         let identified = parts.extensions.get::<Identified>().cloned();
         Self {
             identified: identified.unwrap_or(Identified::Nobody),
-            peer: Peer::of(&parts.extensions, &parts.headers, &app.config.trusted_proxies),
+            peer: Peer::of(
+                &parts.extensions,
+                &parts.headers,
+                &app.config.trusted_proxies,
+            ),
             headers: parts.headers.clone(),
         }
     }
@@ -54,7 +58,9 @@ impl Who {
     /// As [`Who::device`].
     pub async fn watcher(&self, app: &AppState, id: &str) -> ApiResult<Admitted> {
         let admitted = self.device(app, id, Action::Read).await?;
-        if let (Admitted::Device(device), Identified::Known(principal)) = (&admitted, &self.identified) {
+        if let (Admitted::Device(device), Identified::Known(principal)) =
+            (&admitted, &self.identified)
+        {
             devices::require_telemetry(app, principal, &device.oid.to_string(), Action::Read)?;
         }
         Ok(admitted)
@@ -94,7 +100,10 @@ impl Who {
 
 impl FromRequestParts<AppState> for Who {
     type Rejection = std::convert::Infallible;
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &AppState,
+    ) -> Result<Self, Self::Rejection> {
         Ok(Self::of(parts, app))
     }
 }

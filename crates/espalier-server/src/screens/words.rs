@@ -71,14 +71,20 @@ pub fn label(key: &str) -> String {
 /// The usual unit of a key; nothing when none is known.
 pub fn unit(key: &str) -> &'static str {
     let words = words(key);
-    let found = KNOWN.iter().chain(VITAL).find(|(name, _)| words.iter().any(|word| word == name));
+    let found = KNOWN
+        .iter()
+        .chain(VITAL)
+        .find(|(name, _)| words.iter().any(|word| word == name));
     found.map_or("", |(_, unit)| unit)
 }
 
 /// Where a key comes in the order of a dashboard that nobody arranged.
 pub fn rank(key: &str) -> usize {
     let words = words(key);
-    let place = |list: &[(&str, &str)]| list.iter().position(|(name, _)| words.iter().any(|word| word == name));
+    let place = |list: &[(&str, &str)]| {
+        list.iter()
+            .position(|(name, _)| words.iter().any(|word| word == name))
+    };
     if key.starts_with('_') {
         return usize::MAX;
     }
@@ -92,7 +98,9 @@ pub fn rank(key: &str) -> usize {
 /// A value as people read it.
 pub fn value(value: &Value, decimals: Option<u8>) -> String {
     match value {
-        Value::Number(number) => number.as_f64().map_or_else(String::new, |n| self::number(n, decimals)),
+        Value::Number(number) => number
+            .as_f64()
+            .map_or_else(String::new, |n| self::number(n, decimals)),
         Value::Bool(true) => "on".to_owned(),
         Value::Bool(false) => "off".to_owned(),
         Value::String(text) => text.lines().next().unwrap_or_default().trim().to_owned(),

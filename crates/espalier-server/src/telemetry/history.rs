@@ -262,7 +262,10 @@ pub async fn means(
         count,
     };
     let query = Query {
-        series: keys.iter().map(|key| (device.id.0, Arc::from(*key))).collect(),
+        series: keys
+            .iter()
+            .map(|key| (device.id.0, Arc::from(*key)))
+            .collect(),
         from: start,
         to: start.saturating_add(width.saturating_mul(spans)),
         mode: Mode::Buckets(buckets),

@@ -144,6 +144,28 @@ const RULES: &[(&str, &str, May)] = &[
     ("patch", "/widgets/{id}", Owner),
     ("delete", "/widgets/{id}", Owner),
     ("post", "/widgets/{id}/state", Owner),
+    ("get", "/screens/images", Person),
+    ("post", "/screens/images", Person),
+    ("delete", "/screens/images/{id}", Person),
+    ("get", "/screens/images/{id}/preview.png", Person),
+    ("get", "/screens/preview", Signed),
+    ("get", "/screens/content", Person),
+    ("post", "/screens/content", Person),
+    ("put", "/screens/content/{id}", Person),
+    ("delete", "/screens/content/{id}", Person),
+    ("get", "/screens/sources", Person),
+    ("get", "/devices/{id}/screen", SeeOrBe),
+    ("put", "/devices/{id}/screen", Change),
+    ("post", "/upload", Person),
+    ("post", "/assign-device-images", Person),
+    ("post", "/toggle-content-source", Person),
+    // Boards without a token ask these, too; the stories of screens say who gets what.
+    ("get", "/api/devices/{id}/content", Anybody),
+    ("get", "/api/devices/{id}/images-sequence", Anybody),
+    ("get", "/api/devices/{id}/preferences", Anybody),
+    ("put", "/api/devices/{id}/preferences", Anybody),
+    ("get", "/api/devices/{id}/dashboard", Anybody),
+    ("get", "/uploads/{name}/bmp", Anybody),
 ];
 
 /// Everybody who asks. The viewer is somebody the device is shared with as viewer.

@@ -21,4 +21,5 @@ mod live_inbox;
 mod live_sockets;
 mod ops;
 mod ota_blobs;
+mod screens;
 mod telemetry;

@@ -59,7 +59,10 @@ pub async fn get_sequence(
     Path(id): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<ImagesSequence>, Failure> {
-    let admitted = who.device(&app, &id, Action::Read).await.map_err(Failure::flagged)?;
+    let admitted = who
+        .device(&app, &id, Action::Read)
+        .await
+        .map_err(Failure::flagged)?;
     let Admitted::Device(device) = admitted else {
         return Ok(Json(boards::empty_sequence(&id)));
     };
@@ -115,7 +118,9 @@ pub async fn put_preferences(
                 preferences: Some(preferences),
                 ..Change::default()
             };
-            view::change(&app, &device, device.owner, change).await?.preferences
+            view::change(&app, &device, device.owner, change)
+                .await?
+                .preferences
         }
         Admitted::Quarantined => preferences.known(),
     };
@@ -142,7 +147,10 @@ pub async fn get_page(
 
 /// Answers `GET /dashboards/{id}_current.bmp` and `GET /dashboards/{id}_fallback.bmp`.
 pub async fn screen_file(app: &AppState, who: &Who, name: &str) -> ApiResult<Response> {
-    let (id, current) = match (name.strip_suffix("_current"), name.strip_suffix("_fallback")) {
+    let (id, current) = match (
+        name.strip_suffix("_current"),
+        name.strip_suffix("_fallback"),
+    ) {
         (Some(id), _) => (id, true),
         (_, Some(id)) => (id, false),
         _ => return Err(who.refusal(ApiError::not_found("Picture"))),
@@ -186,7 +194,9 @@ pub async fn get_upload(
         return Err(missing().into());
     };
     let mut fit = None;
-    let owner = who.person().is_some_and(|caller| caller.account == image.owner || caller.role.is_admin());
+    let owner = who
+        .person()
+        .is_some_and(|caller| caller.account == image.owner || caller.role.is_admin());
     for device in shown_on.iter().filter_map(|id| app.devices.get(*id)) {
         if who.speaks_for(&app, &device).await {
             fit = Some(view::of(&app, &device).await?.settings.fit);

@@ -56,9 +56,16 @@ impl TextView {
     (status = 200, description = "The texts", body = Vec<TextView>),
     (status = 401, description = "Not signed in", body = Problem),
     (status = 403, description = "A device asks", body = Problem)))]
-pub async fn list_texts(State(app): State<AppState>, caller: Caller) -> ApiResult<Json<Vec<TextView>>> {
+pub async fn list_texts(
+    State(app): State<AppState>,
+    caller: Caller,
+) -> ApiResult<Json<Vec<TextView>>> {
     let all = content::list(&app, &caller).await?;
-    Ok(Json(all.into_iter().map(|text| TextView::of(&app, text)).collect()))
+    Ok(Json(
+        all.into_iter()
+            .map(|text| TextView::of(&app, text))
+            .collect(),
+    ))
 }
 
 /// Adds a text, for one device or all of the caller's.
@@ -118,6 +125,9 @@ pub async fn delete_text(
     (status = 200, description = "The kinds of text", body = Vec<SourceView>),
     (status = 401, description = "Not signed in", body = Problem),
     (status = 403, description = "A device asks", body = Problem)))]
-pub async fn list_sources(State(app): State<AppState>, caller: Caller) -> ApiResult<Json<Vec<SourceView>>> {
+pub async fn list_sources(
+    State(app): State<AppState>,
+    caller: Caller,
+) -> ApiResult<Json<Vec<SourceView>>> {
     content::sources(&app, &caller).await.map(Json)
 }

@@ -1,8 +1,8 @@
 //! The forms of the old pages: one picture, which picture for which device, where texts come from.
 
 use super::images::{Form, UploadForm, file_of};
-use crate::devices::cms::Failure;
 use crate::devices;
+use crate::devices::cms::Failure;
 use crate::error::Problem;
 use crate::http::{Json, body_error};
 use crate::identity::{Caller, Principal};
@@ -52,7 +52,11 @@ pub struct Uploaded {
     (status = 403, description = "The account may only look", body = Problem),
     (status = 409, description = "Too many pictures", body = Problem),
     (status = 413, description = "Too large", body = Problem)))]
-pub async fn post_upload(State(app): State<AppState>, caller: Caller, form: Form) -> Result<Json<Uploaded>, Failure> {
+pub async fn post_upload(
+    State(app): State<AppState>,
+    caller: Caller,
+    form: Form,
+) -> Result<Json<Uploaded>, Failure> {
     let work = async {
         let (title, file) = file_of(form.0?).await?;
         images::upload(&app, &caller, &title, file).await
@@ -76,7 +80,9 @@ fn fields(body: &[u8]) -> BTreeMap<String, Vec<String>> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let read = |part: &str| {
             let part = part.replace('+', " ");
-            percent_encoding::percent_decode_str(&part).decode_utf8_lossy().into_owned()
+            percent_encoding::percent_decode_str(&part)
+                .decode_utf8_lossy()
+                .into_owned()
         };
         fields.entry(read(name)).or_default().push(read(value));
     }
@@ -98,14 +104,20 @@ pub async fn post_assignments(
     caller: Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<FormDone>, Failure> {
-    assign(&app, &caller, body).await.map_err(Failure::flagged)?;
+    assign(&app, &caller, body)
+        .await
+        .map_err(Failure::flagged)?;
     Ok(Json(FormDone {
         success: true,
         message: "Pictures assigned",
     }))
 }
 
-async fn assign(app: &AppState, caller: &Caller, body: Result<Bytes, BytesRejection>) -> Result<(), ApiError> {
+async fn assign(
+    app: &AppState,
+    caller: &Caller,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(), ApiError> {
     let body = body.map_err(|e| body_error(&e))?;
     let principal = Principal::Account(caller.clone());
     let mut changes = Vec::new();
@@ -115,7 +127,10 @@ async fn assign(app: &AppState, caller: &Caller, body: Result<Bytes, BytesReject
         };
         values.retain(|value| !value.is_empty());
         // Every device is asked for before the first is changed.
-        changes.push((devices::cms::find_for(app, &principal, id, Action::Control)?, values));
+        changes.push((
+            devices::cms::find_for(app, &principal, id, Action::Control)?,
+            values,
+        ));
     }
     if changes.is_empty() {
         let why = "The form names no device; send fields named `assign_` and a device's id.";
@@ -161,8 +176,17 @@ pub async fn post_source(
 ) -> Result<Json<Toggled>, Failure> {
     let body = body.map_err(|e| Failure::flagged(body_error(&e)))?;
     let mut fields = fields(&body);
-    let mut field = |name: &str| fields.remove(name).and_then(|mut values| values.pop()).unwrap_or_default();
-    let (category, subcategory, source) = (field("category"), field("subcategory"), field("source_type"));
+    let mut field = |name: &str| {
+        fields
+            .remove(name)
+            .and_then(|mut values| values.pop())
+            .unwrap_or_default()
+    };
+    let (category, subcategory, source) = (
+        field("category"),
+        field("subcategory"),
+        field("source_type"),
+    );
     let set = content::set_source(&app, &caller, &category, &subcategory, &source).await;
     Ok(Json(Toggled {
         success: true,

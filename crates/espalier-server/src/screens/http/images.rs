@@ -87,7 +87,9 @@ pub async fn file_of(mut form: Multipart) -> ApiResult<(String, Bytes)> {
 fn wrong_form(error: &MultipartError) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let most = MAX_FILE >> 20;
-        return ApiError::too_large(format!("A picture may have at most {most} MB; make it smaller."));
+        return ApiError::too_large(format!(
+            "A picture may have at most {most} MB; make it smaller."
+        ));
     }
     ApiError::bad_request(
         "unreadable_form",
@@ -100,7 +102,10 @@ fn wrong_form(error: &MultipartError) -> ApiError {
     (status = 200, description = "The pictures", body = Vec<ScreenImage>),
     (status = 401, description = "Not signed in", body = Problem),
     (status = 403, description = "A device asks", body = Problem)))]
-pub async fn list_images(State(app): State<AppState>, caller: Caller) -> ApiResult<Json<Vec<ScreenImage>>> {
+pub async fn list_images(
+    State(app): State<AppState>,
+    caller: Caller,
+) -> ApiResult<Json<Vec<ScreenImage>>> {
     let all = images::list(&app, &caller).await?;
     Ok(Json(all.into_iter().map(ScreenImage::from).collect()))
 }
@@ -129,10 +134,16 @@ pub struct Form(pub ApiResult<Multipart>);
 
 impl axum::extract::FromRequest<AppState> for Form {
     type Rejection = std::convert::Infallible;
-    async fn from_request(request: axum::extract::Request, app: &AppState) -> Result<Self, Self::Rejection> {
+    async fn from_request(
+        request: axum::extract::Request,
+        app: &AppState,
+    ) -> Result<Self, Self::Rejection> {
         let form = Multipart::from_request(request, app).await;
         Ok(Self(form.map_err(|_| {
-            ApiError::bad_request("not_a_form", "Send the picture as multipart/form-data, in the field `file`.")
+            ApiError::bad_request(
+                "not_a_form",
+                "Send the picture as multipart/form-data, in the field `file`.",
+            )
         })))
     }
 }

@@ -16,7 +16,11 @@ pub fn bmp(shown: &Shown, headers: &HeaderMap) -> ApiResult<Response> {
 /// The same pixels for browsers.
 pub fn png(shown: &Shown, headers: &HeaderMap) -> ApiResult<Response> {
     answer(headers, &shown.etag, "image/png", || {
-        shown.picture.png().map(Bytes::from).map_err(ApiError::internal)
+        shown
+            .picture
+            .png()
+            .map(Bytes::from)
+            .map_err(ApiError::internal)
     })
 }
 
@@ -26,9 +30,13 @@ fn answer(
     kind: &'static str,
     body: impl FnOnce() -> ApiResult<Bytes>,
 ) -> ApiResult<Response> {
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok());
     let known = known.is_some_and(|list| {
-        let mut tags = list.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        let mut tags = list
+            .split(',')
+            .map(|tag| tag.trim().trim_start_matches("W/"));
         tags.any(|tag| tag == etag || tag == "*")
     });
     let (status, body) = match known {
@@ -38,8 +46,14 @@ fn answer(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, HeaderValue::from_str(etag).map_err(ApiError::internal)?);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(
+        header::ETAG,
+        HeaderValue::from_str(etag).map_err(ApiError::internal)?,
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
     if status == StatusCode::OK {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }

@@ -1,6 +1,7 @@
 //! What a device's screen shows, as people set it.
 
 use super::pictures;
+use crate::AppState;
 use crate::clock::iso;
 use crate::devices;
 use crate::error::{ApiResult, Problem};
@@ -10,7 +11,6 @@ use crate::screens::content::Preferences;
 use crate::screens::settings::{ClockFace, Layout, Mode, Settings};
 use crate::screens::view::{self, Change, View};
 use crate::screens::{Fit, render};
-use crate::AppState;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -110,7 +110,12 @@ pub async fn put_screen(
     Path(id): Path<String>,
     Json(change): Json<ScreenChange>,
 ) -> ApiResult<Json<ScreenView>> {
-    let device = devices::require(&app, &Principal::Account(caller.clone()), &id, Action::Control)?;
+    let device = devices::require(
+        &app,
+        &Principal::Account(caller.clone()),
+        &id,
+        Action::Control,
+    )?;
     let old = view::of(&app, &device).await?.settings;
     let settings = Settings {
         mode: change.mode.unwrap_or(old.mode),

@@ -67,7 +67,8 @@ mod tests {
         assert_eq!(file.len(), 48_062);
         let header = [
             b'B', b'M', 0xBE, 0xBB, 0x00, 0x00, 0, 0, 0, 0, 62, 0, 0, 0, // file
-            40, 0, 0, 0, 0x20, 0x03, 0, 0, 0xE0, 0x01, 0, 0, 1, 0, 1, 0, // 800, 480, 1 plane, 1 bit
+            40, 0, 0, 0, 0x20, 0x03, 0, 0, 0xE0, 0x01, 0, 0, 1, 0, 1,
+            0, // 800, 480, 1 plane, 1 bit
             0, 0, 0, 0, 0x80, 0xBB, 0, 0, 0xC4, 0x0E, 0, 0, 0xC4, 0x0E, 0, 0, // 48,000 bytes
             2, 0, 0, 0, 2, 0, 0, 0, // two colours, both matter
             0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0, // black, white

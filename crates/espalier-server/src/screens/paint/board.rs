@@ -64,7 +64,10 @@ pub struct Words {
 /// The size that a picture on the dashboard must have, given what else is there.
 pub fn image_size(tiles: bool, words: bool) -> (usize, usize) {
     let room = image_room(tiles, words);
-    (room.w.unsigned_abs() as usize, room.h.unsigned_abs() as usize)
+    (
+        room.w.unsigned_abs() as usize,
+        room.h.unsigned_abs() as usize,
+    )
 }
 
 fn body(words: bool) -> Rect {
@@ -98,7 +101,12 @@ pub fn dashboard(board: &Board) -> Bitmap {
         // A text alone has the whole middle.
         Some(words) if board.tiles.is_empty() && board.image.is_none() => {
             let all = body(false);
-            text_block(&mut c, all, words, &[bold(40), bold(36), bold(32), bold(28), bold(24)]);
+            text_block(
+                &mut c,
+                all,
+                words,
+                &[bold(40), bold(36), bold(32), bold(28), bold(24)],
+            );
         }
         Some(words) => {
             let y = FOOT - 116;
@@ -111,7 +119,12 @@ pub fn dashboard(board: &Board) -> Bitmap {
     if !board.tiles.is_empty() {
         tiles(&mut c, room, &board.tiles);
     } else if words.is_none() && board.image.is_none() {
-        middle(&mut c, body(false), "Waiting for data", "No values have arrived from this board yet.");
+        middle(
+            &mut c,
+            body(false),
+            "Waiting for data",
+            "No values have arrived from this board yet.",
+        );
     }
     c.picture
 }
@@ -123,7 +136,20 @@ pub fn text(title: &str, words: &Words, place: &str) -> Bitmap {
     c.text(bold(24), MARGIN, 44, &heading);
     c.area(Rect::new(MARGIN, 60, W - 2 * MARGIN, 2), true);
     let room = Rect::new(MARGIN + 24, 84, W - 2 * MARGIN - 48, FOOT - 84 - 12);
-    text_block(&mut c, room, words, &[bold(44), bold(40), bold(36), bold(32), bold(28), bold(24), bold(20)]);
+    text_block(
+        &mut c,
+        room,
+        words,
+        &[
+            bold(44),
+            bold(40),
+            bold(36),
+            bold(32),
+            bold(28),
+            bold(24),
+            bold(20),
+        ],
+    );
     c.text_right(regular(18), W - MARGIN, H - 18, place);
     c.picture
 }
@@ -144,7 +170,8 @@ pub fn fallback(title: &str, says: &str, hint: &str) -> Bitmap {
         }
     }
     centred(&mut c, regular(32), 268, says);
-    if let Some((style, lines)) = c.fit(&[regular(22), regular(20), regular(18)], hint, room.w, 110) {
+    if let Some((style, lines)) = c.fit(&[regular(22), regular(20), regular(18)], hint, room.w, 110)
+    {
         let mut y = 340;
         for line in lines {
             centred(&mut c, style, y, &line);
@@ -210,12 +237,30 @@ fn tiles(c: &mut Canvas, room: Rect, all: &[Tile]) {
     let (w, h) = ((room.w - (n - 1) * MARGIN) / n, (room.h - (m - 1) * 16) / m);
     let place = |index: usize| {
         let (column, row) = ((index % columns) as i32, (index / columns) as i32);
-        Rect::new(room.x + column * (w + MARGIN), room.y + row * (h + 16), w, h)
+        Rect::new(
+            room.x + column * (w + MARGIN),
+            room.y + row * (h + 16),
+            w,
+            h,
+        )
     };
     // Values that are about as long stand in one size; a long text alone is smaller.
-    let sizes: Vec<u32> = all.iter().enumerate().map(|(i, tile)| value_size(c, place(i), tile)).collect();
-    let short = |tile: &Tile| tile.value.as_ref().is_none_or(|value| value.chars().count() <= 6);
-    let common = all.iter().zip(&sizes).filter(|(tile, _)| short(tile)).map(|(_, size)| *size).min();
+    let sizes: Vec<u32> = all
+        .iter()
+        .enumerate()
+        .map(|(i, tile)| value_size(c, place(i), tile))
+        .collect();
+    let short = |tile: &Tile| {
+        tile.value
+            .as_ref()
+            .is_none_or(|value| value.chars().count() <= 6)
+    };
+    let common = all
+        .iter()
+        .zip(&sizes)
+        .filter(|(tile, _)| short(tile))
+        .map(|(_, size)| *size)
+        .min();
     for (index, (tile, size)) in all.iter().zip(sizes).enumerate() {
         let at = place(index);
         if index % columns > 0 {
@@ -244,12 +289,22 @@ fn unit_of(size: u32) -> Style {
 
 /// The largest size in which a tile's value and unit fit.
 fn value_size(c: &mut Canvas, at: Rect, tile: &Tile) -> u32 {
-    const SIZES: [u32; 16] = [112, 96, 88, 80, 72, 64, 56, 48, 44, 40, 36, 32, 28, 24, 20, 18];
+    const SIZES: [u32; 16] = [
+        112, 96, 88, 80, 72, 64, 56, 48, 44, 40, 36, 32, 28, 24, 20, 18,
+    ];
     let left = below_label(at);
-    let room = if has_curve(at, tile) { (left * 45 / 100).clamp(34, 96) } else { left.min(96) };
+    let room = if has_curve(at, tile) {
+        (left * 45 / 100).clamp(34, 96)
+    } else {
+        left.min(96)
+    };
     let value = tile.value.as_deref().unwrap_or("–");
     let fits = |c: &mut Canvas, size: u32| {
-        let unit = if tile.unit.is_empty() { 0 } else { c.width(unit_of(size), &tile.unit) + gap(size) };
+        let unit = if tile.unit.is_empty() {
+            0
+        } else {
+            c.width(unit_of(size), &tile.unit) + gap(size)
+        };
         bold(size).capital() <= room && c.width(bold(size), value) + unit <= at.w
     };
     SIZES.into_iter().find(|size| fits(c, *size)).unwrap_or(18)
@@ -269,7 +324,12 @@ fn draw_tile(c: &mut Canvas, at: Rect, tile: &Tile, size: u32) {
         c.text(unit_of(size), end + gap(size), y, &tile.unit);
     }
     if let Some(curve) = tile.curve.as_ref().filter(|_| has_curve(at, tile)) {
-        draw_curve(c, Rect::new(at.x, y + 12, at.w, at.bottom() - y - 12), tile, curve);
+        draw_curve(
+            c,
+            Rect::new(at.x, y + 12, at.w, at.bottom() - y - 12),
+            tile,
+            curve,
+        );
     }
 }
 
@@ -303,20 +363,37 @@ fn strip(c: &mut Canvas, at: Rect, words: &Words) {
         text,
         answer: None,
     };
-    text_block(c, at, &words, &[regular(26), regular(24), regular(22), regular(20), regular(18)]);
+    text_block(
+        c,
+        at,
+        &words,
+        &[
+            regular(26),
+            regular(24),
+            regular(22),
+            regular(20),
+            regular(18),
+        ],
+    );
 }
 
 fn text_block(c: &mut Canvas, at: Rect, words: &Words, sizes: &[Style]) {
     let mut room = at;
     let smaller = |style: Style| regular((style.size * 3 / 4).max(18));
     if let Some(title) = &words.title {
-        let style = sizes.first().map_or(bold(20), |style| bold(smaller(*style).size.max(20)));
+        let style = sizes
+            .first()
+            .map_or(bold(20), |style| bold(smaller(*style).size.max(20)));
         let title = c.shorten(style, title, room.w);
         c.text(style, room.x, room.y + style.capital(), &title);
         let used = style.leading() + 2;
         room = Rect::new(room.x, room.y + used, room.w, room.h - used);
     }
-    let answer_room = if words.answer.is_some() { room.h / 3 } else { 0 };
+    let answer_room = if words.answer.is_some() {
+        room.h / 3
+    } else {
+        0
+    };
     let Some((style, lines)) = c.fit(sizes, &words.text, room.w, room.h - answer_room) else {
         return;
     };
@@ -328,7 +405,9 @@ fn text_block(c: &mut Canvas, at: Rect, words: &Words, sizes: &[Style]) {
     if let Some(answer) = &words.answer {
         let style = smaller(style);
         let from = y - style.capital() + 10;
-        if let Some((style, lines)) = c.fit(&[style, regular(18)], answer, room.w, room.bottom() - from) {
+        if let Some((style, lines)) =
+            c.fit(&[style, regular(18)], answer, room.w, room.bottom() - from)
+        {
             let mut y = from + style.capital();
             for line in lines {
                 c.text(style, room.x, y, &line);

@@ -27,7 +27,12 @@ impl Rect {
 
     /// The same with a margin inside.
     pub fn inset(self, x: i32, y: i32) -> Self {
-        Self::new(self.x + x, self.y + y, (self.w - 2 * x).max(0), (self.h - 2 * y).max(0))
+        Self::new(
+            self.x + x,
+            self.y + y,
+            (self.w - 2 * x).max(0),
+            (self.h - 2 * y).max(0),
+        )
     }
 }
 
@@ -167,7 +172,11 @@ impl Canvas {
         for paragraph in text.lines() {
             let mut line = String::new();
             for word in paragraph.split_whitespace() {
-                let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+                let longer = if line.is_empty() {
+                    word.to_owned()
+                } else {
+                    format!("{line} {word}")
+                };
                 if self.width(style, &longer) <= room {
                     line = longer;
                     continue;
@@ -189,7 +198,13 @@ impl Canvas {
     }
 
     /// The largest of some styles in which a text fits into a box, and its lines; with the smallest what does not fit is cut.
-    pub fn fit(&mut self, styles: &[Style], text: &str, w: i32, h: i32) -> Option<(Style, Vec<String>)> {
+    pub fn fit(
+        &mut self,
+        styles: &[Style],
+        text: &str,
+        w: i32,
+        h: i32,
+    ) -> Option<(Style, Vec<String>)> {
         let mut last = None;
         for style in styles {
             let lines = self.wrap(*style, text, w);

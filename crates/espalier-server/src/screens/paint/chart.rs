@@ -25,7 +25,9 @@ pub fn draw(canvas: &mut Canvas, at: Rect, curve: &Curve) {
         return;
     };
     // Something that hardly moves is drawn as a line in the middle, not as noise that fills the box.
-    let spread = (high - low).max(high.abs().max(low.abs()) * 0.002).max(1e-9);
+    let spread = (high - low)
+        .max(high.abs().max(low.abs()) * 0.002)
+        .max(1e-9);
     let middle = (high + low) / 2.0;
     let last = curve.points.len().saturating_sub(1).max(1) as f64;
     let (w, h) = (f64::from(at.w - 9), f64::from(at.h - 7));
@@ -54,7 +56,11 @@ pub fn draw(canvas: &mut Canvas, at: Rect, curve: &Curve) {
 
 /// A line two pixels thick.
 fn stroke(canvas: &mut Canvas, from: (f64, f64), to: (f64, f64)) {
-    let steps = (to.0 - from.0).abs().max((to.1 - from.1).abs()).ceil().max(1.0);
+    let steps = (to.0 - from.0)
+        .abs()
+        .max((to.1 - from.1).abs())
+        .ceil()
+        .max(1.0);
     for step in 0..=steps as i32 {
         let t = f64::from(step) / steps;
         let x = (from.0 + (to.0 - from.0) * t).round() as i32;

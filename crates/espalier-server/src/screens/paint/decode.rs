@@ -111,7 +111,12 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_refused() {
-        for wrong in [&b"<html><script>alert(1)</script>"[..], b"", b"<svg/>", b"II*\0xx"] {
+        for wrong in [
+            &b"<html><script>alert(1)</script>"[..],
+            b"",
+            b"<svg/>",
+            b"II*\0xx",
+        ] {
             let error = decode(wrong).err().unwrap();
             assert!(error.contains("not a picture"), "{error}");
         }

@@ -51,9 +51,11 @@ pub fn dots(picture: &DynamicImage, width: usize, height: usize, fit: Fit) -> Bi
 fn light_of(picture: &DynamicImage) -> Light {
     let (width, height) = picture.dimensions();
     let values: Vec<u16> = match picture {
-        DynamicImage::ImageLuma8(grey) => {
-            grey.as_raw().iter().map(|v| LINEAR[usize::from(*v)]).collect()
-        }
+        DynamicImage::ImageLuma8(grey) => grey
+            .as_raw()
+            .iter()
+            .map(|v| LINEAR[usize::from(*v)])
+            .collect(),
         DynamicImage::ImageRgb8(colour) => {
             let pixels = colour.as_raw().chunks_exact(3);
             pixels.map(|p| luminance(p[0], p[1], p[2])).collect()
@@ -171,14 +173,19 @@ mod tests {
 
     #[test]
     fn white_stays_white_and_black_stays_black() {
-        assert_eq!(black(&dots(&grey(800, 480, 255), 800, 480, Fit::Contain)), 0);
+        assert_eq!(
+            black(&dots(&grey(800, 480, 255), 800, 480, Fit::Contain)),
+            0
+        );
         let all = black(&dots(&grey(40, 24, 0), 800, 480, Fit::Contain));
         assert_eq!(all, 800 * 480);
     }
 
     #[test]
     fn a_checkerboard_of_the_right_size_stays_itself() {
-        let board = GrayImage::from_fn(80, 48, |x, y| Luma([if (x + y) % 2 == 0 { 0 } else { 255 }]));
+        let board = GrayImage::from_fn(80, 48, |x, y| {
+            Luma([if (x + y) % 2 == 0 { 0 } else { 255 }])
+        });
         let dots = dots(&DynamicImage::ImageLuma8(board), 80, 48, Fit::Cover);
         for y in 0..48 {
             for x in 0..80 {
@@ -191,7 +198,8 @@ mod tests {
     fn grey_reflects_as_much_light_as_its_dots() {
         // sRGB 188 is half the light of white.
         for (value, share) in [(188u8, 0.5), (137, 0.75), (225, 0.25)] {
-            let found = black(&dots(&grey(200, 200, value), 200, 200, Fit::Cover)) as f64 / 40_000.0;
+            let found =
+                black(&dots(&grey(200, 200, value), 200, 200, Fit::Cover)) as f64 / 40_000.0;
             assert!((found - share).abs() < 0.01, "{value}: {found}");
         }
     }

@@ -74,8 +74,13 @@ impl Fonts {
             target: Target::Mono,
         };
         let hints = self.sizes.entry((weight, size)).or_insert_with(|| {
-            HintingInstance::new(&outlines, Size::new(size as f32), LocationRef::default(), options)
-                .ok()
+            HintingInstance::new(
+                &outlines,
+                Size::new(size as f32),
+                LocationRef::default(),
+                options,
+            )
+            .ok()
         });
         let hints = hints.as_ref()?;
         // What the font does not have is shown as its empty box; small figures as figures.
@@ -171,7 +176,9 @@ impl OutlinePen for Path {
     fn quad_to(&mut self, cx: f32, cy: f32, x: f32, y: f32) {
         let (a, b, c) = (self.at, (cx, -cy), (x, -y));
         self.curve(|t| {
-            let mix = |a: f32, b: f32, c: f32| (1.0 - t) * ((1.0 - t) * a + t * b) + t * ((1.0 - t) * b + t * c);
+            let mix = |a: f32, b: f32, c: f32| {
+                (1.0 - t) * ((1.0 - t) * a + t * b) + t * ((1.0 - t) * b + t * c)
+            };
             (mix(a.0, b.0, c.0), mix(a.1, b.1, c.1))
         });
     }

@@ -6,7 +6,7 @@
 pub mod bmp;
 pub mod board;
 mod canvas;
-mod chart;
+pub mod chart;
 pub mod decode;
 pub mod dither;
 mod font;

@@ -1,12 +1,12 @@
 //! Dashboards over HTTP.
 
 use super::Done;
-use crate::{AppState, screens};
 use crate::control::boards::logic::{self, Move};
 use crate::control::boards::view::{DashboardView, DashboardWithWidgets};
 use crate::error::{ApiResult, Problem};
 use crate::http::Json;
 use crate::identity::Caller;
+use crate::{AppState, screens};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
