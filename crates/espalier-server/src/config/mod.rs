@@ -59,6 +59,9 @@ setting::settings! {
     s3_session_token: Option<String> = None, env ["ESPALIER_S3_SESSION_TOKEN", "AWS_SESSION_TOKEN"], secret;
     /// Take and deliver firmware that no trusted key has signed. Leave it off where boards are out of reach.
     allow_unsigned: bool = false, env ["ESPALIER_ALLOW_UNSIGNED"];
+    /// From where boards of the old kind, which have no token, are heard: `lan` (private addresses and this machine), `on`
+    /// (everywhere) or `off`. Unknown ones wait in quarantine until an admin claims them.
+    legacy_boards: LegacyBoards = LegacyBoards::Lan, env ["ESPALIER_LEGACY_BOARDS"];
     /// A mail server as `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: links for
     /// password resets are printed to the server's log for the operator.
     smtp_url: Option<String> = None, env ["ESPALIER_SMTP_URL", "SMTP_URL"], secret;
@@ -86,6 +89,17 @@ pub enum Signup {
     Closed,
 }
 
+/// From where boards without a token are heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegacyBoards {
+    /// Private addresses and this machine.
+    Lan,
+    /// Everywhere.
+    On,
+    /// Nowhere.
+    Off,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -96,6 +110,7 @@ pub enum LogFormat {
 }
 
 setting::words!(Signup { Open => "open", Invite => "invite", Closed => "closed" });
+setting::words!(LegacyBoards { Lan => "lan", On => "on", Off => "off" });
 setting::words!(LogFormat { Text => "text", Json => "json" });
 
 impl Config {

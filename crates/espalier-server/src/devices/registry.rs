@@ -102,6 +102,7 @@ pub struct State {
     pub(super) journal: Journal,
     pub(super) attempts: Attempts,
     pub(super) password_turns: Turns,
+    pub(super) cms: super::cms::State,
     /// Deleted devices whose telemetry is removed once more when their last reports must have arrived.
     pub(super) open_deletions: parking_lot::Mutex<Vec<(DeviceId, i64)>>,
 }
@@ -171,6 +172,7 @@ impl State {
             journal: Journal::new(last_event),
             attempts: Attempts::default(),
             password_turns: Turns::default(),
+            cms: super::cms::State::load(db).await?,
             open_deletions: parking_lot::Mutex::default(),
         })
     }

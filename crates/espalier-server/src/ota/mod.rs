@@ -15,6 +15,7 @@ pub mod library;
 
 use crate::AppState;
 use espalier_db::Db;
+use espalier_model::DeviceId;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
@@ -36,17 +37,30 @@ impl State {
         Ok(Self {
             blobs,
             library: library::State::load(db).await?,
-            fleet: fleet::State::default(),
+            fleet: fleet::State::load(db).await?,
         })
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().merge(fleet::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
+    fleet::start(app);
+}
+
+/// Forgets a device that was deleted.
+pub(crate) fn forget_device(app: &AppState, device: DeviceId) {
+    fleet::forget(app, device);
+}
+
+/// A SHA-256 that somebody wrote in hexadecimal digits.
+pub fn digest(text: &str) -> Option<library::Digest> {
+    let mut digest = library::Digest::default();
+    hex::decode_to_slice(text, &mut digest).ok()?;
+    Some(digest)
 }

@@ -144,6 +144,31 @@ impl State {
         index.firmware.get(id).cloned()
     }
 
+    /// An account's image with this SHA-256 at its end.
+    pub fn by_appended(&self, owner: AccountId, digest: &Digest) -> Option<Arc<Firmware>> {
+        self.find(|one| one.owner == owner && one.appended_sha256.as_ref() == Some(digest))
+    }
+
+    /// An account's image with this MD5.
+    pub fn by_md5(&self, owner: AccountId, md5: &[u8; 16]) -> Option<Arc<Firmware>> {
+        self.find(|one| one.owner == owner && one.md5 == *md5)
+    }
+
+    /// The newest of an account's images that old clients know under this type.
+    pub fn newest_of_type(&self, owner: AccountId, device_type: &str) -> Option<Arc<Firmware>> {
+        let index = self.index.read();
+        let of_type = index
+            .firmware
+            .values()
+            .filter(|one| one.owner == owner && one.device_type.as_deref() == Some(device_type));
+        of_type.max_by_key(|one| (one.created_at, one.id)).cloned()
+    }
+
+    fn find(&self, is: impl Fn(&Firmware) -> bool) -> Option<Arc<Firmware>> {
+        let index = self.index.read();
+        index.firmware.values().find(|one| is(one)).cloned()
+    }
+
     /// The release with this id.
     pub fn release(&self, id: ReleaseId) -> Option<Arc<Release>> {
         self.index.read().releases.get(&id).cloned()
