@@ -21,14 +21,11 @@ mod view;
 mod who;
 mod words;
 
-pub use content::Preferences;
 pub use http::boards::screen_file;
 pub use paint::dither::Fit;
 pub use who::Who;
 
 use crate::AppState;
-use crate::devices::Device;
-use crate::error::ApiResult;
 use axum::extract::DefaultBodyLimit;
 use espalier_model::DeviceId;
 use std::sync::Arc;
@@ -113,21 +110,4 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(http::boards::get_page))
         .routes(routes!(http::boards::get_upload))
-}
-
-/// Keeps which kinds of text a device's screen shows; what does not exist is left out.
-///
-/// # Errors
-/// Fails when the database does, or the device is gone.
-pub async fn set_preferences(
-    app: &AppState,
-    device: &Arc<Device>,
-    preferences: Preferences,
-) -> ApiResult<()> {
-    let change = view::Change {
-        preferences: Some(preferences),
-        ..view::Change::default()
-    };
-    view::change(app, device, device.owner, change).await?;
-    Ok(())
 }

@@ -4,7 +4,7 @@ use super::content::{self, Item, Preferences};
 use super::images::Image;
 use super::settings::{MAX_PICTURES, Settings};
 use super::{images, store};
-use crate::devices::Device;
+use crate::devices::{Device, cms};
 use crate::error::ApiResult;
 use crate::{ApiError, AppState};
 use espalier_db::Conn;
@@ -29,13 +29,21 @@ pub struct View {
 /// Reads a device's screen. One that was never set is a dashboard.
 pub async fn of(app: &AppState, device: &Arc<Device>) -> ApiResult<View> {
     let now = app.clock.now_ms();
-    let device = device.clone();
-    app.db.read(move |c| read(c, &device, now)).await
+    let (device, said) = (device.clone(), said_by(app, device));
+    app.db.read(move |c| read(c, &device, &said, now)).await
 }
 
-fn read(c: &Conn<'_>, device: &Arc<Device>, now: i64) -> ApiResult<View> {
+/// What an old board said of its wishes when it registered; it holds until somebody sets them.
+fn said_by(app: &AppState, device: &Device) -> Preferences {
+    let legacy = cms::of(app, device.id);
+    let text = legacy.and_then(|legacy| legacy.profile.preferences.clone());
+    let said: Option<Preferences> = text.and_then(|text| serde_json::from_str(&text).ok());
+    said.unwrap_or_default().known()
+}
+
+fn read(c: &Conn<'_>, device: &Arc<Device>, said: &Preferences, now: i64) -> ApiResult<View> {
     let stored = store::screen(c, device.id)?;
-    let (mut settings, mut preferences) = (Settings::default(), Preferences::default());
+    let (mut settings, mut preferences) = (Settings::default(), said.clone());
     if let Some(stored) = &stored {
         settings = serde_json::from_str(&stored.settings).map_err(ApiError::internal)?;
         preferences = serde_json::from_str(&stored.preferences).map_err(ApiError::internal)?;
@@ -86,12 +94,13 @@ pub async fn change(
         let why = format!("a screen can have {MAX_PICTURES} pictures");
         return Err(ApiError::invalid(&["body", "images"], why));
     }
-    let (device, pictures, now) = (device.clone(), change.pictures, app.clock.now_ms());
+    let (device, said) = (device.clone(), said_by(app, device));
+    let (pictures, now) = (change.pictures, app.clock.now_ms());
     let write = move |c: &Conn<'_>| {
         if device.is_deleted() {
             return Err(ApiError::not_found("Device"));
         }
-        let old = read(c, &device, now)?;
+        let old = read(c, &device, &said, now)?;
         let settings = settings.as_ref().unwrap_or(&old.settings);
         let find = |id: &String| find_picture(c, id, device.owner, asks);
         if let Some(image) = &settings.layout.image {
@@ -108,7 +117,7 @@ pub async fn change(
             let found: Vec<String> = pictures.iter().map(find).collect::<ApiResult<_>>()?;
             store::put_pictures(c, device.id, &found)?;
         }
-        read(c, &device, now)
+        read(c, &device, &said, now)
     };
     app.db.write(write).await
 }

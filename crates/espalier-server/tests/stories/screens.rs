@@ -322,7 +322,7 @@ story!(a_dashboard_shows_what_was_chosen, |app| async move {
         ink(&waiting) > 1_000 && ink(&fallback) > 1_000,
         "both say something"
     );
-    for value in 0..30 {
+    for value in 0..10 {
         measure(
             &board,
             &device,
@@ -387,7 +387,7 @@ story!(
     |app| async move {
         let (ada, device, board) = board(&app, "ada").await;
         let text = json!({ "device_id": device, "title": "Note", "text": "Back at six", "priority": 5,
-        "expires_at": "2026-03-01T13:00:00Z" });
+        "expires_at": "2026-03-01T12:10:00Z" });
         let note = ada.client.post("/screens/content", text).await.expect(200);
         let all = json!({ "text": "For every screen", "category": "jokes", "subcategory": "clean_jokes" });
         ada.client.post("/screens/content", all).await.expect(200);
@@ -418,7 +418,7 @@ story!(
             pixels(&first),
             "the other text has its turn"
         );
-        app.clock.advance(3_600_000);
+        app.clock.advance(600_000);
         assert!(board.get(&path).await.expect(200)["content"]["custom"].is_null());
 
         let id = note["id"].as_str().unwrap();
