@@ -6,6 +6,7 @@ use std::sync::Arc;
 use espalier_device::{Config, Endpoint, Method};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
@@ -117,6 +118,9 @@ pub struct Body {
     /// Bytes that are still to be read; none when the answer is not what was asked for.
     pub left: u64,
     pub stream: BufReader<TcpStream>,
+    /// Bytes per second that the board takes at most, and when it takes the next ones.
+    pub rate: Option<u32>,
+    pub ready_at: Instant,
 }
 
 /// Longest head of an answer, in bytes.
@@ -127,8 +131,8 @@ pub async fn download(
     target: Arc<Target>,
     token: String,
     path: String,
-    from: u32,
-    len: u32,
+    (from, len): (u32, u32),
+    rate: Option<u32>,
 ) -> Option<Body> {
     let mut stream = target.connect().await.ok()?;
     let to = u64::from(from) + u64::from(len) - 1;
@@ -154,6 +158,8 @@ pub async fn download(
         retry_after_s: answer.retry_after_s,
         left: if wanted { u64::from(len) } else { 0 },
         stream,
+        rate,
+        ready_at: Instant::now(),
     })
 }
 

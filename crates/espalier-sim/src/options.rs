@@ -62,6 +62,8 @@ pub struct SimOptions {
     pub firmware: String,
     /// Bytes of the contents of that firmware.
     pub firmware_size: usize,
+    /// Bytes per second of a board's download; as fast as it can when there is no limit.
+    pub download_rate: Option<u32>,
     /// Where the flash of each board is kept as a file; in memory when there is none.
     pub flash_dir: Option<PathBuf>,
     /// The public keys whose firmware the boards take.
@@ -81,6 +83,7 @@ impl SimOptions {
             faults: Faults::default(),
             firmware: "1.0.0".to_owned(),
             firmware_size: 64 * 1024,
+            download_rate: None,
             flash_dir: None,
             keys: Vec::new(),
             updates: UpdatePolicy {

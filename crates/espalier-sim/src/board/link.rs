@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::Message;
 
 use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep_until};
 
 use crate::net::{self, Answer, Body, Socket};
 
@@ -80,11 +82,16 @@ async fn next_bytes(download: &mut Option<Download>) -> Event {
         return end;
     }
     let most = usize::try_from(body.left).unwrap_or(PIECE).min(PIECE);
+    sleep_until(body.ready_at).await;
     let mut bytes = vec![0; most];
     match body.stream.read(&mut bytes).await {
         Ok(count) if count > 0 => {
             bytes.truncate(count);
             body.left -= count as u64;
+            let takes = body
+                .rate
+                .map_or(0.0, |rate| count as f64 / f64::from(rate.max(1)));
+            body.ready_at = Instant::now() + Duration::from_secs_f64(takes);
             Event::Bytes(bytes)
         }
         _ => end,

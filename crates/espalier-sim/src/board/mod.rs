@@ -72,6 +72,7 @@ pub(crate) struct Board {
     clock_started: Instant,
     clock_offset_ms: i64,
     utc_offset_s: i32,
+    download_rate: Option<u32>,
     measured_at: Option<f64>,
     samples: u64,
     /// Frames that wait for an acknowledgement: id, when sent.
@@ -115,6 +116,7 @@ impl Board {
             clock_started: now,
             clock_offset_ms: 0,
             utc_offset_s: options.utc_offset_s,
+            download_rate: options.download_rate,
             measured_at: None,
             samples: 0,
             sent: Vec::new(),
@@ -373,8 +375,8 @@ impl Board {
                 Arc::clone(&self.target),
                 self.spec.token.clone(),
                 path,
-                from,
-                len,
+                (from, len),
+                self.download_rate,
             )))
         } else {
             Download::Opening(Box::pin(std::future::ready(None)))
