@@ -42,7 +42,8 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     }
     let mut options = options(&args);
     options.keys = match args.keys.as_slice() {
-        [] => server.trusted_keys().await?,
+        // A server that knows no firmware has no keys to give; its boards do without updates.
+        [] => server.trusted_keys().await.unwrap_or_default(),
         files => files
             .iter()
             .map(|file| Ok(*firmware::public_key(file)?.bytes()))
