@@ -14,6 +14,7 @@ pub mod blobs;
 pub mod fleet;
 pub mod library;
 mod management;
+pub mod rollouts;
 
 use crate::AppState;
 use crate::error::ApiResult;
@@ -29,6 +30,8 @@ pub struct State {
     pub library: library::State,
     /// What runs on every board.
     pub fleet: fleet::State,
+    /// Rollouts and updates under way.
+    pub rollouts: rollouts::State,
 }
 
 impl State {
@@ -41,6 +44,7 @@ impl State {
             blobs,
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
+            rollouts: rollouts::State::load(db).await?,
         })
     }
 }
@@ -51,6 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(library::routes())
         .merge(management::routes())
         .merge(fleet::routes())
+        .merge(rollouts::routes())
 }
 
 /// Starts the background work of this feature.
@@ -58,6 +63,7 @@ pub(crate) fn start(app: &AppState) {
     blobs::start(app);
     library::start(app);
     fleet::start(app);
+    rollouts::start(app);
 }
 
 /// Forgets what belonged to an account that was deleted.
@@ -65,6 +71,7 @@ pub(crate) fn start(app: &AppState) {
 /// # Errors
 /// Fails when the server is stopping; files that nobody needs then go after the next start.
 pub async fn forget_account(app: &AppState, account: AccountId) -> ApiResult<()> {
+    rollouts::forget_account(app, account);
     library::forget_account(app, account).await
 }
 
