@@ -12,11 +12,18 @@ struct Reference {
     back_up: bool,
 }
 
-const REFERENCES: &[Reference] = &[Reference {
-    table: "firmware",
-    column: "sha256",
-    back_up: true,
-}];
+const REFERENCES: &[Reference] = &[
+    Reference {
+        table: "firmware",
+        column: "sha256",
+        back_up: true,
+    },
+    Reference {
+        table: "firmware_patch",
+        column: "patch_sha256",
+        back_up: false,
+    },
+];
 
 /// Every blob that a row refers to.
 pub fn referenced(c: &Conn<'_>) -> Result<HashSet<Digest>> {
