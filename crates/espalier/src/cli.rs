@@ -49,6 +49,9 @@ pub enum Command {
         after_help = "Example:\n  espalier sim --devices 1000 --server http://127.0.0.1:8000 --api-key-file key.txt"
     )]
     Sim(SimArgs),
+    /// Sign, verify and look at firmware images
+    #[command(subcommand)]
+    Firmware(FirmwareCommand),
     /// Print the description of the API
     #[command(hide = true)]
     Openapi,
@@ -115,6 +118,68 @@ pub struct UserAddArgs {
     /// The usual options.
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// Commands on firmware images.
+#[derive(Subcommand)]
+pub enum FirmwareCommand {
+    /// Make a key that signs firmware: NAME.key stays secret, NAME.pub is for boards and the server
+    #[command(after_help = "Example:\n  espalier firmware keygen --out release")]
+    Keygen {
+        /// The name of both files, without ending
+        #[arg(long, value_name = "NAME")]
+        out: PathBuf,
+    },
+    /// Sign an image: writes IMAGE.sig, or adds a signature to it
+    #[command(after_help = "Example:\n  espalier firmware sign greenhouse.bin --key release.key")]
+    Sign {
+        /// The app image
+        image: PathBuf,
+        /// A private key; repeat it for more signatures
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+    },
+    /// Check that an image is sound and signed by one of the keys
+    #[command(after_help = "Example:\n  espalier firmware verify greenhouse.bin --key release.pub")]
+    Verify {
+        /// The app image
+        image: PathBuf,
+        /// The signed manifest [default: IMAGE.sig]
+        #[arg(long, value_name = "FILE")]
+        sig: Option<PathBuf>,
+        /// A trusted public key; repeat it for more
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+    },
+    /// Say what a file is and everything that it says of itself
+    #[command(
+        after_help = "Example:\n  espalier firmware inspect greenhouse.bin\n\nExit code 1 when it is an image that no board would start."
+    )]
+    Inspect {
+        /// The file
+        file: PathBuf,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the set of keys that boards are to trust from now on
+    #[command(
+        after_help = "Example:\n  espalier firmware keyset --serial 2 --key new.pub --sign-with old.key --out keys.txt"
+    )]
+    Keyset {
+        /// Higher than that of every earlier set
+        #[arg(long, value_name = "N")]
+        serial: u32,
+        /// A public key of the set; repeat it for more
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+        /// A private key that boards already trust; repeat it for more
+        #[arg(long, value_name = "FILE", required = true)]
+        sign_with: Vec<PathBuf>,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 /// Options of `backup` and `restore`.
@@ -184,7 +249,7 @@ impl Command {
             Self::Backup(args) | Self::Restore(args) => (Some(&args.common), None),
             Self::Doctor(args) => (Some(args), None),
             Self::Config(args) => (Some(&args.common), None),
-            Self::Sim(_) | Self::Openapi => (None, None),
+            Self::Sim(_) | Self::Firmware(_) | Self::Openapi => (None, None),
         }
     }
 }

@@ -61,7 +61,8 @@ async fn lose_missing(app: &AppState) -> ApiResult<()> {
     let kept: Vec<(Pair, Patch)> = {
         let made = state.made.read();
         let kept = made.iter();
-        kept.filter_map(|(pair, patch)| Some((*pair, (*patch)?))).collect()
+        kept.filter_map(|(pair, patch)| Some((*pair, (*patch)?)))
+            .collect()
     };
     for (pair, patch) in kept {
         if !app.ota.blobs.exists(&patch.sha256).await? {
@@ -74,7 +75,10 @@ async fn lose_missing(app: &AppState) -> ApiResult<()> {
 
 /// Makes and keeps one; `Some(None)` when it does not pay, `None` when an image is gone.
 async fn make(app: &AppState, pair: Pair) -> ApiResult<Option<Option<Patch>>> {
-    let (old, new) = (app.ota.blobs.get(&pair.0).await?, app.ota.blobs.get(&pair.1).await?);
+    let (old, new) = (
+        app.ota.blobs.get(&pair.0).await?,
+        app.ota.blobs.get(&pair.1).await?,
+    );
     let whole = new.len() as u64;
     let stop = app.shutdown.clone();
     let started = Instant::now();
@@ -94,7 +98,10 @@ async fn make(app: &AppState, pair: Pair) -> ApiResult<Option<Option<Patch>>> {
     );
     let now = app.clock.now_ms();
     if !pays {
-        let kept = app.db.write(move |c| store::keep(c, &pair, None, size, now)).await?;
+        let kept = app
+            .db
+            .write(move |c| store::keep(c, &pair, None, size, now))
+            .await?;
         return Ok(kept.then_some(None));
     }
     let sha256 = sha2::Sha256::digest(&bytes).into();
@@ -118,7 +125,10 @@ fn tried(old: &[u8], new: &[u8], stop: &dyn Fn() -> bool) -> anyhow::Result<Vec<
     let mut patcher = Box::new(BoardPatcher::new(size, u32::MAX));
     patcher.push(&mut images, &patch)?;
     patcher.finish()?;
-    ensure!(images.new == new, "the patch makes another image than it should");
+    ensure!(
+        images.new == new,
+        "the patch makes another image than it should"
+    );
     Ok(patch)
 }
 

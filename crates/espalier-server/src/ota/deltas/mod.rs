@@ -111,8 +111,14 @@ pub async fn forget(app: &AppState, image: &Digest) -> ApiResult<()> {
         return Ok(());
     };
     let state = &app.ota.deltas;
-    state.waiting.lock().retain(|(from, to)| from != image && to != image);
-    state.made.write().retain(|(from, to), _| from != image && to != image);
+    state
+        .waiting
+        .lock()
+        .retain(|(from, to)| from != image && to != image);
+    state
+        .made
+        .write()
+        .retain(|(from, to), _| from != image && to != image);
     for patch in patches {
         blobs::release(app, &patch).await?;
     }

@@ -11,7 +11,10 @@ pub fn all(c: &Conn<'_>) -> Result<Vec<(Pair, Option<Patch>)>> {
     rows.iter()
         .map(|row| {
             let size = row.get::<i64>("size")?.unsigned_abs();
-            let patch = row.get::<Option<Vec<u8>>>("patch_sha256")?.map(digest).transpose()?;
+            let patch = row
+                .get::<Option<Vec<u8>>>("patch_sha256")?
+                .map(digest)
+                .transpose()?;
             let pair = (of(row, "from_sha256")?, of(row, "to_sha256")?);
             Ok((pair, patch.map(|sha256| Patch { sha256, size })))
         })
