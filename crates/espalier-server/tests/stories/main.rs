@@ -24,4 +24,5 @@ mod live_sockets;
 mod ops;
 mod ota_blobs;
 mod ota_fleet;
+mod screens;
 mod telemetry;

@@ -170,7 +170,7 @@ fn matching(sig: &Path, manifest: &Manifest<'_>, image: &AppImage<'_>) -> anyhow
         .map_err(|error| anyhow!("{}: {error}", sig.display()))
 }
 
-fn private_key(file: &Path) -> anyhow::Result<PrivateKey> {
+pub(crate) fn private_key(file: &Path) -> anyhow::Result<PrivateKey> {
     PrivateKey::from_file(&read_text(file)?).map_err(|error| {
         anyhow!(
             "{} is no private key: {error}. Make one with `espalier firmware keygen`",
@@ -179,7 +179,7 @@ fn private_key(file: &Path) -> anyhow::Result<PrivateKey> {
     })
 }
 
-fn public_key(file: &Path) -> anyhow::Result<PublicKey> {
+pub(crate) fn public_key(file: &Path) -> anyhow::Result<PublicKey> {
     PublicKey::from_file(&read_text(file)?).map_err(|error| {
         anyhow!(
             "{} is no public key: {error}. Name the .pub file that `espalier firmware keygen` wrote",
@@ -189,7 +189,7 @@ fn public_key(file: &Path) -> anyhow::Result<PublicKey> {
 }
 
 /// Writes a file that must not exist yet.
-fn write_new(file: &Path, text: &str, secret: bool) -> anyhow::Result<()> {
+pub(crate) fn write_new(file: &Path, text: &str, secret: bool) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

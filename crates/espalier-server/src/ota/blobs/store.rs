@@ -23,6 +23,11 @@ const REFERENCES: &[Reference] = &[
         column: "patch_sha256",
         back_up: false,
     },
+    Reference {
+        table: "screen_image",
+        column: "sha256",
+        back_up: true,
+    },
 ];
 
 /// Every blob that a row refers to.
