@@ -14,10 +14,11 @@ pub mod blobs;
 pub mod deltas;
 pub mod fleet;
 pub mod library;
+pub mod rollouts;
 
 use crate::AppState;
 use espalier_db::Db;
-use espalier_model::DeviceId;
+use espalier_model::{AccountId, DeviceId};
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
@@ -30,6 +31,8 @@ pub struct State {
     pub library: library::State,
     /// What runs on every board.
     pub fleet: fleet::State,
+    /// Rollouts and updates under way.
+    pub rollouts: rollouts::State,
 }
 
 impl State {
@@ -43,13 +46,16 @@ impl State {
             deltas: deltas::State::load(db).await?,
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
+            rollouts: rollouts::State::load(db).await?,
         })
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(fleet::routes())
+    OpenApiRouter::new()
+        .merge(fleet::routes())
+        .merge(rollouts::routes())
 }
 
 /// Starts the background work of this feature.
@@ -57,11 +63,17 @@ pub(crate) fn start(app: &AppState) {
     blobs::start(app);
     deltas::start(app);
     fleet::start(app);
+    rollouts::start(app);
 }
 
 /// Forgets a device that was deleted.
 pub(crate) fn forget_device(app: &AppState, device: DeviceId) {
     fleet::forget(app, device);
+}
+
+/// Forgets what belonged to an account that was deleted.
+pub(crate) fn forget_account(app: &AppState, account: AccountId) {
+    rollouts::forget_account(app, account);
 }
 
 /// A SHA-256 that somebody wrote in hexadecimal digits.
