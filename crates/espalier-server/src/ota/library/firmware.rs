@@ -5,7 +5,7 @@ use super::signature::{self, Subject};
 use super::{Firmware, Release, Upload, intake, store, to_the_end};
 use crate::error::ApiResult;
 use crate::identity::{self, Caller};
-use crate::ota::blobs;
+use crate::ota::{blobs, rollouts};
 use crate::{ApiError, AppState, random};
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -432,8 +432,18 @@ pub async fn remove(app: &AppState, caller: &Caller, id: FirmwareId) -> ApiResul
             );
             return Err(ApiError::conflict("in_release", sentence));
         }
+        // A rollout goes on with a release that was withdrawn after it began.
+        let holds = |release: &Release| release.firmware.contains(&id);
+        for release in app.ota.library.releases(holds) {
+            if let Some(rollout) = rollouts::of_release(&app, release.id) {
+                let sentence = format!(
+                    "The rollout {rollout} still brings this image to boards; let it finish or abort it first."
+                );
+                return Err(ApiError::conflict("in_rollout", sentence));
+            }
+        }
         let delete = move |c: &Conn<'_>| store::delete_firmware(c, id);
-        app.db.write(delete).await.map_err(in_use)?;
+        app.db.write(delete).await?;
         app.ota.library.remove(id);
         let detail = json!({
             "sha256": hex::encode(firmware.sha256), "project": firmware.project, "version": firmware.version,
@@ -444,16 +454,6 @@ pub async fn remove(app: &AppState, caller: &Caller, id: FirmwareId) -> ApiResul
         Ok(())
     })
     .await
-}
-
-fn in_use(error: DbError) -> ApiError {
-    match error {
-        DbError::ForeignKey => ApiError::conflict(
-            "in_use",
-            "Something still needs this image; finish or abort the rollouts that use it first.",
-        ),
-        other => other.into(),
-    }
 }
 
 /// What the largest form is; routes that take an upload raise their limit to it.

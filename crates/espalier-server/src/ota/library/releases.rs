@@ -4,8 +4,9 @@ use super::firmware::{no_library, sees};
 use super::{Firmware, Release, store, to_the_end};
 use crate::error::ApiResult;
 use crate::identity::{self, Caller};
+use crate::ota::rollouts;
 use crate::{ApiError, AppState, random};
-use espalier_db::{Conn, Error as DbError};
+use espalier_db::Conn;
 use espalier_model::{FirmwareId, ReleaseId};
 use serde_json::json;
 use std::sync::Arc;
@@ -256,21 +257,17 @@ pub async fn remove(app: &AppState, caller: &Caller, id: ReleaseId) -> ApiResult
     to_the_end(&app.clone(), async move {
         let _alone = app.ota.library.changing.lock().await;
         let release = visible(&app, &caller, id)?;
+        if let Some(rollout) = rollouts::of_release(&app, id) {
+            let sentence = format!(
+                "The rollout {rollout} still brings this release to boards; let it finish or abort it first."
+            );
+            return Err(ApiError::conflict("in_rollout", sentence));
+        }
         let delete = move |c: &Conn<'_>| store::delete_release(c, id);
-        app.db.write(delete).await.map_err(in_use)?;
+        app.db.write(delete).await?;
         app.ota.library.remove_release(id);
         let detail = json!({ "version": release.version, "channel": release.channel });
         identity::audit(&app, &caller, "release.delete", &id.to_string(), detail).await
     })
     .await
-}
-
-fn in_use(error: DbError) -> ApiError {
-    match error {
-        DbError::ForeignKey => ApiError::conflict(
-            "in_use",
-            "A rollout needs this release; delete the rollout first, or withdraw the release.",
-        ),
-        other => other.into(),
-    }
 }

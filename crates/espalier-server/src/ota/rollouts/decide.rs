@@ -117,7 +117,10 @@ pub fn decide(app: &AppState, device: &Device, running: &Running) -> Decision {
     let state = &app.ota.rollouts;
     let now = app.clock.now_ms();
     let key = Key {
-        generation: state.generation.load(Ordering::SeqCst),
+        generation: state
+            .generation
+            .load(Ordering::SeqCst)
+            .wrapping_add(app.ota.library.revision()),
         devices: app.devices.revision(),
         running: fingerprint(running),
     };

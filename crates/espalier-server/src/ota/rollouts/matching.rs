@@ -5,7 +5,7 @@ use crate::AppState;
 use crate::devices::{self, Device};
 use crate::identity::{self, Caller, Principal};
 use crate::ota::fleet::Running;
-use crate::ota::library::Firmware;
+use crate::ota::library::{Firmware, Signed};
 use espalier_model::ota::fit::{self, Board, Image, Misfit};
 use espalier_model::ota::rollout::{Ranker, Wave, cut_offs, wave_of};
 use espalier_model::ota::target::{Facts, Target};
@@ -39,7 +39,9 @@ fn revision(firmware: &Firmware, key: &str) -> Option<u16> {
         .and_then(|n| u16::try_from(n).ok())
 }
 
-fn image<'a>(firmware: &'a Firmware, running: Option<&Running>) -> Image<'a> {
+fn image<'a>(app: &AppState, firmware: &'a Firmware, running: Option<&Running>) -> Image<'a> {
+    // What only a retired key signed is as good as unsigned.
+    let retired = matches!(app.ota.library.signed(firmware), Signed::Retired(_));
     Image {
         chip: &firmware.chip,
         revisions: (
@@ -49,7 +51,7 @@ fn image<'a>(firmware: &'a Firmware, running: Option<&Running>) -> Image<'a> {
         size: firmware.size,
         secure_version: firmware.secure_version,
         device_type: firmware.device_type.as_deref(),
-        signed: firmware.manifest.is_some(),
+        signed: firmware.manifest.is_some() && !retired,
         installed: running.is_some_and(|running| memory::runs(running, firmware)),
     }
 }
@@ -83,7 +85,7 @@ pub fn choose<'a>(
             .and_then(|r| r.device_type.as_deref()),
         native: running.is_some_and(|r| r.native),
     };
-    let of_release = images.iter().map(|firmware| image(firmware, running));
+    let of_release = images.iter().map(|firmware| image(app, firmware, running));
     let place = fit::choose(&board, of_release, app.config.allow_unsigned)?;
     images.get(place).ok_or(Misfit::Nothing)
 }
@@ -102,7 +104,8 @@ pub fn may_return(
         native: running.is_some_and(|r| r.native),
         ..Board::default()
     };
-    match fit::fit(&board, &image(firmware, running), app.config.allow_unsigned) {
+    let image = image(app, firmware, running);
+    match fit::fit(&board, &image, app.config.allow_unsigned) {
         Err(Misfit::Installed) | Ok(()) => Ok(()),
         Err(misfit) => Err(misfit),
     }

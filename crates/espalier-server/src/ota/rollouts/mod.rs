@@ -38,8 +38,8 @@ pub use view::UpdateView;
 use crate::{ApiError, AppState};
 use decide::Cache;
 use espalier_db::Db;
-use espalier_model::AccountId;
 use espalier_model::ota::rollout::State as RolloutState;
+use espalier_model::{AccountId, ReleaseId};
 use memory::{Core, Rollout, Way};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -125,6 +125,15 @@ impl State {
 pub fn generation(app: &AppState) -> u64 {
     let own = app.ota.rollouts.generation.load(Ordering::SeqCst);
     own.wrapping_add(app.devices.revision())
+        .wrapping_add(app.ota.library.revision())
+}
+
+/// The name of a rollout of a release that is not over, if there is one.
+pub fn of_release(app: &AppState, release: ReleaseId) -> Option<String> {
+    let core = app.ota.rollouts.core.lock();
+    let mut rollouts = core.rollouts.values();
+    let found = rollouts.find(|one| one.row.release == release && !one.row.state.is_over());
+    found.map(|one| one.row.name.clone())
 }
 
 /// The routes of this part.
