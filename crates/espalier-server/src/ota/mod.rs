@@ -1,6 +1,7 @@
 //! Firmware on its way: the library of images, releases, rollouts, delivery, and what runs where.
 //!
 //! - `blobs`: large files by what they contain: images, patches, pictures
+//! - `deltas`: patches from one image to another
 //! - `fleet`: what runs where
 //! - `library`: images, keys and releases: what there is to install
 //! - `rollouts`: who gets what and when, and whether it goes well
@@ -10,22 +11,28 @@
 //! database, `delivery` turns it into answers. It does not draw what devices are ([`crate::devices`]).
 
 pub mod blobs;
+pub mod deltas;
 pub mod fleet;
 pub mod library;
+pub mod rollouts;
 
 use crate::AppState;
 use espalier_db::Db;
-use espalier_model::DeviceId;
+use espalier_model::{AccountId, DeviceId};
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
 pub struct State {
     /// The files of images, patches and pictures.
     pub blobs: blobs::State,
+    /// The patches between images.
+    pub deltas: deltas::State,
     /// Every image and release.
     pub library: library::State,
     /// What runs on every board.
     pub fleet: fleet::State,
+    /// Rollouts and updates under way.
+    pub rollouts: rollouts::State,
 }
 
 impl State {
@@ -36,26 +43,37 @@ impl State {
     pub async fn load(db: &Db, blobs: blobs::State) -> anyhow::Result<Self> {
         Ok(Self {
             blobs,
+            deltas: deltas::State::load(db).await?,
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
+            rollouts: rollouts::State::load(db).await?,
         })
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(fleet::routes())
+    OpenApiRouter::new()
+        .merge(fleet::routes())
+        .merge(rollouts::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
+    deltas::start(app);
     fleet::start(app);
+    rollouts::start(app);
 }
 
 /// Forgets a device that was deleted.
 pub(crate) fn forget_device(app: &AppState, device: DeviceId) {
     fleet::forget(app, device);
+}
+
+/// Forgets what belonged to an account that was deleted.
+pub(crate) fn forget_account(app: &AppState, account: AccountId) {
+    rollouts::forget_account(app, account);
 }
 
 /// A SHA-256 that somebody wrote in hexadecimal digits.

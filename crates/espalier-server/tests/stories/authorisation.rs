@@ -187,6 +187,25 @@ const RULES: &[(&str, &str, May)] = &[
     ("post", "/quarantine/{id}/block", Admin),
     ("get", "/quarantine/blocked", Admin),
     ("delete", "/quarantine/blocked/{id}", Admin),
+    // A rollout is its owner's and the admins'; `ota_rollouts` shows that others do not see it.
+    ("get", "/rollouts", Person),
+    ("post", "/rollouts", Person),
+    ("post", "/rollouts/preview", Person),
+    ("get", "/rollouts/{id}", Person),
+    ("patch", "/rollouts/{id}", Person),
+    ("delete", "/rollouts/{id}", Person),
+    ("post", "/rollouts/{id}/start", Person),
+    ("post", "/rollouts/{id}/approve", Person),
+    ("post", "/rollouts/{id}/pause", Person),
+    ("post", "/rollouts/{id}/resume", Person),
+    ("post", "/rollouts/{id}/abort", Person),
+    ("post", "/rollouts/{id}/rollback", Person),
+    ("get", "/rollouts/{id}/devices", Person),
+    ("get", "/rollouts/{id}/events", Person),
+    ("get", "/devices/{id}/updates", See),
+    ("post", "/devices/{id}/update", Change),
+    ("get", "/devices/{id}/time-zone", See),
+    ("put", "/devices/{id}/time-zone", Change),
 ];
 
 /// Everybody who asks. The viewer is somebody the device is shared with as viewer.
