@@ -7,6 +7,7 @@ use std::time::Instant;
 use espalier_wire::device::{Down, StateMap, Telemetry, Up, write_state};
 use espalier_wire::http::TelemetryPost;
 use espalier_wire::json::{Json, Text};
+use espalier_wire::ota::{Offer, Report, Stage};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +32,12 @@ pub struct State {
     pub bad_frames: Vec<String>,
     pub results: Vec<(String, bool)>,
     pub heartbeats: u64,
+    /// The image that every board should run, and its signed manifest.
+    pub firmware: Option<(Vec<u8>, String)>,
+    /// What boards said of their updates: device, stage, reason.
+    pub reports: Vec<(String, Stage, String)>,
+    /// Device → SHA-256 and version of what it runs, as it said last.
+    pub running: HashMap<String, (String, String)>,
     sockets: HashMap<String, mpsc::UnboundedSender<String>>,
 }
 
@@ -44,6 +51,13 @@ pub struct Server {
 /// Tokens are `token-<device id>`.
 pub fn token(device: &str) -> String {
     format!("token-{device}")
+}
+
+/// SHA-256 as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A clock that starts on a day of its own.
@@ -210,12 +224,23 @@ impl Server {
                     s.results.push((result.id.to_string(), result.ok));
                     return Vec::new();
                 }
-                Ok(Up::Heartbeat(_)) => {
+                Ok(Up::Heartbeat(heartbeat)) => {
                     s.heartbeats += 1;
-                    return Vec::new();
+                    match heartbeat.id {
+                        Some(id) => id,
+                        None => return Vec::new(),
+                    }
                 }
                 Ok(Up::Ping) => return vec![Down::Pong.to_json()],
-                Ok(Up::Hello(_)) => return Vec::new(),
+                Ok(Up::Hello(hello)) => {
+                    let firmware = hello.firmware.unwrap();
+                    let runs = (
+                        firmware.sha256.unwrap().to_string(),
+                        firmware.version.to_string(),
+                    );
+                    s.running.insert(device.to_owned(), runs);
+                    return Vec::new();
+                }
                 Err(e) => {
                     s.bad_frames.push(format!("{e}: {text}"));
                     return Vec::new();
@@ -254,12 +279,32 @@ impl Server {
             .find_map(|l| l.strip_prefix("Authorization: Bearer token-"))
             .unwrap_or("")
             .to_owned();
-        let (status, answer) = self.answer(&device, head.lines().next().unwrap_or(""), &body);
-        let answer = format!(
-            "HTTP/1.0 {status} X\r\nContent-Length: {}\r\n\r\n{answer}",
+        let line = head.lines().next().unwrap_or("");
+        let (status, answer) = match self.image(line, &head) {
+            Some(part) => (206, part),
+            None => {
+                let (status, text) = self.answer(&device, line, &body);
+                (status, text.into_bytes())
+            }
+        };
+        let head = format!(
+            "HTTP/1.0 {status} X\r\nContent-Length: {}\r\n\r\n",
             answer.len()
         );
-        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.write_all(&[head.as_bytes(), &answer].concat()).await;
+    }
+
+    /// The part of the image that a request asks for.
+    fn image(&self, line: &str, head: &str) -> Option<Vec<u8>> {
+        let path = line.split(' ').nth(1)?;
+        let wanted = path.starts_with("/device/update/") && path.ends_with("/image");
+        let range = head.lines().find_map(|l| l.strip_prefix("Range: bytes="))?;
+        let (from, to) = range.split_once('-')?;
+        let (from, to): (usize, usize) = (from.parse().ok()?, to.parse().ok()?);
+        self.with(|s| {
+            let image = &s.firmware.as_ref().filter(|_| wanted)?.0;
+            image.get(from..=to).map(<[u8]>::to_vec)
+        })
     }
 
     fn answer(&self, device: &str, line: &str, body: &str) -> (u16, String) {
@@ -288,6 +333,19 @@ impl Server {
                     ),
                 )
             }
+            path if path.starts_with("/device/update?running=") => {
+                let running = &path["/device/update?running=".len()..][..64];
+                match s.offer(running) {
+                    Some(offer) => (200, offer),
+                    None => (204, String::new()),
+                }
+            }
+            path if path.starts_with("/device/update/") => {
+                let report = Report::parse(body).unwrap();
+                let reason = report.reason.map(|r| r.to_string()).unwrap_or_default();
+                s.reports.push((device.to_owned(), report.stage, reason));
+                (200, "{}".into())
+            }
             path if path.ends_with("/commands/pending") => (200, r#"{"commands":[]}"#.into()),
             _ => (404, String::new()),
         })
@@ -311,6 +369,37 @@ fn desired(s: &State, device: &str) -> String {
 }
 
 impl State {
+    /// Wants every board to run an image, and nudges them.
+    pub fn roll_out(&mut self, image: Vec<u8>, manifest: String) {
+        self.firmware = Some((image, manifest));
+        for socket in self.sockets.values() {
+            let _ = socket.send(Down::Update.to_json());
+        }
+    }
+
+    fn offer(&self, running: &str) -> Option<String> {
+        let (image, manifest) = self.firmware.as_ref()?;
+        let sha256 = hex(image);
+        if sha256 == running {
+            return None;
+        }
+        let mut body = String::new();
+        Offer {
+            update: Text::new("u1"),
+            attempt: 1,
+            sha256: Text::new(&sha256),
+            size: image.len().try_into().unwrap(),
+            version: Text::new("next"),
+            manifest: Some(Text::new(manifest)),
+            patch_size: None,
+            confirm_within_s: 8,
+            keys: None,
+        }
+        .write(&mut body)
+        .unwrap();
+        Some(body)
+    }
+
     fn push(&mut self, device: &str, frame: String) {
         if let Some(socket) = self.sockets.get(device) {
             let _ = socket.send(frame);

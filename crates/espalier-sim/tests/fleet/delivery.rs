@@ -1,15 +1,13 @@
-//! Boards over real sockets against a small server of the protocol: delivery, control, faults, restarts, the fallback.
-
-mod server;
+//! Delivery, control, faults, restarts, the fallback.
 
 use std::time::Duration;
 
+use crate::server::{Server, token};
 use espalier_sim::{
     BoardKind, BoardSpec, Faults, Fleet, FleetHandle, Outage, SimError, SimOptions, demo_fleet,
 };
 use espalier_wire::device::{Command, Down};
 use espalier_wire::json::Json;
-use server::{Server, token};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Boards that measure as fast as they can.
@@ -83,7 +81,7 @@ async fn a_switch_obeys_reports_its_version_and_shows_at_once() {
     fleet.wait_until(|s| s.connected == 1).await;
     server.want("dev1", "v0", "true");
     server.want("dev1", "brightness", "35");
-    let is = |s: &server::State, key: &str, value: &str, version| {
+    let is = |s: &crate::server::State, key: &str, value: &str, version| {
         s.reported.get("dev1").and_then(|r| r.get(key)) == Some(&(value.to_owned(), version))
     };
     server
