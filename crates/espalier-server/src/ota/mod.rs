@@ -1,6 +1,7 @@
 //! Firmware on its way: the library of images, releases, rollouts, delivery, and what runs where.
 //!
 //! - `blobs`: large files by what they contain: images, patches, pictures
+//! - `deltas`: patches from one image to another
 //! - `fleet`: what runs where
 //! - `library`: images, keys and releases: what there is to install
 //! - `rollouts`: who gets what and when, and whether it goes well
@@ -10,6 +11,7 @@
 //! database, `delivery` turns it into answers. It does not draw what devices are ([`crate::devices`]).
 
 pub mod blobs;
+pub mod deltas;
 pub mod fleet;
 pub mod library;
 pub mod rollouts;
@@ -23,6 +25,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub struct State {
     /// The files of images, patches and pictures.
     pub blobs: blobs::State,
+    /// The patches between images.
+    pub deltas: deltas::State,
     /// Every image and release.
     pub library: library::State,
     /// What runs on every board.
@@ -39,6 +43,7 @@ impl State {
     pub async fn load(db: &Db, blobs: blobs::State) -> anyhow::Result<Self> {
         Ok(Self {
             blobs,
+            deltas: deltas::State::load(db).await?,
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
             rollouts: rollouts::State::load(db).await?,
@@ -56,6 +61,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
+    deltas::start(app);
     fleet::start(app);
     rollouts::start(app);
 }
