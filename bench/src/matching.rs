@@ -56,18 +56,23 @@ fn publish(dir: &std::path::Path, owner: AccountId) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn floor(n: impl std::fmt::Display) -> Box<[Box<str>]> {
+    let tag = format!("floor {n}").into_boxed_str();
+    Box::new([tag])
+}
+
 /// Fills the registry; nothing of it is stored.
 async fn fill(app: &AppState, owner: AccountId) -> anyhow::Result<()> {
     let (model, _) = devices::create(app, owner, "model").await?;
     for n in 1..DEVICES {
         let mut device = (*model).clone();
-        device.id = DeviceId(Uuid::from_u128(
-            n << 64 | n.wrapping_mul(0x9E37_79B9_7F4A_7C15),
-        ));
+        let spread = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) & u128::from(u64::MAX);
+        device.id = DeviceId(Uuid::from_u128((n << 64) | spread));
         device.oid = format!("{n:024x}").parse()?;
         device.name = format!("board {n}");
-        device.kind = Some(if n % 4 == 0 { "lamp" } else { "plug" }.into());
-        device.tags = [format!("floor {}", n % 10).into()].into();
+        let kind = if n % 4 == 0 { "lamp" } else { "plug" };
+        device.kind = Some(Box::from(kind));
+        device.tags = floor(n % 10);
         device.token_digest[..16].copy_from_slice(&n.to_be_bytes());
         device.facts = Some(Box::new(Facts {
             firmware_version: Some(format!("1.{}.0", n % 9)),
@@ -221,7 +226,7 @@ async fn changes(report: &mut Report, app: &AppState, owner: AccountId) -> anyho
     };
     for n in 0..CHANGES {
         let mut changed = (*all[n * 400 + 1]).clone();
-        changed.tags = [format!("floor {}", n % 7).into()].into();
+        changed.tags = floor(n % 7);
         let changed = Arc::new(changed);
         let begun = Instant::now();
         app.devices.put(changed.clone());
