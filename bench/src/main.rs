@@ -7,6 +7,7 @@ mod engine;
 mod http;
 mod latency;
 mod load;
+mod matching;
 mod memory;
 mod report;
 
@@ -16,8 +17,8 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The benchmarks by name.
-const NAMES: [&str; 8] = [
-    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle",
+const NAMES: [&str; 9] = [
+    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "match",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -73,6 +74,9 @@ fn main() -> anyhow::Result<()> {
         }
         if chosen("latency") {
             latency::post_to_frame(&mut report).await?;
+        }
+        if chosen("match") {
+            matching::matching(&mut report).await?;
         }
         anyhow::Ok(())
     })?;

@@ -327,3 +327,41 @@ story!(whoever_leaves_the_target_is_called_off, |app| async move {
     assert_eq!(lab.show(&id).await["counts"]["members"], 1);
     boards[0].runs(&lab, OLD, false);
 });
+
+story!(
+    of_two_rollouts_the_newer_one_wins_and_nobody_goes_back,
+    |app| async move {
+        let lab = Lab::new(app).await;
+        let mut boards = lab.boards(2).await;
+        for board in &boards {
+            board.runs(&lab, [9; 32], false);
+        }
+        let body = json!({ "release_id": lab.releases[0], "target": "everything", "plan": plan(json!({})) });
+        let made = lab.client().post("/rollouts", body).await.expect(201);
+        let older = made["id"].as_str().expect("an id").to_owned();
+        lab.act(&older, "start").await;
+        let first = boards[0].takes(&lab).await.expect("an offer");
+        assert_eq!(first.firmware.sha256, OLD);
+        lab.app.clock.advance(1000);
+        let newer = lab.rollout(plan(json!({}))).await;
+        // What it was fetching is called off: never two at once.
+        let second = boards[0].takes(&lab).await.expect("an offer");
+        assert_eq!(second.firmware.sha256, NEW);
+        assert_eq!(lab.devices(&older, "&state=cancelled").await.len(), 1);
+        for board in &mut boards {
+            assert!(board.updates(&lab).await);
+        }
+        assert_eq!(lab.state(&newer).await, "finished");
+        assert!(lab.offered(&boards).is_empty());
+        // Not even when the newer one is gone.
+        lab.act(&newer, "abort").await;
+        assert_eq!(
+            lab.client()
+                .delete(&format!("/rollouts/{newer}"))
+                .await
+                .status,
+            204
+        );
+        assert!(lab.offered(&boards).is_empty());
+    }
+);

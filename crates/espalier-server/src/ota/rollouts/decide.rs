@@ -186,6 +186,10 @@ impl Asked<'_> {
     }
 
     fn decide(&mut self, core: &mut Core) -> Decision {
+        // An image on trial is decided first: it stays, or the old one comes back.
+        if self.running.trial {
+            return self.nothing();
+        }
         if let Some(decision) = self.forced(core) {
             return decision;
         }
@@ -206,11 +210,7 @@ impl Asked<'_> {
     /// What an update asks for.
     fn ready(&mut self, track: &Track, firmware: &Firmware, max_attempts: u32) -> Ready {
         if runs(self.running, firmware) {
-            return if self.running.trial {
-                Ready::Wait
-            } else {
-                Ready::Over
-            };
+            return Ready::Over;
         }
         match track.update.next(self.now, max_attempts) {
             Next::Continue(attempt) | Next::Begin(attempt) => Ready::Attempt(attempt),
@@ -262,8 +262,13 @@ impl Asked<'_> {
         if rollout.row.state == RolloutState::RollingBack {
             return self.on_its_way(rollout, true);
         }
-        let track = rollout.tracks.get(&self.device.id);
-        if track.is_some_and(|track| track.update.attempt() > 0) {
+        if let Some(track) = rollout.tracks.get(&self.device.id)
+            && track.update.attempt() > 0
+        {
+            // A later update has come through meanwhile; this one must not take its board back.
+            if taken.is_some_and(|at| at > track.created_at) {
+                return None;
+            }
             return self.on_its_way(rollout, false);
         }
         // Who was given something since this rollout began must not be taken back to it.

@@ -8,6 +8,7 @@ use crate::error::ApiResult;
 use crate::{ApiError, AppState, identity, live, telemetry};
 use espalier_model::ota::health::Verdict;
 use espalier_model::ota::rollout::{Counts, Progress, State, Step, step};
+use espalier_model::ota::update::Next;
 use espalier_model::{AccountId, DeviceId, RolloutId};
 use serde_json::json;
 use std::cmp::Reverse;
@@ -81,6 +82,12 @@ pub fn restore(app: &AppState) {
         let mut core = app.ota.rollouts.core.lock();
         if let Some(rollout) = core.rollouts.get_mut(&id) {
             settle_all(rollout, members);
+            let back: Vec<_> = rollout
+                .back
+                .keys()
+                .map(|device| Reverse((0, *device)))
+                .collect();
+            rollout.nudges.extend(back);
             let opened = row.opened.len();
             for wave in 0..opened {
                 queue(rollout, wave);
@@ -584,15 +591,16 @@ fn nudge(app: &AppState, pace: &mut Pace) {
             let Some(Reverse((_, device))) = rollout.nudges.pop() else {
                 break;
             };
+            let ready = |track: &Track| matches!(track.update.next(now, u32::MAX), Next::Begin(_));
             let waits = match rollout.row.state {
-                State::RollingBack => rollout
-                    .back
-                    .get(&device)
-                    .is_some_and(|t| !t.is_over(u32::MAX)),
-                _ => rollout
-                    .members
-                    .get(&device)
-                    .is_some_and(|m| m.standing == Standing::Waiting),
+                State::RollingBack => rollout.back.get(&device).is_some_and(ready),
+                _ => match rollout.tracks.get(&device) {
+                    Some(track) => ready(track),
+                    None => rollout
+                        .members
+                        .get(&device)
+                        .is_some_and(|member| member.standing == Standing::Waiting),
+                },
             };
             if waits && live::nudge(app, device) {
                 rollout.nudged.insert(device, now);

@@ -10,7 +10,7 @@ use crate::ota::fleet::Running;
 use crate::ota::library::Firmware;
 use crate::{ApiError, AppState, live, random};
 use espalier_model::ota::health::{Illness, Signs, Verdict};
-use espalier_model::ota::update::{Runs, State, Told, Update};
+use espalier_model::ota::update::{Next, Runs, State, Told, Update};
 use espalier_model::{DeviceId, UpdateId};
 use espalier_wire::ota::{MAX_REASON, Report};
 use serde_json::json;
@@ -65,12 +65,31 @@ pub async fn offered(app: &AppState, device: &Device, offer: &Offer) -> ApiResul
         }
         track.update.begin(now, boots);
         core.changed(device.id, way, now);
+        supersede(&mut core, device.id, way, now);
         way
     };
     app.ota.rollouts.cache.drop(device.id);
     engine::persist(app, vec![(device.id, way)]).await?;
     app.ota.rollouts.wake.notify_one();
     Ok(())
+}
+
+/// A board fetches one image at a time: what else it was fetching is called off.
+fn supersede(core: &mut Core, device: DeviceId, way: Way, now: i64) {
+    for other in core.ways(device).into_iter().filter(|other| *other != way) {
+        let Some(track) = core
+            .track_mut(device, other)
+            .filter(|track| track.fetches())
+        else {
+            continue;
+        };
+        track.pending = None;
+        // A forced one stands until it is confirmed.
+        if other != Way::Forced && track.update.attempt() > 0 {
+            track.update.cancel(now);
+            core.changed(device, other, now);
+        }
+    }
 }
 
 /// Takes a report of a board. It is stored when this returns. The same report again, and one of an attempt that is
@@ -179,6 +198,14 @@ fn moved(app: &AppState, core: &mut Core, device: &Device, way: Way, before: Sta
     if let Some((id, window_s)) = settings
         && let Some(rollout) = core.rollouts.get_mut(&id)
     {
+        let max_attempts = rollout.row.plan.max_attempts;
+        let next = rollout
+            .tracks
+            .get(&device.id)
+            .map(|t| t.update.next(now, max_attempts));
+        if let Some(Next::WaitUntil(at)) = next {
+            rollout.nudges.push(std::cmp::Reverse((at, device.id)));
+        }
         if window_s > 0
             && rollout
                 .tracks
