@@ -10,8 +10,11 @@
 //! database, `delivery` turns it into answers. It does not draw what devices are ([`crate::devices`]).
 
 pub mod blobs;
+pub mod delivery;
 pub mod fleet;
 pub mod library;
+pub mod rollouts;
+pub mod deltas;
 
 use crate::AppState;
 use espalier_db::Db;
@@ -26,6 +29,8 @@ pub struct State {
     pub library: library::State,
     /// What runs on every board.
     pub fleet: fleet::State,
+    /// What is on its way to boards.
+    pub delivery: delivery::State,
 }
 
 impl State {
@@ -38,19 +43,21 @@ impl State {
             blobs,
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
+            delivery: delivery::State::default(),
         })
     }
 }
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(fleet::routes())
+    OpenApiRouter::new().merge(fleet::routes()).merge(delivery::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
     fleet::start(app);
+    delivery::start(app);
 }
 
 /// Forgets a device that was deleted.

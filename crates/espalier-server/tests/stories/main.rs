@@ -22,6 +22,8 @@ mod live_devices;
 mod live_inbox;
 mod live_sockets;
 mod ops;
+mod ota_arduino;
 mod ota_blobs;
+mod ota_delivery;
 mod ota_fleet;
 mod telemetry;

@@ -24,7 +24,7 @@ mod view;
 pub use gate::{Admitted, admit};
 pub use legacy::{Legacy, Profile, find_for, names, of};
 pub use pin::Mac;
-pub use shape::Failure;
+pub use shape::{Failure, LegacyProblem};
 
 use crate::AppState;
 use espalier_db::Db;

@@ -154,16 +154,6 @@ impl State {
         self.find(|one| one.owner == owner && one.md5 == *md5)
     }
 
-    /// The newest of an account's images that old clients know under this type.
-    pub fn newest_of_type(&self, owner: AccountId, device_type: &str) -> Option<Arc<Firmware>> {
-        let index = self.index.read();
-        let of_type = index
-            .firmware
-            .values()
-            .filter(|one| one.owner == owner && one.device_type.as_deref() == Some(device_type));
-        of_type.max_by_key(|one| (one.created_at, one.id)).cloned()
-    }
-
     fn find(&self, is: impl Fn(&Firmware) -> bool) -> Option<Arc<Firmware>> {
         let index = self.index.read();
         index.firmware.values().find(|one| is(one)).cloned()
