@@ -12,6 +12,7 @@ mod packages;
 mod postgres;
 mod process;
 mod program;
+mod s3;
 mod steps;
 mod supervised;
 mod test;

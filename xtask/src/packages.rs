@@ -108,11 +108,34 @@ pub fn ensure_chromium() -> Result<PathBuf> {
 ///
 /// # Errors
 /// When it cannot and nothing can be installed.
-pub fn ensure_python() -> Result<()> {
+fn ensure_python() -> Result<()> {
     if process::read(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok() {
         return Ok(());
     }
     install(&["python3", "python3-venv"])
+}
+
+/// Makes sure that a program from PyPI is there, in a folder of its own that the version names, and returns where.
+///
+/// # Errors
+/// When Python is missing, or pip cannot install it.
+pub fn ensure_python_tool(requirement: &str, folder: &str, program: &str) -> Result<PathBuf> {
+    let folder = process::tool_folder(folder);
+    let program = folder.join("bin").join(program);
+    if program.exists() {
+        return Ok(program);
+    }
+    ensure_python()?;
+    process::run(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder),
+    )?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+    process::run(pip.arg(requirement))
+        .with_context(|| format!("pip could not install {requirement}"))?;
+    Ok(program)
 }
 
 /// Makes sure that rustfmt and clippy belong to the toolchain.

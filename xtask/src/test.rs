@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
+use crate::s3::S3;
 use crate::steps::Steps;
 use crate::{r#gen, http_checks, packages, process, tidy, web};
 
@@ -103,6 +104,7 @@ pub fn run(options: &Options) -> Result<bool> {
 fn beyond_tests(steps: &mut Steps) {
     no_std(steps);
     parquet(steps);
+    s3(steps);
     steps.step("gen --check", || {
         r#gen::run(&r#gen::Options {
             check: true,
@@ -167,7 +169,7 @@ fn no_std(steps: &mut Steps) {
     });
 }
 
-/// Tests the one cargo feature that is off by default. On SQLite alone: the engines differ behind what is tested.
+/// Tests telemetry as Parquet files. On SQLite alone: the engines differ behind what is tested.
 fn parquet(steps: &mut Steps) {
     steps.step("feature parquet", || {
         let mut test = process::cargo();
@@ -176,6 +178,21 @@ fn parquet(steps: &mut Steps) {
         process::run(
             test.args(package)
                 .args(only)
+                .env_remove("TEST_DATABASE_URL"),
+        )
+    });
+}
+
+/// Tests blobs in a bucket against an S3 server that others wrote.
+fn s3(steps: &mut Steps) {
+    steps.step("feature s3", || {
+        let server = S3::start()?;
+        let package = ["test", "-p", "espalier-server", "--features", "s3"];
+        process::run(
+            process::cargo()
+                .args(package)
+                .args(["--test", "s3"])
+                .env("TEST_S3_ENDPOINT", server.endpoint())
                 .env_remove("TEST_DATABASE_URL"),
         )
     });

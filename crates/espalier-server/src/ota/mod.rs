@@ -3,6 +3,7 @@
 //! - `blobs`: large files by what they contain: images, patches, pictures
 //! - `fleet`: what runs where
 //! - `library`: images, keys and releases: what there is to install
+//! - `management`: the library as old pages and scripts manage it
 //! - `rollouts`: who gets what and when, and whether it goes well
 //! - `delivery`: boards ask, download and report; old sketches too
 //!
@@ -13,12 +14,12 @@ pub mod blobs;
 pub mod delivery;
 pub mod fleet;
 pub mod library;
-pub mod rollouts;
-pub mod deltas;
+mod management;
 
 use crate::AppState;
+use crate::error::ApiResult;
 use espalier_db::Db;
-use espalier_model::DeviceId;
+use espalier_model::{AccountId, DeviceId};
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of this feature lives in memory.
@@ -50,14 +51,27 @@ impl State {
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(fleet::routes()).merge(delivery::routes())
+    OpenApiRouter::new()
+        .merge(library::routes())
+        .merge(management::routes())
+        .merge(fleet::routes())
+        .merge(delivery::routes())
 }
 
 /// Starts the background work of this feature.
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
+    library::start(app);
     fleet::start(app);
     delivery::start(app);
+}
+
+/// Forgets what belonged to an account that was deleted.
+///
+/// # Errors
+/// Fails when the server is stopping; files that nobody needs then go after the next start.
+pub async fn forget_account(app: &AppState, account: AccountId) -> ApiResult<()> {
+    library::forget_account(app, account).await
 }
 
 /// Forgets a device that was deleted.

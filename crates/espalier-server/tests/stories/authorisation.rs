@@ -4,6 +4,7 @@
 //! about things of their own making, so that a deletion spoils nothing, and with an empty body: "may" means that
 //! the answer is about the request and no longer about who asks.
 
+use super::ota_kit;
 use espalier_model::Role;
 use espalier_server::identity;
 use espalier_testkit::{Client, TestApp, story};
@@ -133,6 +134,31 @@ const RULES: &[(&str, &str, May)] = &[
     ("post", "/devices/{device_id}/telemetry/import", Change),
     ("get", "/devices/{id}/commands/pending", Device),
     ("post", "/devices/{id}/commands/{command}/result", Device),
+    ("get", "/firmware", Person),
+    ("post", "/firmware", Person),
+    ("post", "/firmware/inspect", Person),
+    ("get", "/firmware/keys", Person),
+    ("post", "/firmware/keys", Person),
+    ("get", "/firmware/keys/set", Owner),
+    ("put", "/firmware/keys/set", Person),
+    ("delete", "/firmware/keys/{id}", Owner),
+    ("get", "/firmware/{id}", Change),
+    ("patch", "/firmware/{id}", Change),
+    ("delete", "/firmware/{id}", Change),
+    ("get", "/firmware/{id}/image", Change),
+    ("put", "/firmware/{id}/signature", Change),
+    ("get", "/releases", Person),
+    ("post", "/releases", Person),
+    ("get", "/releases/{id}", Change),
+    ("patch", "/releases/{id}", Change),
+    ("delete", "/releases/{id}", Change),
+    ("post", "/releases/{id}/withdraw", Change),
+    ("post", "/api/ota/upload", Person),
+    ("get", "/api/ota/versions", Person),
+    ("get", "/api/ota/firmware", Person),
+    ("get", "/api/ota/firmware-types", Person),
+    ("get", "/api/ota/stats", Person),
+    ("delete", "/api/ota/delete/{key}", Change),
     ("get", "/dashboards", Person),
     ("post", "/dashboards", Person),
     ("get", "/dashboards/{id}", Owner),
@@ -216,7 +242,28 @@ async fn person(
     (account, app.anonymous().bearer(&token))
 }
 
-async fn world(app: &TestApp, asker: &str, n: usize) -> World {
+/// The owner's key, its key set, an image and a release of another: whoever deletes one is not held up by the other.
+async fn firmware(owner: &Client, n: usize) -> Vec<(&'static str, String)> {
+    let key = ota_kit::key(1);
+    let id = ota_kit::trust(owner, &key).await;
+    ota_kit::put_key_set(owner, 1, &[&key], &key)
+        .await
+        .expect(200);
+    let image = |name: &str| ota_kit::image("made", name, &n.to_be_bytes());
+    let one = ota_kit::keep(owner, &image("1"), &key).await;
+    let other = ota_kit::keep(owner, &image("2"), &key).await;
+    let release = json!({ "firmware": [other["id"]] });
+    let release = owner.post("/releases", release).await.expect(201);
+    let text = |value: &Value, key: &str| value[key].as_str().expect("an id").to_owned();
+    vec![
+        ("/firmware/keys/{id}", id),
+        ("/firmware/{id}", text(&one, "id")),
+        ("/releases/{id}", text(&release, "id")),
+        ("/api/ota/delete/{key}", text(&one, "key")),
+    ]
+}
+
+async fn world(app: &TestApp, asker: &str, n: usize, path: &str) -> World {
     let (owner_id, owner) = person(app, "owner", n, Role::Member).await;
     let (viewer_id, viewer) = person(app, "viewer", n, Role::Member).await;
     let device = owner
@@ -243,6 +290,21 @@ async fn world(app: &TestApp, asker: &str, n: usize) -> World {
         .await
         .expect(202);
     let text = |value: &Value, key: &str| value[key].as_str().expect("an id").to_owned();
+    let about_firmware = ["/firmware", "/releases", "/api/ota"];
+    let mut names = match about_firmware.iter().any(|part| path.starts_with(part)) {
+        true => firmware(&owner, n).await,
+        false => Vec::new(),
+    };
+    names.extend([
+        ("/devices/{id}", id.clone()),
+        ("/esp32-debug/{id}", id.clone()),
+        ("/devices/{device_id}", id),
+        ("/commands/{command}", text(&command, "id")),
+        ("/shares/{account}", viewer_id.to_string()),
+        ("/admin/users/{id}", owner_id.to_string()),
+        ("/dashboards/{id}", text(&board, "_id")),
+        ("/widgets/{id}", text(&widget, "_id")),
+    ]);
     let client = match asker {
         "owner" => owner,
         "viewer" => viewer,
@@ -261,16 +323,7 @@ async fn world(app: &TestApp, asker: &str, n: usize) -> World {
     };
     World {
         asker: client,
-        names: vec![
-            ("/devices/{id}", id.clone()),
-            ("/esp32-debug/{id}", id.clone()),
-            ("/devices/{device_id}", id),
-            ("/commands/{command}", text(&command, "id")),
-            ("/shares/{account}", viewer_id.to_string()),
-            ("/admin/users/{id}", owner_id.to_string()),
-            ("/dashboards/{id}", text(&board, "_id")),
-            ("/widgets/{id}", text(&widget, "_id")),
-        ],
+        names,
     }
 }
 
@@ -335,7 +388,7 @@ story!(
                 };
                 for asker in ASKERS.iter().filter(|_| *rule != Socket) {
                     n += 1;
-                    let world = world(&app, asker, n).await;
+                    let world = world(&app, asker, n, path).await;
                     wrong.extend(check(*rule, asker, method, path, &world).await);
                 }
             }

@@ -26,4 +26,7 @@ mod ota_arduino;
 mod ota_blobs;
 mod ota_delivery;
 mod ota_fleet;
+mod ota_kit;
+mod ota_legacy_management;
+mod ota_library;
 mod telemetry;
