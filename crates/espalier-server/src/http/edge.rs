@@ -73,7 +73,8 @@ fn exempt(path: &str) -> bool {
 /// Boards of the old contracts carry their token in the body, or have none: their handlers count them when they are known.
 fn counted_later(method: &Method, path: &str) -> bool {
     let telemetry = *method == Method::POST
-        && (path == "/telemetry" || (path.starts_with("/devices/") && path.ends_with("/telemetry")));
+        && (path == "/telemetry"
+            || (path.starts_with("/devices/") && path.ends_with("/telemetry")));
     telemetry || path.starts_with("/api/ota/check/") || path.starts_with("/api/ota/download/")
 }
 

@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod fleet;
 pub mod library;
 mod management;
+pub mod rollouts;
 
 use crate::AppState;
 use crate::error::ApiResult;
@@ -32,6 +33,8 @@ pub struct State {
     pub fleet: fleet::State,
     /// What is on its way to boards.
     pub delivery: delivery::State,
+    /// Rollouts and updates under way.
+    pub rollouts: rollouts::State,
 }
 
 impl State {
@@ -45,6 +48,7 @@ impl State {
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
             delivery: delivery::State::default(),
+            rollouts: rollouts::State::load(db).await?,
         })
     }
 }
@@ -55,6 +59,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(library::routes())
         .merge(management::routes())
         .merge(fleet::routes())
+        .merge(rollouts::routes())
         .merge(delivery::routes())
 }
 
@@ -63,6 +68,7 @@ pub(crate) fn start(app: &AppState) {
     blobs::start(app);
     library::start(app);
     fleet::start(app);
+    rollouts::start(app);
     delivery::start(app);
 }
 
@@ -71,6 +77,7 @@ pub(crate) fn start(app: &AppState) {
 /// # Errors
 /// Fails when the server is stopping; files that nobody needs then go after the next start.
 pub async fn forget_account(app: &AppState, account: AccountId) -> ApiResult<()> {
+    rollouts::forget_account(app, account);
     library::forget_account(app, account).await
 }
 

@@ -29,4 +29,8 @@ mod ota_fleet;
 mod ota_kit;
 mod ota_legacy_management;
 mod ota_library;
+mod ota_rollouts;
+mod ota_rollouts_care;
+mod ota_rollouts_time;
+mod rollout_kit;
 mod telemetry;

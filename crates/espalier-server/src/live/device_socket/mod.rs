@@ -387,6 +387,12 @@ pub(super) fn push_command(app: &AppState, device: DeviceId, command: &PendingCo
     links.get(device).is_some() && links.push(device, Some(&command.id), command_frame(command))
 }
 
+/// Tells a connected device that there may be an image for it.
+pub(super) fn nudge(app: &AppState, device: DeviceId) -> bool {
+    let links = &app.live.links;
+    links.get(device).is_some() && links.push(device, None, Down::Update.to_json().into())
+}
+
 /// Ends a device's connection when the device is gone or its token was renewed.
 pub(super) fn recheck(app: &AppState, device: DeviceId) {
     if let Some(link) = app.live.links.get(device)

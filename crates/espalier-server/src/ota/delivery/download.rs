@@ -72,7 +72,9 @@ impl Updater {
     /// write over what runs.
     fn slot(&self) -> Option<u64> {
         let free = self.free?;
-        let single = self.flash.is_some_and(|flash| 2 * free + BEFORE_SLOTS > flash);
+        let single = self
+            .flash
+            .is_some_and(|flash| 2 * free + BEFORE_SLOTS > flash);
         Some(if single { 0 } else { free })
     }
 
@@ -105,7 +107,9 @@ pub async fn download(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let nobody = matches!(who, Identified::Nobody);
-    let secret = link.ticket.filter(|_| !matches!(who, Identified::Known(Principal::Account(_))));
+    let secret = link
+        .ticket
+        .filter(|_| !matches!(who, Identified::Known(Principal::Account(_))));
     let answer = match (secret, who) {
         (Some(secret), who) => {
             let found = ticket(&app, &secret, &key, &who);
@@ -119,7 +123,16 @@ pub async fn download(
             pinned(&app, &device, peer, &headers).await?;
             let updater = Updater::of(&headers);
             let running = hear(&app, &device, &updater);
-            board(&app, &device, &running, &updater, ticket.offer, Some(secret), &method).await
+            board(
+                &app,
+                &device,
+                &running,
+                &updater,
+                ticket.offer,
+                Some(secret),
+                &method,
+            )
+            .await
         }
         (None, Identified::Known(Principal::Device(device))) => {
             with_token(&app, &device, &key, &headers, &method).await
@@ -236,7 +249,9 @@ async fn board(
         return Err(no_firmware());
     }
     if updater.names(&firmware) {
-        fleet::heard(app, device, |running| running.sha256 = Some(firmware.sha256));
+        fleet::heard(app, device, |running| {
+            running.sha256 = Some(firmware.sha256)
+        });
         return Ok(StatusCode::NOT_MODIFIED.into_response());
     }
     if running.sha256 == Some(firmware.sha256) {
@@ -250,7 +265,10 @@ async fn board(
     // The updater begins anew when a download broke off, so parts are not given.
     let none = HeaderMap::new();
     let blob = blob(&firmware);
-    Ok(named(send(app, method, &none, &blob, following).await?, &firmware))
+    Ok(named(
+        send(app, method, &none, &blob, following).await?,
+        &firmware,
+    ))
 }
 
 fn does_not_fit(slot: u64, size: u64) -> ApiError {
@@ -323,7 +341,11 @@ mod tests {
 
     #[test]
     fn what_is_no_digest_is_not_said() {
-        let wrong = of(&[("x-esp32-sketch-md5", "xyz"), ("x-esp32-sketch-sha256", "12"), ("x-esp32-version", " ")]);
+        let wrong = of(&[
+            ("x-esp32-sketch-md5", "xyz"),
+            ("x-esp32-sketch-sha256", "12"),
+            ("x-esp32-version", " "),
+        ]);
         assert_eq!(wrong, Updater::default());
     }
 }

@@ -101,7 +101,9 @@ pub async fn check(
     headers: HeaderMap,
 ) -> Result<Json<CheckView>, Failure> {
     let version = word(&headers, "x-device-version");
-    let shown = version.clone().unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+    let shown = version
+        .clone()
+        .unwrap_or_else(|| DEFAULT_VERSION.to_owned());
     let admitted = cms::admit(&app, &id, peer, &headers, &who).await;
     let nobody = matches!(who, Identified::Nobody);
     let device = match admitted {
@@ -126,10 +128,22 @@ pub async fn check(
         return Ok(nothing("No updates available", shown));
     };
     rollouts::offered(&app, &device, &offer).await?;
-    let secret = app.ota.delivery.tickets.issue(device.id, &offer, app.clock.now_ms());
-    let url = format!("{}?ticket={secret}", url_of(&app, &headers, &offer.firmware));
+    let secret = app
+        .ota
+        .delivery
+        .tickets
+        .issue(device.id, &offer, app.clock.now_ms());
+    let url = format!(
+        "{}?ticket={secret}",
+        url_of(&app, &headers, &offer.firmware)
+    );
     let same = is_same_type(&offer.firmware, &running);
-    Ok(Json(CheckView::Update(view(&offer.firmware, url, offer.forced, same))))
+    Ok(Json(CheckView::Update(view(
+        &offer.firmware,
+        url,
+        offer.forced,
+        same,
+    ))))
 }
 
 /// Takes in what a sketch says when it asks, and settles what became of its last download.
@@ -141,7 +155,11 @@ async fn hear(
 ) -> Result<Arc<Running>, ApiError> {
     devices::seen(app, device);
     let waited = app.ota.fleet.fetched(device.id).is_some();
-    let known = app.ota.fleet.get(device.id).and_then(|running| running.device_type.clone());
+    let known = app
+        .ota
+        .fleet
+        .get(device.id)
+        .and_then(|running| running.device_type.clone());
     let running = fleet::heard(app, device, |running| {
         running.native = false;
         running.trial = false;
@@ -214,8 +232,12 @@ fn shortened(text: &str, room: usize) -> String {
 /// Old sketches speak plain HTTP only.
 fn url_of(app: &AppState, headers: &HeaderMap, firmware: &Firmware) -> String {
     let configured = &app.config.public_url;
-    let plain = configured.starts_with("http://").then(|| app.config.base_url());
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let plain = configured
+        .starts_with("http://")
+        .then(|| app.config.base_url());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let base = plain
         .or_else(|| Some(format!("http://{}", host.filter(|host| is_host(host))?)))
         .unwrap_or_else(|| app.config.base_url().replacen("https://", "http://", 1));
@@ -228,7 +250,9 @@ fn is_host(text: &str) -> bool {
         Some((name, port)) if !port.ends_with(']') => (name, port),
         _ => (text, "0"),
     };
-    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let inner = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
     let named = match inner {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
@@ -277,12 +301,18 @@ pub async fn force(
         one.owner == device.owner && one.device_type.as_deref() == Some(&firmware_type)
     };
     let newest = app.ota.library.list(of_type).into_iter().next();
-    let firmware = newest.ok_or_else(|| {
-        ApiError::not_found(&format!("Firmware of type {firmware_type}"))
-    })?;
+    let firmware =
+        newest.ok_or_else(|| ApiError::not_found(&format!("Firmware of type {firmware_type}")))?;
     rollouts::force(&app, &caller, &device, firmware.clone()).await?;
     let detail = json!({ "firmware": firmware.id.to_string(), "type": firmware_type });
-    identity::audit(&app, &caller, "device.force-update", &device.oid.to_string(), detail).await?;
+    identity::audit(
+        &app,
+        &caller,
+        "device.force-update",
+        &device.oid.to_string(),
+        detail,
+    )
+    .await?;
     let running = app.ota.fleet.get(device.id).unwrap_or_default();
     let same = is_same_type(&firmware, &running);
     let url = url_of(&app, &headers, &firmware);
@@ -295,10 +325,18 @@ mod tests {
 
     #[test]
     fn only_hosts_are_hosts() {
-        for good in ["espalier.local", "192.168.1.2:5000", "[fd00::1]:8000", "[::1]", "a_b-c.example:80"] {
+        for good in [
+            "espalier.local",
+            "192.168.1.2:5000",
+            "[fd00::1]:8000",
+            "[::1]",
+            "a_b-c.example:80",
+        ] {
             assert!(is_host(good), "{good}");
         }
-        for bad in ["", ":80", "a b", "evil/x", "a:b", "a@b", "[::1", "x:99999", "[zz]:1", "a?b"] {
+        for bad in [
+            "", ":80", "a b", "evil/x", "a:b", "a@b", "[::1", "x:99999", "[zz]:1", "a?b",
+        ] {
             assert!(!is_host(bad), "{bad}");
         }
     }

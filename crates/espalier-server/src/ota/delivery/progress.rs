@@ -102,7 +102,14 @@ fn give_up(app: &AppState) {
 /// Waits until everything that was told so far is noted.
 pub async fn settled(app: &AppState) {
     let (asker, answer) = oneshot::channel();
-    if app.ota.delivery.progress.to.send(Message::Asked(asker)).is_ok() {
+    if app
+        .ota
+        .delivery
+        .progress
+        .to
+        .send(Message::Asked(asker))
+        .is_ok()
+    {
         // An error means that the server stops, and with it the wait.
         let _ = answer.await;
     }
@@ -200,7 +207,13 @@ impl Following {
         }
         fleet::set_fetched(&self.app, self.device.id, Some(self.fetched.clone()));
         library::count_download(&self.app, self.fetched.firmware);
-        tell(&self.app, self.device.id, &self.fetched, Stage::Written, None);
+        tell(
+            &self.app,
+            self.device.id,
+            &self.fetched,
+            Stage::Written,
+            None,
+        );
     }
 }
 

@@ -82,7 +82,8 @@ impl Tickets {
 
 impl Inner {
     fn make_room(&mut self, now: i64) {
-        self.by_secret.retain(|_, ticket| now < ticket.until && !ticket.used);
+        self.by_secret
+            .retain(|_, ticket| now < ticket.until && !ticket.used);
         if self.by_secret.len() >= MOST {
             let mut ends: Vec<i64> = self.by_secret.values().map(|ticket| ticket.until).collect();
             ends.sort_unstable();
@@ -90,6 +91,7 @@ impl Inner {
             self.by_secret.retain(|_, ticket| ticket.until > bound);
         }
         let by_secret = &self.by_secret;
-        self.by_device.retain(|_, secret| by_secret.contains_key(secret));
+        self.by_device
+            .retain(|_, secret| by_secret.contains_key(secret));
     }
 }

@@ -45,8 +45,10 @@ impl Fetched {
     /// updater restarts only into what it verified; else one that came back at all.
     pub fn judge(&self, said: &Running, image: &Firmware, now: i64) -> Taken {
         let names = [
-            said.sha256.map(|digest| digest == image.sha256 || Some(digest) == image.appended_sha256),
-            said.appended_sha256.map(|digest| Some(digest) == image.appended_sha256),
+            said.sha256
+                .map(|digest| digest == image.sha256 || Some(digest) == image.appended_sha256),
+            said.appended_sha256
+                .map(|digest| Some(digest) == image.appended_sha256),
             said.md5.map(|md5| md5 == image.md5),
         ];
         if names.contains(&Some(true)) {
@@ -59,7 +61,9 @@ impl Fetched {
         let Some(uptime_s) = said.uptime_s else {
             return Taken::Yes;
         };
-        let up = i64::try_from(uptime_s).unwrap_or(i64::MAX).saturating_mul(1000);
+        let up = i64::try_from(uptime_s)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         if up <= passed.saturating_add(SLACK_MS) {
             Taken::Yes
         } else if passed > RESTART_MS {

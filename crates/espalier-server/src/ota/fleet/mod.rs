@@ -20,9 +20,9 @@ use super::{delivery, rollouts};
 use crate::AppState;
 use crate::devices::Device;
 use board::Board;
-use fetched::Taken;
 use espalier_db::Db;
 use espalier_model::DeviceId;
+use fetched::Taken;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -138,7 +138,11 @@ pub fn heard(
         complete(app, device, &board.running, &mut said);
         let (settled, refused) = settle(app, &mut board, &mut said, now);
         let durable = board.hear(said, now);
-        (board.running.clone(), durable.or(settled.then_some(true)), refused)
+        (
+            board.running.clone(),
+            durable.or(settled.then_some(true)),
+            refused,
+        )
     };
     // A board that was deleted meanwhile must not come back.
     if device.is_deleted() {
