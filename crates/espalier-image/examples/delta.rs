@@ -1,6 +1,6 @@
-//! Delta patches from the command line, for comparisons with other tools: `delta apply OLD PATCH NEW`.
+//! Delta patches from the command line, for comparisons with other tools: `delta apply OLD PATCH NEW | delta encode OLD NEW PATCH [WINDOW LOOKAHEAD]`.
 
-use espalier_image::delta::{BoardPatcher, Failed, Images};
+use espalier_image::delta::{self, BoardPatcher, Failed, Images, Squeeze};
 use std::error::Error;
 
 struct Files {
@@ -40,6 +40,25 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::fs::write(new, &files.new)?;
             Ok(())
         }
-        _ => Err("usage: delta apply OLD PATCH NEW".into()),
+        ["encode", old, new, patch, ref squeeze @ ..] => {
+            let (old, new) = (std::fs::read(old)?, std::fs::read(new)?);
+            let made = match squeeze {
+                [window, lookahead] => delta::encode_with(
+                    &old,
+                    &new,
+                    Squeeze {
+                        window: window.parse()?,
+                        lookahead: lookahead.parse()?,
+                    },
+                )?,
+                _ => delta::encode(&old, &new)?,
+            };
+            std::fs::write(patch, made)?;
+            Ok(())
+        }
+        _ => Err(
+            "usage: delta apply OLD PATCH NEW | delta encode OLD NEW PATCH [WINDOW LOOKAHEAD]"
+                .into(),
+        ),
     }
 }

@@ -30,14 +30,17 @@
 //! | [`options`](SimOptions) | what a fleet is made of, and its faults |
 //! | [`kinds`](BoardKind) | thirteen kinds of boards; [`demo_fleet`] |
 //! | [`physics`] | what they measure |
-//! | `board` | core + model + socket + mishaps: one task each |
+//! | `board` | core + model + socket + flash + mishaps: one task each |
+//! | [`flash`] | the flash chip, its bootloader, its records |
+//! | [`firmware`] | images that tell a board how to behave |
 //! | [`fleet`](Fleet) | starting, watching, stopping |
 //! | [`watch`] | the live view of the command line |
 #![warn(missing_docs)]
 
 mod board;
 mod faults;
-mod flash;
+pub mod firmware;
+pub mod flash;
 mod fleet;
 mod kinds;
 mod net;

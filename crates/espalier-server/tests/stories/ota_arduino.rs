@@ -239,6 +239,7 @@ story!(
         assert_eq!(got.headers["content-disposition"], name);
         assert_eq!(old.update(&app).await["state"], "written");
         // The link worked once.
+        app.clock.advance(30_000);
         assert_eq!(Updater::default().fetch(url).await.status, 404);
 
         // It restarts and still says 2.4.0, because that is compiled in. It is not told to install anything again, ever.
@@ -339,16 +340,22 @@ story!(
 async fn persists(engine: Engine) {
     let mut app = TestApp::new(engine).await;
     let old = old(&app).await;
-    let file = sketch("2.5.0");
+    // More than the network takes in without a reader.
+    let file = image_for(Chip::Esp32, "sketch", "2.5.0", &vec![3; 9 << 20]);
     old.keep(&file, TYPE).await;
     old.force(TYPE).await.expect(200);
+    let roomy = Updater {
+        free: 12 << 20,
+        flash: 32 << 20,
+        ..Updater::default()
+    };
     // Served in part, served again: a forced update stands until the board runs it.
     for _ in 0..2 {
         let url = old.link().await;
-        Updater::default().follow(&url, 4_096).await;
+        roomy.follow(&url, 4_096).await;
     }
     let url = old.link().await;
-    Updater::default().fetch(&url).await;
+    roomy.fetch(&url).await;
     delivery::settled(&app.app).await;
     drop(old.server);
     app.restart().await;

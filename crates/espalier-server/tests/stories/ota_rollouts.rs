@@ -49,10 +49,10 @@ story!(
         assert_eq!(wave[0]["update"]["from_version"], Value::Null);
         // Nobody is offered it again, and the owner was told.
         assert!(lab.offered(&boards).is_empty());
-        let inbox = lab.client.get("/notifications").await.expect(200);
+        let inbox = lab.client().get("/notifications").await.expect(200);
         assert_eq!(inbox["notifications"][0]["title"], "Rollout Finished");
         let events = lab
-            .client
+            .client()
             .get(&format!("/rollouts/{id}/events"))
             .await
             .expect(200);
@@ -76,7 +76,7 @@ story!(
             ]
         );
         let history = lab
-            .client
+            .client()
             .get(&format!("/devices/{}/updates", boards[0].oid()))
             .await
             .expect(200);
@@ -103,7 +103,7 @@ story!(
         let failed = lab.devices(&id, "&state=failed").await;
         assert_eq!(failed.len(), 2);
         assert_eq!(failed[0]["update"]["reason"], "crash_loop");
-        let inbox = lab.client.get("/notifications").await.expect(200);
+        let inbox = lab.client().get("/notifications").await.expect(200);
         assert_eq!(inbox["notifications"][0]["title"], "Rollout Halted");
         // Somebody resumes: what was is forgiven, what comes counts.
         lab.act(&id, "resume").await;
@@ -162,17 +162,20 @@ story!(people_pause_resume_abort_and_delete, |app| async move {
         .await;
     for verb in ["start", "pause", "resume", "abort"] {
         let refused = lab
-            .client
+            .client()
             .post(&format!("/rollouts/{id}/{verb}"), json!({}))
             .await
             .expect(409);
         assert!(refused["detail"].as_str().unwrap().ends_with('.'));
     }
     assert_eq!(
-        lab.client.delete(&format!("/rollouts/{id}")).await.status,
+        lab.client().delete(&format!("/rollouts/{id}")).await.status,
         204
     );
-    lab.client.get(&format!("/rollouts/{id}")).await.expect(404);
+    lab.client()
+        .get(&format!("/rollouts/{id}"))
+        .await
+        .expect(404);
     boards[3].runs(&lab, OLD, false);
 });
 
@@ -217,14 +220,14 @@ story!(
         assert!(lab.offered(&boards).is_empty());
         let view = lab.show(&id).await;
         assert_eq!(view["state"], "rolled_back");
-        let inbox = lab.client.get("/notifications").await.expect(200);
+        let inbox = lab.client().get("/notifications").await.expect(200);
         assert!(
             inbox["notifications"][0]["message"]
                 .as_str()
                 .unwrap()
                 .contains("3 of 4")
         );
-        lab.client
+        lab.client()
             .post(&format!("/rollouts/{id}/rollback"), json!({}))
             .await
             .expect(409);
@@ -240,7 +243,7 @@ story!(a_second_person_approves, |app| async move {
     assert_eq!(lab.act(&id, "start").await["state"], "awaiting_approval");
     assert!(lab.offered(&boards).is_empty());
     let refused = lab
-        .client
+        .client()
         .post(&format!("/rollouts/{id}/approve"), json!({}))
         .await
         .expect(409);
@@ -333,11 +336,10 @@ story!(
             running.sha256 = Some(OLD);
             running.chip = Some("esp32c6".to_owned());
         });
-        let silent = lab.ada.device("silent").await.0;
-        lab.app.app.devices.resolve(&silent).expect("it is there");
+        let silent = lab.silent("silent").await.oid();
         let body = json!({ "release_id": lab.releases[1], "target": "everything", "plan": { "waves": [{ "count": 2 }, { "percent": 100 }] } });
         let view = lab
-            .client
+            .client()
             .post("/rollouts/preview?limit=500", body.clone())
             .await
             .expect(200);
@@ -359,12 +361,12 @@ story!(
                 .unwrap()["silent"],
             true
         );
-        assert_eq!(lab.client.get("/rollouts").await.expect(200)["total"], 0);
+        assert_eq!(lab.client().get("/rollouts").await.expect(200)["total"], 0);
         // With its id, each device is in the wave that was shown.
         let mut made = body;
         made["id"] = view["id"].clone();
         made["plan"]["health"] = json!({ "window_s": 0 });
-        let id = lab.client.post("/rollouts", made).await.expect(201)["id"]
+        let id = lab.client().post("/rollouts", made).await.expect(201)["id"]
             .as_str()
             .unwrap()
             .to_owned();
@@ -410,11 +412,15 @@ story!(what_is_wrong_is_told_by_field, |app| async move {
         (with(json!({ "version": "< spring" }), json!({})), "target"),
         (with(json!("everything"), json!({ "speed": 9 })), "plan"),
     ] {
-        let refused = lab.client.post("/rollouts", body.clone()).await.expect(422);
+        let refused = lab
+            .client()
+            .post("/rollouts", body.clone())
+            .await
+            .expect(422);
         let told = refused["detail"][0].to_string();
         assert!(told.contains(field), "{body}: {told}");
     }
-    lab.client
+    lab.client()
         .post(
             "/rollouts",
             json!({ "release_id": "nothing", "target": "everything" }),
@@ -425,7 +431,7 @@ story!(what_is_wrong_is_told_by_field, |app| async move {
         .draft(plan(json!({})), json!({ "groups": ["lab"] }))
         .await;
     let changed = lab
-        .client
+        .client()
         .patch(
             &format!("/rollouts/{id}"),
             json!({ "name": "n", "target": { "tags": ["x"] } }),
@@ -438,7 +444,7 @@ story!(what_is_wrong_is_told_by_field, |app| async move {
     );
     lab.act(&id, "start").await;
     let refused = lab
-        .client
+        .client()
         .patch(
             &format!("/rollouts/{id}"),
             json!({ "target": "everything" }),
@@ -446,7 +452,7 @@ story!(what_is_wrong_is_told_by_field, |app| async move {
         .await
         .expect(409);
     assert_eq!(refused["code"], "already_started");
-    lab.client
+    lab.client()
         .patch(&format!("/rollouts/{id}"), json!({ "name": "m" }))
         .await
         .expect(200);
@@ -462,9 +468,10 @@ story!(an_open_page_moves_without_asking, |app| async move {
         .socket("/ws/device", Some(&boards[0].token))
         .await
         .unwrap();
-    wire.send(json!({ "type": "hello", "proto": 1, "firmware": { "version": "1.0.0" } }))
+    wire.send(json!({ "type": "hello", "proto": 1 })).await;
+    wire.send(json!({ "type": "heartbeat", "id": 1, "uptime_s": 5 }))
         .await;
-    wire.until("hello").await;
+    wire.until("ack").await;
     let id = lab.rollout(plan(json!({}))).await;
     assert_eq!(socket.until("rollout").await["rollout_id"], id.as_str());
     // A connected board is told to ask.

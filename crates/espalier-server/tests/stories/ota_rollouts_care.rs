@@ -152,10 +152,10 @@ story!(
         let mut boards = lab.boards(2).await;
         let path = format!("/devices/{}/update", boards[0].oid());
         let body = json!({ "firmware_id": lab.firmware[1] });
-        let update = lab.client.post(&path, body.clone()).await.expect(202);
+        let update = lab.client().post(&path, body.clone()).await.expect(202);
         assert_eq!(update["way"], "forced");
         assert_eq!(
-            lab.client.post(&path, body.clone()).await.expect(202)["id"],
+            lab.client().post(&path, body.clone()).await.expect(202)["id"],
             update["id"]
         );
         assert_eq!(lab.offered(&boards), [0]);
@@ -164,15 +164,15 @@ story!(
         let mut lab = lab;
         lab.tick().await;
         lab.app.restart().await;
-        lab.client = lab.app.anonymous().bearer(&lab.ada.token);
+        lab.sign_in().await;
         lab.pass(7 * 3600).await;
         assert!(boards[0].updates(&lab).await);
         lab.tick().await;
         assert!(lab.offered(&boards).is_empty());
-        let refused = lab.client.post(&path, body).await.expect(409);
+        let refused = lab.client().post(&path, body).await.expect(409);
         assert_eq!(refused["code"], "installed");
         let history = lab
-            .client
+            .client()
             .get(&format!("/devices/{}/updates", boards[0].oid()))
             .await
             .expect(200);
@@ -200,7 +200,7 @@ story!(a_rollout_goes_on_after_the_server_died, |app| async move {
     let offer = boards[first[2]].takes(&lab).await.expect("an offer");
     let before = lab.show(&id).await;
     lab.app.restart().await;
-    lab.client = lab.app.anonymous().bearer(&lab.ada.token);
+    lab.sign_in().await;
     let after = lab.show(&id).await;
     assert_eq!(after["counts"], before["counts"]);
     assert_eq!(after["waves"], before["waves"]);
@@ -266,7 +266,7 @@ story!(
         let asked = begun.elapsed();
         assert!((900..=1100).contains(&offers), "{offers}");
         let list = lab
-            .client
+            .client()
             .get(&format!("/rollouts/{id}/devices?wave=2&limit=10&page=100"))
             .await
             .expect(200);
@@ -290,7 +290,7 @@ story!(whoever_leaves_the_target_is_called_off, |app| async move {
     let boards = lab.boards(3).await;
     for board in &boards {
         let path = format!("/devices/{}", board.oid());
-        lab.client
+        lab.client()
             .patch(&path, json!({ "tags": ["blue"] }))
             .await
             .expect(200);
@@ -301,7 +301,7 @@ story!(whoever_leaves_the_target_is_called_off, |app| async move {
     lab.act(&id, "start").await;
     boards[0].takes(&lab).await.expect("an offer");
     for board in &boards[..2] {
-        lab.client
+        lab.client()
             .patch(&format!("/devices/{}", board.oid()), json!({ "tags": [] }))
             .await
             .expect(200);
@@ -317,7 +317,7 @@ story!(whoever_leaves_the_target_is_called_off, |app| async move {
     );
     // A deleted one is gone.
     assert_eq!(
-        lab.client
+        lab.client()
             .delete(&format!("/devices/{}", boards[2].oid()))
             .await
             .status

@@ -30,13 +30,13 @@ story!(
         for (board, zone) in boards.iter().zip(["Asia/Tokyo", "Europe/Berlin"]) {
             let path = format!("/devices/{}/time-zone", board.oid());
             let put = lab
-                .client
+                .client()
                 .put(&path, json!({ "time_zone": zone }))
                 .await
                 .expect(200);
             assert_eq!(put["time_zone"], zone);
-            assert_eq!(lab.client.get(&path).await.expect(200)["time_zone"], zone);
-            lab.client
+            assert_eq!(lab.client().get(&path).await.expect(200)["time_zone"], zone);
+            lab.client()
                 .put(&path, json!({ "time_zone": "Moon/Base" }))
                 .await
                 .expect(422);
@@ -105,10 +105,10 @@ story!(only_so_many_fetch_at_once, |app| async move {
             None,
         )
         .await;
-    let now: Vec<usize> = lab
-        .offered(&boards)
-        .into_iter()
-        .filter(|n| *n != first)
+    let others = boards.iter().enumerate().filter(|(n, _)| *n != first);
+    let now: Vec<usize> = others
+        .filter(|(_, b)| matches!(b.asks(&lab), Decision::Offer(_)))
+        .map(|(n, _)| n)
         .collect();
     assert_eq!(now.len(), 2);
     // A board that falls silent does not keep its place for ever; a decision that nobody took even less.
@@ -140,7 +140,7 @@ story!(new_devices_join_and_nobody_goes_back, |app| async move {
     // Who was sent something else since is left alone.
     lab.app.clock.advance(1000);
     let back = json!({ "firmware_id": lab.firmware[0] });
-    lab.client
+    lab.client()
         .post(&format!("/devices/{}/update", late.oid()), back)
         .await
         .expect(202);

@@ -2,18 +2,19 @@
 
 use espalier_db::params;
 use espalier_server::devices::Device;
+use espalier_server::identity;
 use espalier_server::ota::fleet::{self, Running};
 use espalier_server::ota::rollouts::{self, Decision, Offer};
 use espalier_testkit::{Client, Person, TestApp};
 use espalier_wire::ota::{Report, Stage};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// An app with somebody who has two images, v1 and v2, and a release of each.
 pub struct Lab {
     pub app: TestApp,
     pub ada: Person,
-    pub client: Client,
+    client: Mutex<Client>,
     /// Releases of v1 and v2.
     pub releases: [String; 2],
     /// Their images.
@@ -77,7 +78,7 @@ impl Lab {
         let (old, first) = publish(&app, &ada, 1, "1.0.0", 1).await;
         let (new, second) = publish(&app, &ada, 2, "2.0.0", 1).await;
         app.restart().await;
-        let client = app.anonymous().bearer(&ada.token);
+        let client = Mutex::new(app.anonymous().bearer(&ada.token));
         Self {
             app,
             ada,
@@ -85,6 +86,19 @@ impl Lab {
             releases: [first, second],
             firmware: [old, new],
         }
+    }
+
+    /// The owner's client.
+    pub fn client(&self) -> Client {
+        self.client.lock().expect("nobody panicked").clone()
+    }
+
+    /// Signs the owner in again: after a restart, and when the session has expired.
+    pub async fn sign_in(&self) {
+        let token = identity::open_session(&self.app.app, self.ada.account)
+            .await
+            .expect("a session");
+        *self.client.lock().expect("nobody panicked") = self.app.anonymous().bearer(&token);
     }
 
     /// So many boards that run v1.
@@ -96,14 +110,20 @@ impl Lab {
         boards
     }
 
-    pub async fn board(&self, name: &str) -> Board {
+    /// A board that said nothing yet.
+    pub async fn silent(&self, name: &str) -> Board {
         let made = espalier_server::devices::create(&self.app.app, self.ada.account, name).await;
         let (device, token) = made.expect("a device");
-        let board = Board {
+        Board {
             device,
             token,
             boots: 10,
-        };
+        }
+    }
+
+    /// A board that runs v1.
+    pub async fn board(&self, name: &str) -> Board {
+        let board = self.silent(name).await;
         board.runs(self, OLD, false);
         board
     }
@@ -118,12 +138,12 @@ impl Lab {
     pub async fn draft(&self, plan: Value, target: Value) -> String {
         let body =
             json!({ "name": "v2", "release_id": self.releases[1], "target": target, "plan": plan });
-        let made = self.client.post("/rollouts", body).await.expect(201);
+        let made = self.client().post("/rollouts", body).await.expect(201);
         made["id"].as_str().expect("an id").to_owned()
     }
 
     pub async fn act(&self, id: &str, verb: &str) -> Value {
-        self.client
+        self.client()
             .post(&format!("/rollouts/{id}/{verb}"), json!({}))
             .await
             .expect(200)
@@ -137,11 +157,14 @@ impl Lab {
     pub async fn pass(&self, seconds: i64) {
         self.app.clock.advance(seconds * 1000);
         self.tick().await;
+        if seconds >= 600 {
+            self.sign_in().await;
+        }
     }
 
     pub async fn show(&self, id: &str) -> Value {
         self.tick().await;
-        self.client
+        self.client()
             .get(&format!("/rollouts/{id}"))
             .await
             .expect(200)
@@ -156,7 +179,7 @@ impl Lab {
 
     pub async fn devices(&self, id: &str, query: &str) -> Vec<Value> {
         let list = self
-            .client
+            .client()
             .get(&format!("/rollouts/{id}/devices?limit=500{query}"))
             .await
             .expect(200);

@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::{Mishap, Plan};
-use crate::flash::MemoryFlash;
+use crate::flash::nvs::Nvs;
+use crate::flash::{Flash, Pool};
 use crate::net::{self, Answer, Target};
 use crate::options::{BoardSpec, SimOptions};
 use crate::physics::{self, Physics};
@@ -50,7 +51,7 @@ pub(crate) struct Board {
     config: Config,
     core: Box<BoardCore>,
     model: Box<dyn Physics>,
-    flash: MemoryFlash,
+    flash: Nvs,
     target: Arc<Target>,
     counters: Arc<Counters>,
     share: Share,
@@ -92,7 +93,7 @@ impl Board {
         let mut board = Board {
             core: Box::new(Core::new(config.clone(), spec.seed)),
             model: physics::model(spec.kind, spec.seed),
-            flash: MemoryFlash::default(),
+            flash: Nvs::new(Flash::in_memory(&Pool::default())),
             plan: Plan::new(spec.seed, options.faults.clone(), spec.outage, now),
             link: Link::None,
             request: None,
@@ -291,6 +292,7 @@ impl Board {
             Output::Run { id, name, .. } => Wish::Run(id.to_owned(), name.to_owned()),
             Output::Acked { id, .. } => Wish::Acked(id),
             Output::Persist => Wish::Persist,
+            _ => return None,
         })
     }
 

@@ -261,6 +261,10 @@ async fn board(
         refused(app, device, &offer, reasons::SLOT).await?;
         return Err(does_not_fit(slot, firmware.size));
     }
+    // It asks again, so it has not started what was sent before.
+    if app.ota.fleet.fetched(device.id).is_some() {
+        fleet::set_fetched(app, device.id, None);
+    }
     let following = Following::of(app, device, &offer, secret);
     // The updater begins anew when a download broke off, so parts are not given.
     let none = HeaderMap::new();

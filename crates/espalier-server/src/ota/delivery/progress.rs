@@ -203,7 +203,7 @@ impl Following {
     fn done(&mut self) {
         self.fetched.at = self.app.clock.now_ms();
         if let Some(ticket) = self.ticket.take() {
-            self.app.ota.delivery.tickets.used(&ticket);
+            self.app.ota.delivery.tickets.used(&ticket, self.fetched.at);
         }
         fleet::set_fetched(&self.app, self.device.id, Some(self.fetched.clone()));
         library::count_download(&self.app, self.fetched.firmware);

@@ -1,4 +1,7 @@
-//! The secret in a link that an old sketch follows: for one board and one image, for ten minutes, until the image is there once.
+//! The secret in a link that an old sketch follows: for one board and one image, for ten minutes, and until the image went out once.
+//!
+//! That it went out does not mean that it arrived: what was handed to the network may be lost with the connection, and the updater then
+//! asks again at once. So a used link lives on for a moment.
 
 use crate::ota::rollouts::Offer;
 use crate::random;
@@ -8,6 +11,8 @@ use std::collections::HashMap;
 
 /// How long a link is good, milliseconds.
 pub const LIFE_MS: i64 = 10 * 60 * 1000;
+/// How long a link is good after the image went out whole, milliseconds.
+const USED_LIFE_MS: i64 = 30 * 1000;
 /// Links that are remembered; those that end soonest make room.
 const MOST: usize = 100_000;
 
@@ -69,21 +74,23 @@ impl Tickets {
     pub fn find(&self, secret: &str, now: i64) -> Option<Ticket> {
         let inner = self.inner.lock();
         let ticket = inner.by_secret.get(secret)?;
-        (!ticket.used && now < ticket.until).then(|| ticket.clone())
+        (now < ticket.until).then(|| ticket.clone())
     }
 
-    /// The image went out whole: the link is good no more.
-    pub fn used(&self, secret: &str) {
-        if let Some(ticket) = self.inner.lock().by_secret.get_mut(secret) {
+    /// The image went out whole.
+    pub fn used(&self, secret: &str, now: i64) {
+        if let Some(ticket) = self.inner.lock().by_secret.get_mut(secret)
+            && !ticket.used
+        {
             ticket.used = true;
+            ticket.until = ticket.until.min(now + USED_LIFE_MS);
         }
     }
 }
 
 impl Inner {
     fn make_room(&mut self, now: i64) {
-        self.by_secret
-            .retain(|_, ticket| now < ticket.until && !ticket.used);
+        self.by_secret.retain(|_, ticket| now < ticket.until);
         if self.by_secret.len() >= MOST {
             let mut ends: Vec<i64> = self.by_secret.values().map(|ticket| ticket.until).collect();
             ends.sort_unstable();

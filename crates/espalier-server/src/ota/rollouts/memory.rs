@@ -459,8 +459,9 @@ impl Core {
         let Some(rollout) = self.rollouts.get_mut(&id) else {
             return;
         };
-        let (serves, max_attempts) = (rollout.serves(), rollout.row.plan.max_attempts);
-        let kept = |track: &Track| serves && !track.is_over(max_attempts);
+        let serves = rollout.serves();
+        // Of those that have it, `taken` knows; of the others, that they had their attempts.
+        let kept = |track: &Track| serves && track.update.confirmed_at().is_none();
         for track in rollout
             .tracks
             .values()

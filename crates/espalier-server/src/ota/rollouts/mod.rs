@@ -63,6 +63,8 @@ pub struct State {
     wake: Notify,
     /// Held by whoever changes a rollout.
     changing: tokio::sync::Mutex<()>,
+    /// Held, shared, by whoever stores updates.
+    storing: tokio::sync::RwLock<()>,
     /// Held by whoever runs a tick.
     ticking: tokio::sync::Mutex<engine::Pace>,
     /// The registry's revision up to which devices were looked at.
@@ -86,7 +88,7 @@ impl State {
                     );
                     if rollout.is_live() || over {
                         for (device, track) in store::updates_of(c, rollout.row.id)? {
-                            if over && track.is_over(rollout.row.plan.max_attempts) {
+                            if over && track.update.confirmed_at().is_some() {
                                 continue;
                             }
                             core.updates.insert(track.id, (device, track.way));

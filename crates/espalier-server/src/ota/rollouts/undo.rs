@@ -1,6 +1,6 @@
 //! Rolling back: every board that took an image returns to what it ran before, as far as that is possible.
 
-use super::memory::{Rollout, Row, Track, Way};
+use super::memory::{Member, Rollout, Row, Track, Way};
 use super::{engine, events, matching, store};
 use crate::error::ApiResult;
 use crate::identity::{self, Caller};
@@ -165,6 +165,13 @@ fn take_over(
     };
     for (device, track) in known {
         core.updates.insert(track.id, (device, Way::Forward(id)));
+        // One that is over has let go of its devices, but not of what they were counted as.
+        let standing = track.standing(rollout.row.plan.max_attempts);
+        let wave = track.wave.unwrap_or(u8::MAX);
+        rollout
+            .members
+            .entry(device)
+            .or_insert(Member { wave, standing });
         rollout.tracks.entry(device).or_insert(track);
     }
     for (device, track) in back {
