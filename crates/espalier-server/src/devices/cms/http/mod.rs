@@ -1,6 +1,7 @@
 //! The routes of old boards. They convert and nothing else.
 
 mod boards;
+mod opening;
 mod operators;
 mod quarantine;
 
@@ -18,6 +19,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(boards::routes())
         .merge(operators::routes())
         .merge(quarantine::routes())
+        .merge(opening::routes())
 }
 
 /// The JSON object of a body; old clients expect 400 for everything else.
