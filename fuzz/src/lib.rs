@@ -8,6 +8,7 @@
 //! a second reader.
 
 mod device;
+mod image;
 pub mod inputs;
 mod telemetry;
 mod tsdb;
@@ -43,6 +44,10 @@ pub const TARGETS: &[Target] = &[
     device::CORE,
     device::QUEUE,
     device::SERVER_URL,
+    image::APP,
+    image::PARTITIONS,
+    image::ANY,
+    image::SIGNED,
     tsdb::CHUNK,
     tsdb::RECORD,
     telemetry::BODY,

@@ -108,33 +108,35 @@ pub fn ensure_chromium() -> Result<PathBuf> {
 ///
 /// # Errors
 /// When it cannot and nothing can be installed.
-fn ensure_python() -> Result<()> {
+pub fn ensure_python() -> Result<()> {
     if process::read(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok() {
         return Ok(());
     }
     install(&["python3", "python3-venv"])
 }
 
-/// Makes sure that a program from PyPI is there, in a folder of its own that the version names, and returns where.
+/// Makes sure that a program from PyPI is there, in a virtual environment of its own, and returns where.
 ///
 /// # Errors
-/// When Python is missing, or pip cannot install it.
-pub fn ensure_python_tool(requirement: &str, folder: &str, program: &str) -> Result<PathBuf> {
-    let folder = process::tool_folder(folder);
+/// When Python is missing or pip cannot install the package, which is given as `name==version`.
+pub fn ensure_python_tool(package: &str, program: &str) -> Result<PathBuf> {
+    let folder = process::tool_folder(&package.replace("==", "-"));
     let program = folder.join("bin").join(program);
-    if program.exists() {
-        return Ok(program);
+    if !program.exists() {
+        ensure_python()?;
+        process::run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&folder),
+        )?;
+        process::run(Command::new(folder.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            package,
+        ]))
+        .with_context(|| format!("pip could not install {package}"))?;
     }
-    ensure_python()?;
-    process::run(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder),
-    )?;
-    let mut pip = Command::new(folder.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
-    process::run(pip.arg(requirement))
-        .with_context(|| format!("pip could not install {requirement}"))?;
     Ok(program)
 }
 

@@ -8,7 +8,7 @@ use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::s3::S3;
 use crate::steps::Steps;
-use crate::{r#gen, http_checks, packages, process, tidy, web};
+use crate::{r#gen, http_checks, image_checks, packages, process, tidy, web};
 
 /// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -23,6 +23,8 @@ pub struct Options {
     pub fast: bool,
     /// Only the checks of the running program.
     pub http: bool,
+    /// Only the checks of firmware files against other tools.
+    pub images: bool,
     /// Only the checks of the web app.
     pub web: bool,
     /// Only the tests whose path contains this.
@@ -43,6 +45,7 @@ impl Options {
             match *word {
                 "--fast" => options.fast = true,
                 "--http" => options.http = true,
+                "--images" => options.images = true,
                 "--web" => options.web = true,
                 "--filter" => {
                     options.filter = Some(
@@ -52,13 +55,18 @@ impl Options {
                 other => bail!("`test` has no option `{other}`"),
             }
         }
+        let parts = [options.http, options.images, options.web];
+        let asked = parts.into_iter().filter(|&part| part).count();
         let alone = Self {
             http: options.http,
-            web: options.web && !options.http,
+            images: options.images,
+            web: options.web,
             ..Self::default()
         };
-        if (options.http || options.web) && options != alone {
-            bail!("`--http` and `--web` run no other tests, so that they take no other option");
+        if asked > 1 || (asked == 1 && options != alone) {
+            bail!(
+                "`--http`, `--images` and `--web` run no other tests, so that they take no other option"
+            );
         }
         Ok(options)
     }
@@ -73,6 +81,8 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut count = Count::default();
     if options.http {
         http_checks::run(&mut steps);
+    } else if options.images {
+        image_checks::run(&mut steps);
     } else if options.web {
         web::run(&mut steps);
     } else if options.filter.is_some() {
@@ -95,7 +105,7 @@ pub fn run(options: &Options) -> Result<bool> {
     for name in steps.failed() {
         println!("FAILED: {name}");
     }
-    if !options.http && !options.web {
+    if !options.http && !options.images && !options.web {
         println!("{} passed, {} failed", count.passed, count.failed);
     }
     Ok(steps.failed().is_empty())
@@ -112,6 +122,7 @@ fn beyond_tests(steps: &mut Steps) {
         })
     });
     http_checks::run(steps);
+    image_checks::run(steps);
     web::run(steps);
     fuzz(steps);
 }
@@ -155,7 +166,7 @@ fn static_checks(steps: &mut Steps) {
 
 /// Builds what runs on a chip for a chip: on the host the standard library creeps in unseen.
 fn no_std(steps: &mut Steps) {
-    steps.step("no_std (wire, device)", || {
+    steps.step("no_std (wire, image, device)", || {
         packages::ensure_rust_target(CHIP)?;
         process::run(process::cargo().args([
             "check",
@@ -165,6 +176,7 @@ fn no_std(steps: &mut Steps) {
             "--target",
             CHIP,
         ]))?;
+        process::run(process::cargo().args(["check", "-p", "espalier-image", "--target", CHIP]))?;
         process::run(process::cargo().args(["check", "-p", "espalier-device", "--target", CHIP]))
     });
 }
@@ -266,5 +278,7 @@ mod tests {
         assert!(Options::parse(&["--http", "--fast"]).is_err());
         assert!(Options::parse(&["--web"]).unwrap().web);
         assert!(Options::parse(&["--web", "--http"]).is_err());
+        assert!(Options::parse(&["--images"]).unwrap().images);
+        assert!(Options::parse(&["--images", "--http"]).is_err());
     }
 }

@@ -375,6 +375,11 @@ impl<'a> AppImage<'a> {
         self.bytes.len()
     }
 
+    /// SHA-256 of the file: its identity in the library and in manifests.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.bytes).into()
+    }
+
     /// What the first segment holds after the app descriptor.
     pub fn payload(&self) -> &'a [u8] {
         let first = self.segments().next().map_or(&[][..], |first| first.data);

@@ -304,7 +304,7 @@ pub use encode::{PrivateKey, key_set, sign};
 mod encode {
     use super::{
         KEY_SET_HEADER, KeySet, MAX_FILE, MAX_SIGNATURES, PRIVATE_KEY_HEADER, PUBLIC_KEY_HEADER,
-        PublicKey, SIGNATURE, Signatures, end,
+        PublicKey, Signatures, end,
     };
     use crate::manifest::Manifest;
     use crate::text::{Base64, FormatError, Lines, base64};
@@ -396,7 +396,6 @@ mod encode {
             all.push((id, signature))
                 .map_err(|_| FormatError::TooMany { line })?;
         }
-        debug_assert!(signed.ends_with('\n') && !signed.contains(SIGNATURE));
         let text = format!("{signed}{signatures}");
         // What is too long with the new signature is no manifest or key set any more.
         if text.starts_with(KEY_SET_HEADER) {

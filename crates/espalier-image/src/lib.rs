@@ -21,3 +21,4 @@ pub mod secure_boot;
 mod text;
 
 pub use error::ImageError;
+pub use text::{FormatError, Hex};

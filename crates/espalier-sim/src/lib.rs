@@ -49,8 +49,9 @@ pub mod physics;
 mod summary;
 pub mod watch;
 
+pub use espalier_device::UpdatePolicy;
 pub use fleet::{Fleet, FleetHandle};
 pub use kinds::{BoardKind, DemoBoard, demo_fleet, numbered_fleet};
 pub use options::{BoardSpec, Faults, Outage, SimError, SimOptions};
-pub use summary::Summary;
+pub use summary::{FirmwareView, Summary};
 pub use watch::watch;

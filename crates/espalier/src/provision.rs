@@ -1,6 +1,7 @@
 //! Boards for the simulator: made on any server through its public API, or taken up again with new tokens.
 
 use anyhow::{Context, bail};
+use espalier_image::keys::{MAX_KEYS, PublicKey};
 use espalier_sim::{BoardKind, BoardSpec, Outage};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -81,6 +82,18 @@ impl Server {
             }
             return Ok(answer);
         }
+    }
+
+    /// Returns the public keys whose firmware the account's boards should take.
+    pub async fn trusted_keys(&self) -> anyhow::Result<Vec<[u8; 32]>> {
+        let keys = self.ask(Method::GET, "/firmware/keys", None).await?;
+        let current = keys.as_array().into_iter().flatten();
+        let current = current.filter(|key| key["retired_at"].is_null());
+        let texts = current.filter_map(|key| key["public_key"].as_str());
+        Ok(texts
+            .filter_map(|text| Some(*PublicKey::from_file(text).ok()?.bytes()))
+            .take(MAX_KEYS)
+            .collect())
     }
 
     /// Makes sure that the account has these boards with this tag, and returns them with fresh tokens.

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::server::Server;
 use crate::{packages, process};
@@ -29,7 +29,7 @@ const LEFT_OUT: &str = r"^/(logout|me|refresh|events/stream|notifications/stream
 /// # Errors
 /// When Python is missing, or the fuzzer found something; it has printed what, with a curl command for each case.
 pub fn check(server: &Server) -> Result<()> {
-    let program = packages::ensure_python_tool(TOOL, &TOOL.replace("==", "-"), "schemathesis")?;
+    let program = packages::ensure_python_tool(TOOL, "schemathesis")?;
     let document = server.folder().join("openapi.json");
     std::fs::write(&document, server.openapi()?)?;
     let mut command = Command::new(program);

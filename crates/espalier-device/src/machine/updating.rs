@@ -2,6 +2,8 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
+use espalier_wire::ota::Stage as Told;
+
 use super::link::Link;
 use super::polling::{Exchange, Stage};
 use super::{Action, Core};
@@ -93,6 +95,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             self.updates
                 .answered(now, Some(status), body, retry_after_s, &mut self.rng);
         self.stats.not_understood += u64::from(!understood);
+        match self.updates.take_told() {
+            Some(Told::Confirmed) => self.stats.updates_confirmed += 1,
+            Some(Told::RolledBack) => self.stats.updates_rolled_back += 1,
+            Some(_) => self.stats.updates_failed += 1,
+            None => {}
+        }
     }
 
     pub(super) fn update_failed(&mut self) {

@@ -172,6 +172,7 @@ impl Updates {
                     self.policy.retry_ms,
                 );
                 if !core::mem::take(&mut self.repeated) {
+                    self.told_of = Some(outcome.stage);
                     self.journal_unsaved = true;
                 }
                 self.ask_later(now, next, rng);

@@ -125,6 +125,8 @@ pub(crate) struct Updates {
     fruitless: u32,
     fetched_before: u32,
     told: u8,
+    /// The outcome that the server has just heard of.
+    told_of: Option<Stage>,
     progress_due: bool,
     trial_told: bool,
     /// Whether the outcome is told once more, because the server offered an attempt that has ended.
@@ -184,6 +186,7 @@ impl Updates {
             fruitless: 0,
             fetched_before: 0,
             told: 0,
+            told_of: None,
             progress_due: false,
             trial_told: false,
             repeated: false,
@@ -283,6 +286,11 @@ impl Updates {
     /// Returns how often storing has failed since this was asked last.
     pub fn take_storage_errors(&mut self) -> u64 {
         core::mem::take(&mut self.storage_errors)
+    }
+
+    /// Returns the outcome that the server has heard of since this was asked last.
+    pub fn take_told(&mut self) -> Option<Stage> {
+        self.told_of.take()
     }
 
     fn outcome_due(&self) -> bool {

@@ -74,6 +74,19 @@ fn every_signature_is_looked_at() {
 }
 
 #[test]
+fn a_project_may_be_called_like_a_line() {
+    let make = Make {
+        project: "signature:00",
+        version: "key:x",
+        ..Make::default()
+    };
+    let text = keys::sign(&manifest::of(&make.bytes()).unwrap(), &key(1)).unwrap();
+    let manifest = Manifest::parse(&text).unwrap();
+    assert_eq!(manifest.project, "signature:00");
+    assert!(manifest.verify(&[key(1).public()]).is_ok());
+}
+
+#[test]
 fn a_manifest_has_one_spelling() {
     let text = keys::sign(&manifest::of(&made()).unwrap(), &key(1)).unwrap();
     assert!(Manifest::parse(&text).is_ok());

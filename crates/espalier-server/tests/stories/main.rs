@@ -33,4 +33,5 @@ mod ota_rollouts;
 mod ota_rollouts_care;
 mod ota_rollouts_time;
 mod rollout_kit;
+mod screens;
 mod telemetry;

@@ -3,6 +3,7 @@
 
 use espalier_device::rng::Rng;
 use espalier_image::chip::Chip;
+use espalier_image::delta;
 
 use crate::world::{World, hex, sha};
 use espalier_sim::firmware::{Fault, Firmware};
@@ -144,51 +145,4 @@ fn boards_survive_ten_thousand_cuts() {
     println!(
         "{cuts} power cuts in {updates} updates and {boots} starts: none bricked, none wrong, all through"
     );
-}
-mod delta {
-    pub fn encode(old: &[u8], new: &[u8]) -> Result<Vec<u8>, ()> {
-        fn num(out: &mut Vec<u8>, mut v: u64) {
-            let mut b = (v & 0x3f) as u8;
-            v >>= 6;
-            if v > 0 {
-                b |= 0x80
-            }
-            out.push(b);
-            while v > 0 {
-                let mut b = (v & 0x7f) as u8;
-                v >>= 7;
-                if v > 0 {
-                    b |= 0x80
-                }
-                out.push(b);
-            }
-        }
-        let mut plain = Vec::new();
-        num(&mut plain, 0);
-        let n = old.len().min(new.len());
-        num(&mut plain, n as u64);
-        for i in 0..n {
-            plain.push(new[i].wrapping_sub(old[i]));
-        }
-        num(&mut plain, (new.len() - n) as u64);
-        plain.extend_from_slice(&new[n..]);
-        num(&mut plain, 0);
-        let mut out = vec![0x04];
-        num(&mut out, new.len() as u64);
-        out.push(0x44);
-        let (mut acc, mut bits) = (0u32, 0);
-        for b in plain {
-            acc = acc << 9 | 0x100 | u32::from(b);
-            bits += 9;
-            while bits >= 8 {
-                out.push((acc >> (bits - 8)) as u8);
-                bits -= 8;
-                acc &= (1 << bits) - 1;
-            }
-        }
-        if bits > 0 {
-            out.push((acc << (8 - bits)) as u8);
-        }
-        Ok(out)
-    }
 }

@@ -12,11 +12,18 @@ struct Reference {
     back_up: bool,
 }
 
-const REFERENCES: &[Reference] = &[Reference {
-    table: "firmware",
-    column: "sha256",
-    back_up: true,
-}];
+const REFERENCES: &[Reference] = &[
+    Reference {
+        table: "firmware",
+        column: "sha256",
+        back_up: true,
+    },
+    Reference {
+        table: "screen_image",
+        column: "sha256",
+        back_up: true,
+    },
+];
 
 /// Every blob that a row refers to.
 pub fn referenced(c: &Conn<'_>) -> Result<HashSet<Digest>> {
