@@ -8,6 +8,7 @@ mod http;
 mod latency;
 mod load;
 mod memory;
+mod ota;
 mod report;
 
 use report::Report;
@@ -16,8 +17,9 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The benchmarks by name.
-const NAMES: [&str; 8] = [
-    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle",
+const NAMES: [&str; 10] = [
+    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "checks",
+    "download",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -73,6 +75,12 @@ fn main() -> anyhow::Result<()> {
         }
         if chosen("latency") {
             latency::post_to_frame(&mut report).await?;
+        }
+        if chosen("checks") {
+            ota::checks(&mut report).await?;
+        }
+        if chosen("download") {
+            ota::downloads(&mut report).await?;
         }
         anyhow::Ok(())
     })?;
