@@ -2,7 +2,7 @@
 #![cfg(feature = "encode")]
 
 use espalier_image::delta::{
-    BoardPatcher, EncodeError, Failed, Images, Patcher, Squeeze, encode, encode_with,
+    BoardPatcher, EncodeError, Failed, Images, Patcher, Squeeze, encode, encode_unless, encode_with,
 };
 use proptest::prelude::*;
 
@@ -209,4 +209,17 @@ fn impossible_parameters_are_refused() {
         let patch = encode_with(b"abcabc", b"abcabcabcabc", squeeze).unwrap();
         assert_eq!(apply::<32768>(b"abcabc", &patch, &[2]), b"abcabcabcabc");
     }
+}
+
+#[test]
+fn it_stops_when_told() {
+    let bytes: Vec<u8> = (0..20_000_u32)
+        .map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8)
+        .collect();
+    assert_eq!(
+        encode_unless(&bytes, &bytes, &|| true),
+        Err(EncodeError::Stopped)
+    );
+    let patch = encode_unless(&bytes, &bytes, &|| false).unwrap();
+    assert_eq!(apply::<1024>(&bytes, &patch, &[64]), bytes);
 }

@@ -25,7 +25,7 @@ mod heatshrink;
 
 pub use apply::{Failed, Images, PatchError, Patcher};
 #[cfg(feature = "encode")]
-pub use encode::{EncodeError, Squeeze, encode, encode_with};
+pub use encode::{EncodeError, Squeeze, encode, encode_unless, encode_with};
 
 /// The first byte of every patch: type "sequential", compression "heatshrink".
 const TYPE: u8 = 0x04;

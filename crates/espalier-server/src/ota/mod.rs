@@ -1,6 +1,7 @@
 //! Firmware on its way: the library of images, releases, rollouts, delivery, and what runs where.
 //!
 //! - `blobs`: large files by what they contain: images, patches, pictures
+//! - `deltas`: patches from one image to another
 //! - `fleet`: what runs where
 //! - `library`: images, keys and releases: what there is to install
 //! - `management`: the library as old pages and scripts manage it
@@ -12,6 +13,7 @@
 
 pub mod blobs;
 pub mod delivery;
+pub mod deltas;
 pub mod fleet;
 pub mod library;
 mod management;
@@ -27,6 +29,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub struct State {
     /// The files of images, patches and pictures.
     pub blobs: blobs::State,
+    /// The patches between images.
+    pub deltas: deltas::State,
     /// Every image and release.
     pub library: library::State,
     /// What runs on every board.
@@ -45,6 +49,7 @@ impl State {
     pub async fn load(db: &Db, blobs: blobs::State) -> anyhow::Result<Self> {
         Ok(Self {
             blobs,
+            deltas: deltas::State::load(db).await?,
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
             delivery: delivery::State::default(),
@@ -67,6 +72,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
 pub(crate) fn start(app: &AppState) {
     blobs::start(app);
     library::start(app);
+    deltas::start(app);
     fleet::start(app);
     rollouts::start(app);
     delivery::start(app);

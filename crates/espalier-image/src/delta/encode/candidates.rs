@@ -39,8 +39,8 @@ pub(super) struct Stretch {
     pub shift: i64,
 }
 
-/// All candidates, by their start.
-pub(super) fn find(old: &[u8], new: &[u8]) -> Vec<Stretch> {
+/// All candidates, by their start; nothing when it was stopped.
+pub(super) fn find(old: &[u8], new: &[u8], stop: &dyn Fn() -> bool) -> Option<Vec<Stretch>> {
     let mut search = Search {
         old,
         new,
@@ -54,9 +54,9 @@ pub(super) fn find(old: &[u8], new: &[u8]) -> Vec<Stretch> {
         let stretch = search.extend(0, 0, 1, FAR).1;
         search.keep(stretch);
     }
-    search.run();
+    search.run(stop)?;
     search.stretches.sort_by_key(|s| (s.start, s.shift, s.end));
-    search.stretches
+    Some(search.stretches)
 }
 
 struct Search<'a> {
@@ -69,12 +69,16 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run(&mut self) {
+    fn run(&mut self, stop: &dyn Fn() -> bool) -> Option<()> {
         let index = Index::new(self.old);
         let mut found = Vec::new();
         let mut offers: Vec<(i32, Stretch)> = Vec::new();
-        let mut at = 0;
+        let (mut at, mut turns) = (0, 0_u32);
         while at < self.new.len() {
+            turns += 1;
+            if turns.is_multiple_of(1024) && stop() {
+                return None;
+            }
             let (around, far) = if self.compared < EFFORT * (at + AHEAD) {
                 (AROUND, FAR)
             } else {
@@ -100,6 +104,7 @@ impl Search<'_> {
                 1
             };
         }
+        Some(())
     }
 
     /// The end of the last stretch of this shift: one that continues it begins there.

@@ -25,6 +25,8 @@ pub enum EncodeError {
     TooLarge,
     /// These are no parameters of heatshrink.
     Squeeze,
+    /// It was told to stop.
+    Stopped,
 }
 
 impl fmt::Display for EncodeError {
@@ -32,6 +34,7 @@ impl fmt::Display for EncodeError {
         f.write_str(match self {
             Self::TooLarge => "patches are made for images below 1 GiB",
             Self::Squeeze => "heatshrink's window is 2^4 to 2^15 bytes and its lookahead 2^3 bytes to half of the window",
+            Self::Stopped => "making the patch was stopped",
         })
     }
 }
@@ -43,7 +46,19 @@ impl std::error::Error for EncodeError {}
 /// # Errors
 /// When an image is too large.
 pub fn encode(old: &[u8], new: &[u8]) -> Result<Vec<u8>, EncodeError> {
-    make(old, new, &Squeeze::BOARDS)
+    make(old, new, &Squeeze::BOARDS, &|| false)
+}
+
+/// As [`encode`], but gives up soon after `stop` says so.
+///
+/// # Errors
+/// When an image is too large, or it was stopped.
+pub fn encode_unless(
+    old: &[u8],
+    new: &[u8],
+    stop: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, EncodeError> {
+    make(old, new, &Squeeze::BOARDS, stop)
 }
 
 /// Makes the patch from `old` to `new` with these parameters of heatshrink, for other appliers of the format.
@@ -51,11 +66,16 @@ pub fn encode(old: &[u8], new: &[u8]) -> Result<Vec<u8>, EncodeError> {
 /// # Errors
 /// When an image is too large or the parameters are none.
 pub fn encode_with(old: &[u8], new: &[u8], squeeze: Squeeze) -> Result<Vec<u8>, EncodeError> {
-    make(old, new, &[squeeze])
+    make(old, new, &[squeeze], &|| false)
 }
 
 /// Plans for the first of the parameters and takes those that give the smallest patch.
-fn make(old: &[u8], new: &[u8], squeezes: &[Squeeze]) -> Result<Vec<u8>, EncodeError> {
+fn make(
+    old: &[u8],
+    new: &[u8],
+    squeezes: &[Squeeze],
+    stop: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, EncodeError> {
     if old.len().max(new.len()) >= 1 << 30 {
         return Err(EncodeError::TooLarge);
     }
@@ -70,7 +90,9 @@ fn make(old: &[u8], new: &[u8], squeezes: &[Squeeze]) -> Result<Vec<u8>, EncodeE
     if new.is_empty() {
         return Ok(patch);
     }
-    let stretches = plan::price(old, new, candidates::find(old, new), first);
+    let stretches = candidates::find(old, new, stop)
+        .and_then(|found| plan::price(old, new, found, first, stop));
+    let stretches = stretches.ok_or(EncodeError::Stopped)?;
     let pieces = plan::cheapest(&stretches, &first.bits_per_byte(new), Costs::USUAL);
     drop(stretches);
     let rounds = rounds(old, new, &pieces);

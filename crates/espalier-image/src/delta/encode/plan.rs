@@ -35,27 +35,26 @@ pub(super) struct Priced {
     bits: Vec<u16>,
 }
 
-/// Estimates what every byte of every stretch takes.
+/// Estimates what every byte of every stretch takes; nothing when it was stopped.
 pub(super) fn price(
     old: &[u8],
     new: &[u8],
     stretches: Vec<Stretch>,
     squeeze: Squeeze,
-) -> Vec<Priced> {
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<Priced>> {
     let mut differences = Vec::new();
-    stretches
-        .into_iter()
-        .map(|stretch| {
-            differences.clear();
-            let from = (stretch.start as i64 + stretch.shift) as usize;
-            let both = new[stretch.start..stretch.end].iter().zip(&old[from..]);
-            differences.extend(both.map(|(new, old)| new.wrapping_sub(*old)));
-            Priced {
-                stretch,
-                bits: squeeze.bits_per_byte(&differences),
-            }
+    let priced = stretches.into_iter().map(|stretch| {
+        differences.clear();
+        let from = (stretch.start as i64 + stretch.shift) as usize;
+        let both = new[stretch.start..stretch.end].iter().zip(&old[from..]);
+        differences.extend(both.map(|(new, old)| new.wrapping_sub(*old)));
+        (!stop()).then(|| Priced {
+            stretch,
+            bits: squeeze.bits_per_byte(&differences),
         })
-        .collect()
+    });
+    priced.collect()
 }
 
 /// A way to the current byte.

@@ -19,6 +19,11 @@ const REFERENCES: &[Reference] = &[
         back_up: true,
     },
     Reference {
+        table: "firmware_patch",
+        column: "patch_sha256",
+        back_up: false,
+    },
+    Reference {
         table: "screen_image",
         column: "sha256",
         back_up: true,

@@ -210,8 +210,11 @@ fn patch_of(app: &AppState, device: &Device, offer: &Offer, running: &Running) -
         .ota
         .library
         .by_digest(device.owner, running.sha256.as_ref()?)?;
-    let _ = from;
-    None
+    let patch = ota::deltas::patch(app, &from, &offer.firmware)?;
+    Some(Blob {
+        digest: patch.sha256,
+        size: patch.size,
+    })
 }
 
 /// The offer that a board is to install now, if it is the update that the path names.
