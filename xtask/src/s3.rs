@@ -46,7 +46,7 @@ impl S3 {
     /// # Errors
     /// When it cannot be installed or does not start; the message holds its log.
     pub fn start() -> Result<Self> {
-        let program = packages::ensure_python_tool(TOOL, "moto-5.2.5", "moto_server")?;
+        let program = packages::ensure_python_tool(TOOL, "moto_server")?;
         let scratch = ScratchFolder::new()?;
         let mut command = Command::new("sh");
         command

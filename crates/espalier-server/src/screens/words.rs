@@ -58,7 +58,7 @@ fn words(key: &str) -> Vec<String> {
 pub fn label(key: &str) -> String {
     let text = words(key).join(" ");
     let text = match text.as_str() {
-        "co2" => return "CO2".to_owned(),
+        "co2" => return "CO₂".to_owned(),
         "rssi" | "wifi rssi" => return "Wi-Fi signal".to_owned(),
         "" => key.to_owned(),
         _ => text,

@@ -342,8 +342,9 @@ async fn world(app: &TestApp, asker: &str, n: usize, path: &str) -> World {
         .await
         .expect(202);
     let text = |value: &Value, key: &str| value[key].as_str().expect("an id").to_owned();
-    let about_firmware = ["/firmware", "/releases", "/api/ota"];
-    let mut names = match about_firmware.iter().any(|part| path.starts_with(part)) {
+    let named = path.contains('{') || path.ends_with("/set");
+    let about_firmware = ["/firmware/", "/releases/", "/api/ota/delete/"];
+    let mut names = match named && about_firmware.iter().any(|part| path.starts_with(part)) {
         true => firmware(&owner, n).await,
         false => Vec::new(),
     };

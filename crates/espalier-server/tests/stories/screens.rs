@@ -1,6 +1,8 @@
 //! Screens: pictures as dots, one after the other; what boards read; what is drawn and when; and who may see it.
 
+use crate::cms_devices::{claimed, lan, sketch};
 use axum::http::Method;
+use espalier_model::Role;
 use espalier_testkit::{Answer, Client, Person, TestApp, story};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
 use serde_json::{Value, json};
@@ -626,5 +628,54 @@ story!(
             .await
             .expect(200);
         assert_eq!(screen["images"], json!([]));
+    }
+);
+
+story!(
+    an_old_board_without_a_token_sees_its_own_screen_once_it_is_claimed,
+    |app| async move {
+        let app = lan(&app).await;
+        let root = app.person_with("root", Role::Admin).await;
+        let (board, stranger) = (sketch(&app, "192.168.1.20"), sketch(&app, "192.168.1.30"));
+        let id = "ESP32_OTA_BASE_001";
+        let (content, file) = (
+            format!("/api/devices/{id}/content"),
+            format!("/dashboards/{id}_current.bmp"),
+        );
+        // Before: it is answered as ever, told nothing, and shows that it waits.
+        let answer = board.get(&content).await.expect(200);
+        assert_eq!(
+            (&answer["images"], &answer["content"]),
+            (&json!([]), &json!({}))
+        );
+        let waits = board.get(&file).await;
+        let waits = pixels(&waits).to_vec();
+        let sequence = format!("/api/devices/{id}/images-sequence");
+        assert_eq!(board.get(&sequence).await.expect(200)["success"], true);
+
+        let device = claimed(&root, &board, id).await;
+        let image = upload(&root, "one.png", &grey(255)).await;
+        let screen = json!({ "mode": "images", "images": [image["id"]] });
+        let path = format!("/devices/{}/screen", text(&device, "id"));
+        root.client.put(&path, screen).await.expect(200);
+        let answer = board.get(&content).await.expect(200);
+        let bmp = text(&answer["images"][0], "bmp_url").to_owned();
+        assert!(
+            pixels(&board.get(&bmp).await)
+                .iter()
+                .all(|byte| *byte == 0xFF)
+        );
+        assert!(
+            pixels(&board.get(&file).await)
+                .iter()
+                .all(|byte| *byte == 0xFF)
+        );
+        // Another station that claims to be the same board is told nothing.
+        assert_eq!(
+            stranger.get(&content).await.expect(200)["images"],
+            json!([])
+        );
+        assert_eq!(pixels(&stranger.get(&file).await), waits);
+        stranger.get(&bmp).await.expect(401);
     }
 );

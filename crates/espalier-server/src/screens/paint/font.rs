@@ -1,6 +1,6 @@
 //! Letters that are sharp in black and white: outlines are fitted to the pixels by the font's own instructions, then filled.
 //!
-//! The fonts are Liberation Sans (SIL Open Font License 1.1, `assets/fonts`), made for exactly this: it covers Latin, Greek and
+//! The fonts are Liberation Sans 2.1.5 (SIL Open Font License 1.1, `assets/fonts`): it covers Latin, Greek and
 //! Cyrillic, and its figures are all equally wide.
 
 use skrifa::instance::{LocationRef, Size};
@@ -83,12 +83,8 @@ impl Fonts {
             .ok()
         });
         let hints = hints.as_ref()?;
-        // What the font does not have is shown as its empty box; small figures as figures.
-        let map = font.charmap();
-        let figure = u32::from(letter).checked_sub(0x2080).filter(|n| *n < 10);
-        let plain = figure.and_then(|n| char::from_digit(n, 10));
-        let id = map.map(letter).or_else(|| map.map(plain?));
-        let id = id.unwrap_or(GlyphId::NOTDEF);
+        // What the font does not have is shown as its empty box.
+        let id = font.charmap().map(letter).unwrap_or(GlyphId::NOTDEF);
         let mut path = Path::default();
         let metrics = outlines
             .get(id)?
