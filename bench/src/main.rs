@@ -9,6 +9,7 @@ mod latency;
 mod load;
 mod matching;
 mod memory;
+mod ota;
 mod report;
 
 use report::Report;
@@ -17,8 +18,8 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The benchmarks by name.
-const NAMES: [&str; 9] = [
-    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "match",
+const NAMES: [&str; 11] = [
+    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "match", "checks", "download",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -77,6 +78,12 @@ fn main() -> anyhow::Result<()> {
         }
         if chosen("match") {
             matching::matching(&mut report).await?;
+        }
+        if chosen("checks") {
+            ota::checks(&mut report).await?;
+        }
+        if chosen("download") {
+            ota::downloads(&mut report).await?;
         }
         anyhow::Ok(())
     })?;

@@ -62,6 +62,8 @@ setting::settings! {
     /// From where boards of the old kind, which have no token, are heard: `lan` (private addresses and this machine), `on`
     /// (everywhere) or `off`. Unknown ones wait in quarantine until an admin claims them.
     legacy_boards: LegacyBoards = LegacyBoards::Lan, env ["ESPALIER_LEGACY_BOARDS"];
+    /// Downloads of firmware that may run at once; boards beyond that are told to come back a little later.
+    max_downloads: u32 = 256, env ["ESPALIER_MAX_DOWNLOADS"];
     /// A mail server as `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: links for
     /// password resets are printed to the server's log for the operator.
     smtp_url: Option<String> = None, env ["ESPALIER_SMTP_URL", "SMTP_URL"], secret;

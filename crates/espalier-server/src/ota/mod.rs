@@ -12,6 +12,7 @@
 //! database, `delivery` turns it into answers. It does not draw what devices are ([`crate::devices`]).
 
 pub mod blobs;
+pub mod delivery;
 pub mod deltas;
 pub mod fleet;
 pub mod library;
@@ -34,6 +35,8 @@ pub struct State {
     pub library: library::State,
     /// What runs on every board.
     pub fleet: fleet::State,
+    /// What is on its way to boards.
+    pub delivery: delivery::State,
     /// Rollouts and updates under way.
     pub rollouts: rollouts::State,
 }
@@ -49,6 +52,7 @@ impl State {
             deltas: deltas::State::load(db).await?,
             library: library::State::load(db).await?,
             fleet: fleet::State::load(db).await?,
+            delivery: delivery::State::default(),
             rollouts: rollouts::State::load(db).await?,
         })
     }
@@ -61,6 +65,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(management::routes())
         .merge(fleet::routes())
         .merge(rollouts::routes())
+        .merge(delivery::routes())
 }
 
 /// Starts the background work of this feature.
@@ -70,6 +75,7 @@ pub(crate) fn start(app: &AppState) {
     deltas::start(app);
     fleet::start(app);
     rollouts::start(app);
+    delivery::start(app);
 }
 
 /// Forgets what belonged to an account that was deleted.

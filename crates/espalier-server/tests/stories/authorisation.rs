@@ -31,11 +31,13 @@ enum May {
     Admin,
     /// The device of the path, and nobody else.
     Device,
+    /// Every board with its token, about itself.
+    Board,
     /// Sockets and streams, which decide after accepting; stories of their own check them.
     Socket,
 }
 
-use May::{Admin, Anybody, Change, Device, Owner, Person, See, SeeOrBe, Signed, Socket};
+use May::{Admin, Anybody, Board, Change, Device, Owner, Person, See, SeeOrBe, Signed, Socket};
 
 /// Method, path, who may.
 const RULES: &[(&str, &str, May)] = &[
@@ -159,6 +161,14 @@ const RULES: &[(&str, &str, May)] = &[
     ("get", "/api/ota/firmware-types", Person),
     ("get", "/api/ota/stats", Person),
     ("delete", "/api/ota/delete/{key}", Change),
+    ("post", "/api/ota/force-update/{id}", Change),
+    ("get", "/device/update", Board),
+    ("get", "/device/update/{update}/image", Board),
+    ("get", "/device/update/{update}/patch", Board),
+    ("post", "/device/update/{update}", Board),
+    // Old boards have no token: who may is decided by the quarantine, and by the secret of a link.
+    ("get", "/api/ota/check/{id}", Anybody),
+    ("get", "/api/ota/download/{key}", Anybody),
     ("get", "/dashboards", Person),
     ("post", "/dashboards", Person),
     ("get", "/dashboards/{id}", Owner),
@@ -257,6 +267,7 @@ fn expected(rule: May, asker: &str) -> bool {
         Owner => asker == "owner",
         Admin => asker == "admin",
         Device => asker == "device",
+        Board => matches!(asker, "device" | "other device"),
     }
 }
 
@@ -340,6 +351,7 @@ async fn world(app: &TestApp, asker: &str, n: usize, path: &str) -> World {
     names.extend([
         ("/devices/{id}", id.clone()),
         ("/esp32-debug/{id}", id.clone()),
+        ("/force-update/{id}", id.clone()),
         ("/devices/{device_id}", id),
         ("/commands/{command}", text(&command, "id")),
         ("/shares/{account}", viewer_id.to_string()),
@@ -404,7 +416,8 @@ async fn check(rule: May, asker: &str, method: &str, path: &str, world: &World) 
     let status = ask(&world.asker, method, &fill(method, path, Some(world))).await;
     let refused = matches!(status, 401 | 403 | 404);
     // Persons ask for things of theirs by ids that nothing has; that is no refusal of the person.
-    let about_the_thing = status == 404 && matches!(rule, Person | Admin) && path.contains('{');
+    let about_the_thing =
+        status == 404 && matches!(rule, Person | Admin | Board) && path.contains('{');
     let right = if expected(rule, asker) {
         !refused || about_the_thing || rule == Anybody
     } else if matches!(status, 400 | 422) {

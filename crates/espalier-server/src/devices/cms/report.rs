@@ -7,7 +7,7 @@ use super::said::Said;
 use crate::devices::{Device, Facts, facts};
 use crate::error::ApiResult;
 use crate::telemetry::{self, Sample};
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, ota};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -44,12 +44,25 @@ pub async fn take(
     sensors: Map<String, Value>,
 ) -> ApiResult<()> {
     introduce(app, device, &said).await?;
+    tell_fleet(app, device, &said);
     describe(app, device, id, &said).await?;
     let mut data = vitals(&said);
     data.extend(sensors);
     let sample = Sample { ts: None, data };
     telemetry::ingest(app, device, vec![sample]).await?;
     Ok(())
+}
+
+/// Tells what runs on the board. The type that counts for firmware is the one of the sign of life; a registration names another.
+fn tell_fleet(app: &AppState, device: &Arc<Device>, said: &Said) {
+    ota::fleet::heard(app, device, |running| {
+        running.version.clone_from(&said.version);
+        running.uptime_s = said.uptime_s;
+        running.heap_free = said.free_heap;
+        running.rssi = said.rssi;
+        let alive = said.uptime_s.is_some();
+        running.device_type = said.device_type.clone().filter(|_| alive);
+    });
 }
 
 async fn describe(app: &AppState, device: &Device, id: &str, said: &Said) -> ApiResult<()> {

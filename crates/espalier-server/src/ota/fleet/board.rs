@@ -1,7 +1,7 @@
 //! What a statement of a board means: the same image or another, a start or a crash. Pure.
 
+use super::fetched::Fetched;
 use super::{Digest, Running};
-use espalier_model::{FirmwareId, UpdateId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -117,21 +117,6 @@ impl Run {
     pub fn all_hours(&self) -> u32 {
         self.hours.max(self.crash_hours)
     }
-}
-
-/// An image that an old sketch has downloaded whole; whether it runs is seen when the board comes back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fetched {
-    /// The image.
-    pub firmware: FirmwareId,
-    /// The update it belongs to.
-    pub update: UpdateId,
-    /// The attempt.
-    pub attempt: u32,
-    /// When the last byte left, milliseconds UTC.
-    pub at: i64,
-    /// Seconds that the board has to come back.
-    pub within_s: u32,
 }
 
 /// What is known of one board.

@@ -2,23 +2,27 @@
 //!
 //! It believes what a board runs over what it was told to run. It does not decide what a board should run.
 //!
-//! `board.rs` decides what a statement of a board means, `keep.rs` stores what must outlive the process, `view.rs` counts.
+//! `board.rs` decides what a statement of a board means, `fetched.rs` whether an old sketch took what it downloaded, `keep.rs` stores what must outlive the process, `view.rs` counts.
 
 mod board;
+mod fetched;
 mod http;
 mod keep;
 mod store;
 mod view;
 
-pub use board::{Fetched, Run, is_crash};
+pub use board::{Run, is_crash};
+pub use fetched::Fetched;
 pub use keep::flush;
 
 use super::library::{Digest, Firmware};
+use super::{delivery, rollouts};
 use crate::AppState;
 use crate::devices::Device;
 use board::Board;
 use espalier_db::Db;
 use espalier_model::DeviceId;
+use fetched::Taken;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -123,7 +127,7 @@ pub fn heard(
 ) -> Arc<Running> {
     let now = app.clock.now_ms();
     let board = app.ota.fleet.board_or_new(device.id);
-    let (running, durable) = {
+    let (running, durable, refused) = {
         let mut board = board.lock();
         let mut said = Running {
             trial: board.running.trial,
@@ -132,16 +136,56 @@ pub fn heard(
         };
         change(&mut said);
         complete(app, device, &board.running, &mut said);
+        let (settled, refused) = settle(app, &mut board, &mut said, now);
         let durable = board.hear(said, now);
-        (board.running.clone(), durable)
+        (
+            board.running.clone(),
+            durable.or(settled.then_some(true)),
+            refused,
+        )
     };
     // A board that was deleted meanwhile must not come back.
     if device.is_deleted() {
         forget(app, device.id);
-    } else {
-        app.ota.fleet.unsaved.note(device.id, durable);
+        return running;
+    }
+    app.ota.fleet.unsaved.note(device.id, durable);
+    rollouts::observed(app, device, &running);
+    if let Some(fetched) = refused {
+        delivery::not_taken(app, device, &fetched);
     }
     running
+}
+
+/// Decides whether a board that downloaded an image runs it now: then it is what the board says, whatever else it says. Returns whether
+/// that is settled, and the image when the board did not take it.
+fn settle(
+    app: &AppState,
+    board: &mut Board,
+    said: &mut Running,
+    now: i64,
+) -> (bool, Option<Fetched>) {
+    let Some(fetched) = board.fetched.clone() else {
+        return (false, None);
+    };
+    let Some(image) = app.ota.library.get(fetched.firmware) else {
+        board.fetched = None;
+        return (true, None);
+    };
+    match fetched.judge(said, &image, now) {
+        Taken::Yes => {
+            board.fetched = None;
+            said.sha256 = Some(image.sha256);
+            said.appended_sha256 = image.appended_sha256;
+            said.md5 = Some(image.md5);
+            (true, None)
+        }
+        Taken::No => {
+            board.fetched = None;
+            (true, Some(fetched))
+        }
+        Taken::Unknown => (false, None),
+    }
 }
 
 /// Notes that an old sketch has downloaded an image whole, or (`None`) that this is settled.

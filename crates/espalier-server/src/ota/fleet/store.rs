@@ -1,7 +1,8 @@
 //! All SQL of what runs where.
 
 use super::Running;
-use super::board::{Board, Fetched, Run};
+use super::board::{Board, Run};
+use super::fetched::Fetched;
 use espalier_db::{Conn, Error, Result, Row, params};
 use espalier_model::DeviceId;
 use serde::de::DeserializeOwned;

@@ -481,6 +481,7 @@ pub async fn change(
 /// # Errors
 /// Fails when the database does; they are stored with the next tick.
 pub async fn persist(app: &AppState, which: Vec<(DeviceId, Way)>) -> ApiResult<()> {
+    let _underway = app.ota.rollouts.storing.read().await;
     {
         let mut core = app.ota.rollouts.core.lock();
         for one in &which {
@@ -525,6 +526,8 @@ pub async fn flush(app: &AppState) -> ApiResult<()> {
         persist(app, chunk.to_vec()).await?;
     }
     let late: Vec<Row> = {
+        // What others are storing must be stored too, and in memory until it is.
+        let _none = app.ota.rollouts.storing.write().await;
         let mut core = app.ota.rollouts.core.lock();
         core.drop_forced();
         let late = core

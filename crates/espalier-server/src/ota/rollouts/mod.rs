@@ -63,6 +63,8 @@ pub struct State {
     wake: Notify,
     /// Held by whoever changes a rollout.
     changing: tokio::sync::Mutex<()>,
+    /// Held, shared, by whoever stores updates.
+    storing: tokio::sync::RwLock<()>,
     /// Held by whoever runs a tick.
     ticking: tokio::sync::Mutex<engine::Pace>,
     /// The registry's revision up to which devices were looked at.

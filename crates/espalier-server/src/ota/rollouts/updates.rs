@@ -349,7 +349,12 @@ pub async fn force(
 ) -> ApiResult<UpdateId> {
     let running = app.ota.fleet.get(device.id);
     let images = [firmware.clone()];
-    matching::choose(app, device, running.as_deref(), &images).map_err(|misfit| {
+    // A person may give an old sketch an image of another type; a rollout may not.
+    let untyped = running.as_deref().map(|running| Running {
+        device_type: None,
+        ..running.clone()
+    });
+    matching::choose(app, device, untyped.as_ref(), &images).map_err(|misfit| {
         ApiError::conflict(
             misfit.code(),
             format!("This image is not for this device. {misfit}"),
