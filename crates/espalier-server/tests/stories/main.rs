@@ -23,6 +23,7 @@ mod live_inbox;
 mod live_sockets;
 mod ops;
 mod ota_blobs;
+mod ota_deltas;
 mod ota_fleet;
 mod ota_rollouts;
 mod ota_rollouts_care;
