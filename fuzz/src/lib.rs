@@ -10,6 +10,7 @@
 mod device;
 mod image;
 pub mod inputs;
+mod patch;
 mod telemetry;
 mod tsdb;
 mod wire;
@@ -48,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     image::PARTITIONS,
     image::ANY,
     image::SIGNED,
+    patch::PATCH,
     tsdb::CHUNK,
     tsdb::RECORD,
     telemetry::BODY,

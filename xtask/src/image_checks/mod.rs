@@ -3,6 +3,7 @@
 //!
 //! Versions of the tools are pinned here; they are kept in the target folder, so that only the first run downloads them.
 
+mod detools;
 mod espsecure;
 mod esptool;
 
@@ -36,6 +37,7 @@ pub fn run(steps: &mut Steps) {
     steps.step("Secure Boot blocks (espsecure)", || {
         espsecure::check(&bench)
     });
+    steps.step("delta patches (detools)", || detools::check(&bench.samples));
 }
 
 impl Bench {

@@ -25,6 +25,7 @@ mod ops;
 mod ota_arduino;
 mod ota_blobs;
 mod ota_delivery;
+mod ota_deltas;
 mod ota_fleet;
 mod ota_kit;
 mod ota_legacy_management;
