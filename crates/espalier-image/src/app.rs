@@ -218,6 +218,10 @@ impl Header {
             Chip::Esp32C3 if oldest == 0 && newest == 0 => legacy,
             _ => oldest,
         };
+        let flag = u8_at(&header, 23).ok_or(short)?;
+        if flag > 1 {
+            return Err(ImageError::DigestFlag { found: flag });
+        }
         Ok(Self {
             chip,
             segments,
@@ -229,7 +233,7 @@ impl Header {
             },
             min_revision: Revision(min_revision),
             max_revision: limit(newest),
-            hash_appended: u8_at(&header, 23) == Some(1),
+            hash_appended: flag == 1,
         })
     }
 }

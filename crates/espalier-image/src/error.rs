@@ -57,6 +57,11 @@ pub enum ImageError {
         /// The announced count.
         found: u8,
     },
+    /// The header says neither that a SHA-256 follows nor that none does.
+    DigestFlag {
+        /// The byte, which should be 0 or 1.
+        found: u8,
+    },
     /// There is no app descriptor.
     Descriptor,
     /// A text of the app descriptor holds something else than printable ASCII.
@@ -135,6 +140,10 @@ impl fmt::Display for ImageError {
             Self::SegmentCount { found } => write!(
                 f,
                 "The header announces {found} segments, but an image has 1 to 16: the file is damaged; build it again or upload it again."
+            ),
+            Self::DigestFlag { found } => write!(
+                f,
+                "The header's byte that announces the SHA-256 is {found}, but it is 0 or 1 in an image: the file is damaged; build it again or upload it again."
             ),
             Self::Descriptor => f.write_str(
                 "The image has no app descriptor, so it is no app or was built with a very old ESP-IDF: upload the app's .bin file, built with ESP-IDF 3.2 or newer.",

@@ -272,9 +272,11 @@ pub fn choose<F: NorFlash>(
     let data = OtaData::read(flash, offset).map_err(OtaDataError::Flash)?;
     let (sector, entry) = data.plan(slots, slot, state).ok_or(OtaDataError::NoSlot)?;
     if data.entries[sector].is_some_and(|other| other.state.is_refused()) {
-        // An erase that breaks off may lift the refusal and leave the rest, so the number goes first.
+        // An erase that breaks off may lift the refusal and leave the rest, so the number goes first, and as little else as the
+        // flash allows: a write that breaks off must not lift it either.
         let at = sector_at(offset, sector);
-        flash.write(at, &[0; ENTRY]).map_err(OtaDataError::Flash)?;
+        let number = &[0; ENTRY][..F::WRITE_SIZE.clamp(4, ENTRY)];
+        flash.write(at, number).map_err(OtaDataError::Flash)?;
     }
     put(flash, offset, sector, entry)?;
     if let Some((old, before)) = data.active()

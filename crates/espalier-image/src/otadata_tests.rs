@@ -190,6 +190,20 @@ fn counting_starts_again_at_the_end_of_the_numbers() {
     }
 }
 
+/// An entry that was given up has the highest number: however its removal breaks off, it is not followed again.
+#[test]
+fn a_cut_never_lifts_a_refusal() {
+    let mut flash = Nor::blank();
+    put(&mut flash, OFFSET, 0, Entry::new(2, State::Valid)).unwrap();
+    put(&mut flash, OFFSET, 1, Entry::new(3, State::Aborted)).unwrap();
+    for n in 0..20_000_u64 {
+        let mut flash = flash.clone();
+        flash.cut = Some(((n % 3) as u32, n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        assert!(choose(&mut flash, OFFSET, 2, 1, State::Valid).is_err());
+        assert_eq!(read(&flash).selected(2), 1, "{n}");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Op {
     Choose(u8, State),

@@ -236,7 +236,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     fn take_answer(&mut self, done: Exchange, body: &str) {
         self.backoff.reset();
         self.refused = false;
-        self.updates.served(self.clock.uptime());
+        self.updates.served(self.clock.uptime(), body);
         match done {
             Exchange::Post(id) => self.acknowledged(id),
             Exchange::Latest => match Latest::parse(body) {

@@ -35,7 +35,7 @@ impl Updates {
             return true;
         };
         if let Some(200..=299) = status {
-            self.served(now);
+            self.served(now, body);
             self.backoff.reset();
         }
         match ask {
@@ -93,6 +93,7 @@ impl Updates {
             chip: board.chip,
             slot_size: board.layout.slot(slot).size,
             slots: (slot, board.booted),
+            secure_version: self.lowest_secure_version(),
             keys: &self.keys,
             allow_unsigned: self.policy.allow_unsigned,
         };

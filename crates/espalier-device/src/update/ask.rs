@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 
-use espalier_wire::json::Text;
+use espalier_wire::json::{Json, Text};
 use espalier_wire::ota::{Report, Stage, reasons};
 use heapless::String;
 
@@ -162,7 +162,7 @@ impl Updates {
             path,
             "/device/update?running={}&slot={slot}&secure={}&keys={}",
             offer::hex(&board.running.sha256),
-            self.journal.secure_version,
+            self.lowest_secure_version(),
             self.keys.serial
         )
         .ok()
@@ -293,8 +293,11 @@ impl Updates {
         self.accepted |= self.beats.contains(&id);
     }
 
-    /// The server has answered a request with success.
-    pub fn served(&mut self, now: u64) {
-        self.accepted |= self.phase == Phase::Trial && now >= self.settle_at;
+    /// The server has answered a request with success. A network that answers everything with its own page is no server.
+    pub fn served(&mut self, now: u64, body: &str) {
+        if self.phase == Phase::Trial && now >= self.settle_at {
+            self.accepted |= Json::parse(body)
+                .is_ok_and(|json| json.members().is_some() || json.elements().is_some());
+        }
     }
 }

@@ -208,12 +208,17 @@ impl Updates {
             self.keys = keys;
         }
         let Some(running) = boot.running else { return };
-        let trial = self
+        let unproven = self
             .journal
             .job
             .as_ref()
-            .filter(|j| j.stage == JobStage::Trial);
-        if let Some(job) = trial {
+            .filter(|job| job.slot == boot.booted);
+        let trial = unproven.filter(|job| job.stage == JobStage::Trial);
+        let returning = unproven.filter(|job| job.stage == JobStage::Returning);
+        if let Some(job) = returning {
+            // The flash did not take the old choice back at the gate; until it does, nothing else happens.
+            (self.phase, self.why) = (Phase::Return, job.reason.clone());
+        } else if let Some(job) = trial {
             let within = u64::from(job.confirm_within_s) * 1000;
             self.phase = Phase::Trial;
             self.trial_until = within;
@@ -237,6 +242,16 @@ impl Updates {
     pub fn running(&self) -> Option<(&Sha, &str)> {
         let running = &self.board.as_ref()?.running;
         Some((&running.sha256, &running.version))
+    }
+
+    /// The lowest secure version that the board takes: that of every image that it has confirmed, and of the one that runs,
+    /// which may have come over USB or be all that is left when the record is lost.
+    pub(super) fn lowest_secure_version(&self) -> u32 {
+        let running = self
+            .board
+            .as_ref()
+            .map(|board| board.running.secure_version);
+        self.journal.secure_version.max(running.unwrap_or(0))
     }
 
     /// Returns why the board started, and how often it has.

@@ -8,7 +8,7 @@ use espalier_image::chip::Chip;
 use espalier_image::keys::KeySet;
 use espalier_image::manifest::Manifest;
 use espalier_wire::json::Text;
-use espalier_wire::ota::{MAX_KEY_SET, MAX_MANIFEST, Offer, reasons};
+use espalier_wire::ota::{MAX_KEY_SET, MAX_MANIFEST, Offer, Stage, reasons};
 use heapless::{String, Vec};
 
 use super::journal::{Job, JobStage, Journal, Keys, Reason, UpdateId, cut};
@@ -22,6 +22,8 @@ pub(crate) struct Facts<'a> {
     pub slot_size: u32,
     /// Where the image would go, and where the old one is.
     pub slots: (u8, u8),
+    /// The lowest secure version that the board takes.
+    pub secure_version: u32,
     pub keys: &'a Keys,
     pub allow_unsigned: bool,
 }
@@ -53,17 +55,20 @@ pub(crate) fn judge(offer: &Offer<'_>, facts: &Facts<'_>, journal: &Journal) -> 
         return Answer::Nonsense;
     }
     let mut job = job(update, sha256, offer, facts);
+    let last = journal.outcome.as_ref();
+    let ended = last.filter(|last| last.update == job.update && last.attempt >= job.attempt);
     if sha256 == *facts.running {
-        return Answer::Runs(job);
+        // Noted once: a server that offers it again and again must not wear the storage out.
+        return match ended {
+            Some(last) if last.stage == Stage::Confirmed => Answer::Ended,
+            _ => Answer::Runs(job),
+        };
     }
-    let mut patch_failed = false;
-    if let Some(last) = &journal.outcome {
-        if last.update == job.update && last.attempt >= job.attempt {
-            return Answer::Ended;
-        }
-        patch_failed = last.patch && last.sha256 == sha256;
+    if ended.is_some() {
+        return Answer::Ended;
     }
-    if let Some(reason) = refusal(offer, facts, journal.secure_version, &mut job) {
+    let patch_failed = last.is_some_and(|last| last.patch && last.sha256 == sha256);
+    if let Some(reason) = refusal(offer, facts, &mut job) {
         return Answer::Refuse(job, reason);
     }
     let patch = offer.patch_size.filter(|size| *size > 0 && !patch_failed);
@@ -90,12 +95,7 @@ fn job(update: UpdateId, sha256: Sha, offer: &Offer<'_>, facts: &Facts<'_>) -> J
     }
 }
 
-fn refusal(
-    offer: &Offer<'_>,
-    facts: &Facts<'_>,
-    secure_version: u32,
-    job: &mut Job,
-) -> Option<&'static str> {
+fn refusal(offer: &Offer<'_>, facts: &Facts<'_>, job: &mut Job) -> Option<&'static str> {
     if offer.size == 0 || offer.size > facts.slot_size {
         return Some(reasons::SLOT);
     }
@@ -117,7 +117,7 @@ fn refusal(
     if manifest.chip != facts.chip {
         return Some(reasons::CHIP);
     }
-    if manifest.secure_version < secure_version {
+    if manifest.secure_version < facts.secure_version {
         return Some(reasons::SECURE_VERSION);
     }
     job.secure_version = manifest.secure_version;

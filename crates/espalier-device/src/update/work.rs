@@ -43,7 +43,8 @@ impl Updates {
     /// Does one piece of work.
     pub fn work<S: Storage, F: NorFlash>(&mut self, now: u64, storage: &mut S, flash: &mut F) {
         self.work_asked = false;
-        if !self.save(now, storage) {
+        // A bad image is taken back also when nothing can be noted any more.
+        if !self.save(now, storage) && self.phase != Phase::Return {
             return;
         }
         match self.phase {
@@ -101,6 +102,7 @@ impl Updates {
         flash: &mut F,
     ) {
         self.heard = true;
+        let secure_version = self.lowest_secure_version();
         let (Some(board), Some(job), Some(load)) =
             (&self.board, &mut self.journal.job, &mut self.load)
         else {
@@ -114,7 +116,7 @@ impl Updates {
             old: board.layout.slot(board.booted),
             new: board.layout.slot(job.slot),
             chip: board.chip,
-            secure_version: self.journal.secure_version,
+            secure_version,
         };
         if let Err(why) = load.take(bytes, flash, &place) {
             return self.fail(&why);
@@ -214,7 +216,9 @@ impl Updates {
             job.slot,
             job.old,
         );
-        if self.save(now, storage) && choose(flash, at, count, old, State::Valid).is_ok() {
+        // The reason is noted first; without the note the gate says less, but the old image runs.
+        self.save(now, storage);
+        if choose(flash, at, count, old, State::Valid).is_ok() {
             let _ = abort_other(flash, at, count, new);
             self.phase = Phase::Restart { asked: false };
         } else {

@@ -86,11 +86,12 @@ type Case = (fn(&mut Vec<u8>), ImageError);
 #[test]
 fn each_fault_has_its_name() {
     let length = made().len();
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         (|b| b[0] = 0x42, ImageError::Other(Kind::Unknown)),
         (|b| b[1] = 17, ImageError::SegmentCount { found: 17 }),
         (|b| b[1] = 0, ImageError::SegmentCount { found: 0 }),
         (|b| b[12] = 99, ImageError::Chip { found: 99 }),
+        (|b| b[23] = 2, ImageError::DigestFlag { found: 2 }),
         (|b| b[32] = 0, ImageError::Descriptor),
         (
             |b| b[48] = b'\n',

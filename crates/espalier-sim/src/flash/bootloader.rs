@@ -24,20 +24,20 @@ pub struct Started {
 pub fn start(flash: &mut Flash, chip: Chip) -> Result<Option<Started>, FlashError> {
     let data = OtaData::read(flash, OTADATA)?;
     let count = SLOTS.len() as u8;
+    if data.entries().iter().all(Option::is_none) {
+        // It decides for the first slot before it knows whether that one starts.
+        let written = otadata::choose(flash, OTADATA, count, 0, State::Valid);
+        if let Err(otadata::OtaDataError::Flash(error)) = written {
+            return Err(error);
+        }
+    }
     let first = data.selected(count);
     // Down from the chosen slot, then up from it, as the real one searches.
     let order = (0..=first).rev().chain(first + 1..count);
     for slot in order {
-        let Some(image) = image(flash, slot, chip)? else {
-            continue;
-        };
-        if data.active().is_none() {
-            let written = otadata::choose(flash, OTADATA, count, slot, State::Valid);
-            if let Err(otadata::OtaDataError::Flash(error)) = written {
-                return Err(error);
-            }
+        if let Some(image) = image(flash, slot, chip)? {
+            return Ok(Some(Started { slot, image }));
         }
-        return Ok(Some(Started { slot, image }));
     }
     Ok(None)
 }

@@ -358,3 +358,99 @@ fn two_power_cuts_on_trial_are_forgiven() {
     world.until_runs(&new());
     assert_eq!(world.server.attempt, 1);
 }
+
+#[test]
+fn a_third_power_cut_on_trial_is_not() {
+    let mut world = wanting(&new());
+    for _ in 0..3 {
+        world.until("it is on trial", |w| w.state() == Some(UpdateState::Trial));
+        world.cut();
+        world.turn();
+    }
+    world.until("the old image is back", |w| {
+        w.server.stages().last() == Some(&(1, Stage::RolledBack, reasons::CRASH_LOOP))
+    });
+    assert_eq!(world.booted, sha(&old()));
+}
+
+#[test]
+fn what_the_flash_did_not_keep_is_found_before_it_is_chosen() {
+    let mut world = wanting(&new());
+    world.until(
+        "two thirds are there",
+        |w| matches!(w.state(), Some(UpdateState::Loading { bytes, .. }) if bytes > 100_000),
+    );
+    world
+        .flash
+        .write(SLOTS[1].offset + 81_920, &[0; 4096])
+        .unwrap();
+    assert_eq!(refusal(&mut world), reasons::FLASH);
+    assert_eq!(world.ota_state().0, 0);
+}
+
+#[test]
+fn the_image_that_runs_sets_the_lowest_secure_version_also_without_a_record() {
+    let secure = |version: &str, secure_version| {
+        Firmware {
+            secure_version,
+            size: 20_000,
+            ..Firmware::new(Chip::Esp32C3, version)
+        }
+        .image()
+    };
+    let factory = secure("2.0.0", 3);
+    for manifest in [true, false] {
+        let older = secure("1.9.0", 2);
+        let mut world = World::new(&factory, 1);
+        world.policy(|policy| policy.allow_unsigned = true);
+        world.server.tries_again = false;
+        world
+            .server
+            .want_with(&older, manifest.then(|| signed(&older, &key())));
+        world.until("the older one is refused", |w| {
+            !w.server.stages().is_empty()
+        });
+        assert_eq!(
+            world.server.stages(),
+            [(1, Stage::Failed, reasons::SECURE_VERSION)]
+        );
+    }
+}
+
+#[test]
+fn a_page_of_another_network_confirms_nothing() {
+    let mut world = wanting(&new());
+    world.server.sockets = false;
+    world.until("it is on trial", |w| w.state() == Some(UpdateState::Trial));
+    world.server.portal = true;
+    let boots = world.boots;
+    world.until("it is given up", |w| w.boots > boots);
+    world.server.portal = false;
+    world.until("the server hears why", |w| {
+        w.server.stages().last() == Some(&(1, Stage::RolledBack, reasons::NO_SERVER))
+    });
+}
+
+#[test]
+fn a_bad_image_is_taken_back_also_when_nothing_can_be_noted() {
+    let mut world = wanting(&firmware("1.1.0", Fault::LosesWifi));
+    world.until("it is on trial", |w| w.state() == Some(UpdateState::Trial));
+    world.storage_broken = true;
+    world.until("the old image is back", |w| {
+        w.booted == sha(&old()) && w.rests()
+    });
+    assert_eq!(world.ota_state(), (0, State::Valid));
+}
+
+#[test]
+fn a_server_that_offers_what_runs_wears_nothing_out() {
+    let mut world = wanting(&new());
+    world.until_runs(&new());
+    world.server.insists = true;
+    world.server.attempt += 1;
+    world.nudge();
+    let (before, until) = (world.flash.operations(), world.now + 3_600_000);
+    world.until("an hour has passed", |w| w.now > until);
+    let operations = world.flash.operations() - before;
+    assert!(operations < 20, "{operations} in an hour");
+}

@@ -3,17 +3,18 @@
 
 use std::collections::HashMap;
 
+use embedded_storage::nor_flash::ReadNorFlash;
 use espalier_device::rng::Rng;
 use espalier_device::update::{BootReason, Gate, UpdateState, gate};
-use espalier_device::{Config, Core, Input, Method, Output, UpdatePolicy};
+use espalier_device::{Config, Core, Input, Method, Output, Slot, Storage, UpdatePolicy};
 use espalier_image::app;
 use espalier_image::chip::Chip;
 use espalier_image::keys::{PrivateKey, sign};
 use espalier_image::manifest;
 use espalier_image::otadata::{OtaData, State};
 use espalier_sim::firmware::{Behaviour, Fault};
-use espalier_sim::flash::nvs::Nvs;
-use espalier_sim::flash::{Flash, OTADATA, Pool, SLOTS, bootloader, layout};
+use espalier_sim::flash::nvs::{Nvs, Unusable};
+use espalier_sim::flash::{Flash, NVS, OTADATA, Pool, SIZE, SLOTS, bootloader, layout};
 use espalier_wire::device::{Down, Up};
 use espalier_wire::json::Text;
 use espalier_wire::ota::{Offer, Report, Stage};
@@ -63,6 +64,10 @@ pub struct Server {
     pub up: bool,
     /// What it says instead of an image.
     pub image_status: Option<u16>,
+    /// Offers also what runs already.
+    pub insists: bool,
+    /// Something between board and server answers every request with a page of its own.
+    pub portal: bool,
     /// Flips a byte of what it sends at this place.
     pub corrupt_at: Option<usize>,
 }
@@ -89,7 +94,7 @@ impl Server {
 
     fn offer(&self, running: &str) -> Option<String> {
         let (name, manifest) = self.wanted.as_ref()?;
-        if name == running {
+        if name == running && !self.insists {
             return None;
         }
         let patch = self.patches.get(&(running.to_owned(), name.clone()));
@@ -111,6 +116,9 @@ impl Server {
     }
 
     fn answer(&mut self, method: Method, path: &str, body: &str) -> (u16, String) {
+        if self.portal {
+            return (200, "<html>Welcome to the hotel</html>".to_owned());
+        }
         if let Some(query) = path.strip_prefix("/device/update?running=") {
             assert_eq!(method, Method::Get);
             self.questions += 1;
@@ -186,6 +194,26 @@ pub struct World {
     /// The connection breaks in one of so many pieces.
     pub break_one_in: Option<u64>,
     pub power_cuts: u64,
+    /// Records can be read and not written.
+    pub storage_broken: bool,
+}
+
+/// The records of a board, which may be broken.
+struct Records<'a>(&'a mut Nvs, bool);
+
+impl Storage for Records<'_> {
+    type Error = Unusable;
+
+    fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, Unusable> {
+        self.0.read(slot, into)
+    }
+
+    fn write(&mut self, slot: Slot, parts: &[&[u8]]) -> Result<(), Unusable> {
+        if self.1 {
+            return Err(Unusable);
+        }
+        self.0.write(slot, parts)
+    }
 }
 
 impl World {
@@ -216,6 +244,8 @@ impl World {
                 confirm_within_s: 120,
                 up: true,
                 image_status: None,
+                insists: false,
+                portal: false,
                 corrupt_at: None,
             },
             rng: Rng::new(seed),
@@ -234,6 +264,7 @@ impl World {
             cut_one_in: None,
             break_one_in: None,
             power_cuts: 0,
+            storage_broken: false,
         };
         world.server.add(image);
         world
@@ -272,8 +303,9 @@ impl World {
             "an image runs that nobody wants"
         );
         self.behaviour = Behaviour::of(&started.image).unwrap();
+        self.check_surroundings();
         let found = gate(
-            &mut self.nvs,
+            &mut Records(&mut self.nvs, self.storage_broken),
             &mut self.flash,
             &layout(),
             started.slot,
@@ -297,6 +329,21 @@ impl World {
         core.booted(boot);
         core.step(0, Input::Tick);
         self.core = Some(core);
+    }
+
+    /// Nothing is ever written beside the slots, the OTA data and the records.
+    fn check_surroundings(&mut self) {
+        let [first, last] = SLOTS;
+        let end = last.offset + last.size;
+        for (from, to) in [
+            (0, NVS),
+            (OTADATA + 0x2000, first.offset),
+            (end, SIZE as u32),
+        ] {
+            let mut bytes = vec![0; (to - from) as usize];
+            self.flash.read(from, &mut bytes).unwrap();
+            assert!(bytes.iter().all(|b| *b == 0xff), "{from:#x} was written");
+        }
     }
 
     fn lose_power(&mut self) {
@@ -375,7 +422,8 @@ impl World {
             Wish::Download(path, from, len) => self.download(&path, from, len),
             Wish::Work => {
                 if let Some(core) = &mut self.core {
-                    core.work(&mut self.nvs, &mut self.flash);
+                    let mut records = Records(&mut self.nvs, self.storage_broken);
+                    core.work(&mut records, &mut self.flash);
                 }
             }
             Wish::Persist => {
