@@ -25,6 +25,33 @@ pub use http::boards::screen_file;
 pub use paint::dither::Fit;
 pub use who::Who;
 
+/// What a device's screen has of its own.
+#[derive(Debug, Default, Clone)]
+pub struct Belongings {
+    /// Texts for this device alone.
+    pub texts: u64,
+    /// The names of its pictures, in their order.
+    pub pictures: Vec<String>,
+}
+
+/// What goes with a device when it is deleted.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn belongings(
+    app: &AppState,
+    device: espalier_model::DeviceId,
+) -> crate::error::ApiResult<Belongings> {
+    let read = move |c: &espalier_db::Conn<'_>| {
+        let pictures = store::pictures(c, device)?;
+        Ok::<_, espalier_db::Error>(Belongings {
+            texts: store::count_texts_of(c, device)?.unsigned_abs(),
+            pictures: pictures.into_iter().map(|one| one.name).collect(),
+        })
+    };
+    Ok(app.db.read(read).await?)
+}
+
 use crate::AppState;
 use axum::extract::DefaultBodyLimit;
 use espalier_model::DeviceId;

@@ -164,6 +164,12 @@ pub fn text(c: &Conn<'_>, id: &str) -> Result<Option<Text>> {
     row.as_ref().map(read_text).transpose()
 }
 
+/// How many texts are for this device alone.
+pub fn count_texts_of(c: &Conn<'_>, device: DeviceId) -> Result<i64> {
+    let sql = "select count(*) as n from screen_text where device_id = $1";
+    c.query_one(sql, params![device.to_string()])?.get("n")
+}
+
 pub fn count_texts(c: &Conn<'_>, owner: AccountId) -> Result<i64> {
     let sql = "select count(*) as n from screen_text where owner_id = $1";
     c.query_one(sql, params![owner.to_string()])?.get("n")

@@ -341,11 +341,11 @@ async fn persists(engine: Engine) {
     let mut app = TestApp::new(engine).await;
     let old = old(&app).await;
     // More than the network takes in without a reader.
-    let file = image_for(Chip::Esp32, "sketch", "2.5.0", &vec![3; 9 << 20]);
+    let file = image_for(Chip::Esp32, "sketch", "2.5.0", &vec![3; 15 << 20]);
     old.keep(&file, TYPE).await;
     old.force(TYPE).await.expect(200);
     let roomy = Updater {
-        free: 12 << 20,
+        free: 16 << 20,
         flash: 32 << 20,
         ..Updater::default()
     };

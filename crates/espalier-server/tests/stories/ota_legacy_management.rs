@@ -390,10 +390,16 @@ story!(auto_assign_publishes_the_image, |app| async move {
         release["firmware"][0]["sha256"],
         up["firmware_info"]["file_hash"]
     );
+    // It is on its way to every device of the type, once.
+    let rollouts = ada.get("/rollouts").await.expect(200);
+    assert_eq!(rollouts["total"], 1);
+    assert_eq!(rollouts["data"][0]["target"], json!({ "kinds": ["A"] }));
+    assert_eq!(rollouts["data"][0]["state"], "running");
     // The old page knows of no releases: deleting the image takes along what only publishes it.
     let path = format!("/api/ota/delete/{}", up["firmware_key"].as_str().unwrap());
     ada.delete(&path).await.expect(200);
     assert_eq!(ada.get("/releases").await.expect(200), json!([]));
+    assert_eq!(ada.get("/rollouts").await.expect(200)["total"], 0);
     // One that somebody made with care holds it.
     let up = upload(&ada, &file, &key, &[]).await.expect(200);
     let one = app

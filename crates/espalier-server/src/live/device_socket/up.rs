@@ -134,6 +134,7 @@ pub(super) fn tell_fleet(app: &AppState, device: &Arc<Device>, said: &Running) {
             running.trial = before.0;
         }
     });
+    ota::rollouts::connected(app, device.id);
 }
 
 /// Keeps what the board said of itself; nobody waits for it.

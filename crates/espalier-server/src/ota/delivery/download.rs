@@ -122,6 +122,10 @@ pub async fn download(
             let (ticket, device) = found?;
             pinned(&app, &device, peer, &headers).await?;
             let updater = Updater::of(&headers);
+            // Who follows the same link again has not started what came by it before, whatever else it does not say.
+            if !updater.names(&ticket.offer.firmware) {
+                fleet::set_fetched(&app, device.id, None);
+            }
             let running = hear(&app, &device, &updater);
             board(
                 &app,

@@ -450,6 +450,7 @@ pub async fn remove(app: &AppState, caller: &Caller, id: FirmwareId) -> ApiResul
         });
         identity::audit(&app, &caller, "firmware.delete", &id.to_string(), detail).await?;
         drop(alone);
+        crate::ota::deltas::forget(&app, &firmware.sha256).await?;
         blobs::release(&app, &firmware.sha256).await?;
         Ok(())
     })

@@ -137,6 +137,7 @@ pub(super) async fn forget_account(app: &AppState, account: AccountId) -> ApiRes
             app.ota.library.forget(account)
         };
         for digest in gone {
+            super::deltas::forget(&app, &digest).await?;
             super::blobs::release(&app, &digest).await?;
         }
         Ok(())

@@ -4,6 +4,7 @@ use crate::AppState;
 use crate::error::ApiResult;
 use crate::identity::Caller;
 use crate::ota::library::{self, Draft, Firmware, Release};
+use crate::ota::rollouts;
 use std::sync::Arc;
 
 /// The channel of what everybody gets.
@@ -35,27 +36,37 @@ fn plain(app: &AppState, firmware: &Firmware) -> Vec<Arc<Release>> {
     })
 }
 
-/// Publishes an image alone as a stable release, unless it is published so already.
+/// Makes an image the current one of its type: publishes it alone as a stable release, and rolls it out in waves to every
+/// device of that type, unless both have happened already.
 ///
 /// # Errors
-/// Fails as making a release does.
+/// Fails as making a release or a rollout does.
 pub async fn assign(
     app: &AppState,
     caller: &Caller,
     firmware: &Firmware,
 ) -> ApiResult<Arc<Release>> {
-    match plain(app, firmware).into_iter().next() {
-        Some(release) => Ok(release),
-        None => library::create_release(app, caller, draft(firmware)).await,
+    let release = match plain(app, firmware).into_iter().next() {
+        Some(release) => release,
+        None => library::create_release(app, caller, draft(firmware)).await?,
+    };
+    if let Some(kind) = &firmware.device_type
+        && rollouts::of_release(app, release.id).is_none()
+    {
+        rollouts::bring(app, caller, release.id, kind).await?;
     }
+    Ok(release)
 }
 
 /// Deletes the releases that [`assign`] made of an image: who deletes the image on an old page knows of none.
 ///
+/// Their rollouts end with them.
+///
 /// # Errors
-/// 409 when a rollout needs one.
+/// 409 when a rollout that rolls back needs one.
 pub async fn unassign(app: &AppState, caller: &Caller, firmware: &Firmware) -> ApiResult<()> {
     for release in plain(app, firmware) {
+        rollouts::forget_release(app, caller, release.id).await?;
         library::remove_release(app, caller, release.id).await?;
     }
     Ok(())

@@ -14,6 +14,7 @@
 //! A rollout reaches devices that its owner owns, and no others: what others share with them trusts other keys. An admin who
 //! makes one of somebody else's release makes it for them, and it reaches their devices.
 
+mod assign;
 mod decide;
 mod engine;
 mod events;
@@ -28,11 +29,12 @@ mod updates;
 mod view;
 mod zones;
 
+pub use assign::{bring, forget_release};
 pub use decide::{Decision, Offer, decide};
 pub use engine::tick;
 pub use events::publish_rollout;
 pub use matching::{Matched, matched};
-pub use updates::{force, observed, offered, report};
+pub use updates::{connected, force, observed, offered, report};
 pub use view::UpdateView;
 
 use crate::{ApiError, AppState};

@@ -266,6 +266,35 @@ pub fn observed(app: &AppState, device: &Device, running: &Running) {
     }
 }
 
+/// A board has connected: one that has something to fetch is told soon. While it was away it could not be, and a board
+/// that sleeps does not ask each time it wakes.
+pub fn connected(app: &AppState, device: DeviceId) {
+    let state = &app.ota.rollouts;
+    {
+        let mut core = state.core.lock();
+        let now = app.clock.now_ms();
+        for id in core.serving.clone() {
+            let Some(rollout) = core.rollouts.get_mut(&id) else {
+                continue;
+            };
+            let concerned = rollout.tracks.contains_key(&device)
+                || rollout.back.contains_key(&device)
+                || rollout.members.contains_key(&device);
+            if concerned {
+                rollout.nudges.push(std::cmp::Reverse((now, device)));
+            }
+        }
+        let forced = core
+            .forced
+            .get(&device)
+            .is_some_and(|track| matches!(track.update.next(now, u32::MAX), Next::Begin(_)));
+        if forced {
+            live::nudge(app, device);
+        }
+    }
+    state.wake.notify_one();
+}
+
 fn look(
     app: &AppState,
     core: &mut Core,

@@ -10,7 +10,7 @@ use crate::devices::{Device, check, logic, permits, presence};
 use crate::error::ApiResult;
 use crate::http::{Json, request_id};
 use crate::identity::{self, Caller, Principal};
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, screens};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
@@ -136,6 +136,7 @@ async fn delete_one(
     let caller = caller?;
     let device = find(&app, &caller, &id, Action::Own)?;
     let device_id = id_of(&app, &device);
+    let gone = screens::belongings(&app, device.id).await?;
     logic::delete(&app, &caller, &device).await?;
     Ok(Json(Removed {
         status: "success",
@@ -143,8 +144,8 @@ async fn delete_one(
         device_id,
         device_name: device.name.clone(),
         cleanup_summary: Cleanup {
-            custom_content_deleted: 0,
-            image_assignments_removed: 0,
+            custom_content_deleted: gone.texts,
+            image_assignments_removed: gone.pictures.len() as u64,
         },
     }))
 }
@@ -337,14 +338,18 @@ async fn get_debug(
     };
     let device_id = id_of(&app, &device);
     let base = base_url(&app, &headers);
+    let pictures = screens::belongings(&app, device.id).await?.pictures;
+    let urls = pictures
+        .iter()
+        .map(|name| format!("{base}/uploads/{name}/bmp"));
     Ok(Json(Debug {
         dashboard_bmp_url: format!("{base}/dashboards/{device_id}_current.bmp"),
         device_id,
         device_name: device.name.clone(),
         status: "OK",
         server_time: iso(app.clock.now_ms()),
-        assigned_images: Vec::new(),
-        image_bmp_urls: Vec::new(),
+        image_bmp_urls: urls.collect(),
+        assigned_images: pictures,
         simple_test: "ESP32_CONNECTED",
     })
     .into_response())
