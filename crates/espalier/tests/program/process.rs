@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 
 /// The password of every account in these tests.
 pub const PASSWORD: &str = "Correct-horse-1";
@@ -72,7 +73,12 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it listens.
     pub fn start(data: &Path) -> Self {
-        let mut command = espalier(data, &["serve", "--listen", "127.0.0.1:0"]);
+        Self::launch(data, "serve").0
+    }
+
+    /// Starts `serve` or `demo`, and returns with it the lines that it prints later.
+    fn launch(data: &Path, command: &str) -> (Self, mpsc::Receiver<String>) {
+        let mut command = espalier(data, &[command, "--listen", "127.0.0.1:0"]);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -84,14 +90,20 @@ impl Server {
             .map(Result::unwrap)
             .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
             .expect("the server says where it listens");
-        // What it prints later must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
+        // What it prints later must not fill the pipe, whether somebody reads it or not.
+        let (later, printed) = mpsc::channel();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| {
+                let _ = later.send(line);
+            });
+        });
+        let server = Self {
             child,
             url,
             data: data.to_owned(),
             client: client(),
-        }
+        };
+        (server, printed)
     }
 
     /// Kills the process as a power cut would and starts another on the same data.
@@ -142,6 +154,23 @@ impl Server {
         (status, response.json().await.unwrap_or_default())
     }
 
+    /// Watches what the server pushes to an account, from now on.
+    pub async fn events(&self, token: &str) -> Events {
+        let url = format!("{}/events/stream", self.url);
+        let response = self
+            .client
+            .get(url)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        Events {
+            response,
+            text: String::new(),
+        }
+    }
+
     /// Signs in and returns the access token.
     pub async fn login(&self, name: &str) -> String {
         let body = json!({ "email": format!("{name}@example.com"), "password": PASSWORD });
@@ -174,6 +203,66 @@ impl Server {
             .iter()
             .map(|p| (p["t"].as_i64().unwrap(), p["value"].as_f64().unwrap()))
             .collect()
+    }
+}
+
+/// A stream of server-sent events.
+pub struct Events {
+    response: reqwest::Response,
+    text: String,
+}
+
+impl Events {
+    /// Waits for more.
+    pub async fn next(mut self) -> Self {
+        let more = self.response.chunk().await.unwrap();
+        more.expect("the stream stays open");
+        self
+    }
+
+    /// Reads events until one is what is looked for.
+    pub async fn find<T>(mut self, wanted: impl Fn(&Value) -> Option<T>) -> T {
+        loop {
+            while let Some((line, rest)) = self.text.split_once('\n') {
+                let event = line.strip_prefix("data:").map(str::trim);
+                let found = event.and_then(|json| wanted(&serde_json::from_str(json).ok()?));
+                self.text = rest.to_owned();
+                if let Some(found) = found {
+                    return found;
+                }
+            }
+            let more = self.response.chunk().await.unwrap();
+            let more = more.expect("the stream stays open");
+            self.text.push_str(&String::from_utf8_lossy(&more));
+        }
+    }
+}
+
+/// `espalier demo` with a person who has chosen a password.
+pub struct Demo;
+
+impl Demo {
+    /// Starts it, signs in and waits until all twelve boards have said what they run.
+    pub async fn start(data: &Path) -> (Server, String) {
+        let (server, printed) = Server::launch(data, "demo");
+        let link = printed
+            .iter()
+            .find_map(|line| Some(line.split_once("token=")?.1.trim().to_owned()))
+            .expect("the demo prints a link");
+        let body = json!({ "token": link, "password": PASSWORD });
+        let (status, answer) = server.ask("POST", "/setup", "", Some(body)).await;
+        assert_eq!(status, 200, "{answer}");
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        let events = server.events(&token).await;
+        let mut known = server.ask("GET", "/fleet", &token, None).await.1;
+        let mut events = Some(events);
+        // Each board that comes online makes an event; the last one completes the picture.
+        while known["unknown"] != 0 || known["boards"] != 12 {
+            let stream = events.take().expect("one stream at a time");
+            events = Some(stream.next().await);
+            known = server.ask("GET", "/fleet", &token, None).await.1;
+        }
+        (server, token)
     }
 }
 
