@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 const BASE: &str = "ESP32_OTA_BASE_001";
 const TYPE: &str = "ESP32_OTA_Base";
@@ -83,7 +83,11 @@ impl Updater {
     async fn follow(&self, url: &str, most: usize) -> Got {
         let rest = url.strip_prefix("http://").expect("a plain URL");
         let (host, path) = rest.split_once('/').expect("a path");
-        let mut stream = TcpStream::connect(host).await.expect("a connection");
+        // A small window, as that of a board: what it does not read stays with the server.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(16 * 1024).expect("a window");
+        let address = host.parse().expect("an address");
+        let mut stream = socket.connect(address).await.expect("a connection");
         let request = self.request(host, &format!("/{path}"));
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut raw = Vec::new();
@@ -341,11 +345,11 @@ async fn persists(engine: Engine) {
     let mut app = TestApp::new(engine).await;
     let old = old(&app).await;
     // More than the network takes in without a reader.
-    let file = image_for(Chip::Esp32, "sketch", "2.5.0", &vec![3; 15 << 20]);
+    let file = image_for(Chip::Esp32, "sketch", "2.5.0", &vec![3; 9 << 20]);
     old.keep(&file, TYPE).await;
     old.force(TYPE).await.expect(200);
     let roomy = Updater {
-        free: 16 << 20,
+        free: 12 << 20,
         flash: 32 << 20,
         ..Updater::default()
     };

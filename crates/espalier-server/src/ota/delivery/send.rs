@@ -13,6 +13,10 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+/// Bytes that are handed to the network at once: what is handed over counts as sent, so that a whole image in one piece would
+/// count as sent before its first byte is.
+const PIECE: usize = 128 * 1024;
+
 /// Told how a download goes on. It is called while bytes are on their way and must be quick.
 pub trait Watch: Send + Unpin + 'static {
     /// The bytes up to this one were handed to the network.
@@ -117,6 +121,7 @@ async fn counted(
     let inner = app.ota.blobs.stream(&blob.digest, part).await?;
     Ok(Body::new(Counted {
         inner,
+        rest: Bytes::new(),
         at,
         slot,
         watch,
@@ -126,6 +131,8 @@ async fn counted(
 /// A body that tells how far it is.
 struct Counted<W> {
     inner: Body,
+    /// What came from it and was not handed over yet.
+    rest: Bytes,
     at: u64,
     slot: Slot,
     watch: W,
@@ -139,23 +146,36 @@ impl<W: Watch> HttpBody for Counted<W> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(bytes) = frame.data_ref()
-        {
-            let this = &mut *self;
-            this.at += bytes.len() as u64;
-            this.slot.moves();
-            this.watch.sent(this.at);
+        let this = &mut *self;
+        if this.rest.is_empty() {
+            match ready!(Pin::new(&mut this.inner).poll_frame(cx))
+                .map(|frame| frame.map(Frame::into_data))
+            {
+                Some(Ok(Ok(bytes))) => this.rest = bytes,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
         }
-        Poll::Ready(frame)
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        this.at += piece.len() as u64;
+        this.slot.moves();
+        this.watch.sent(this.at);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let left = self.rest.len() as u64;
+        let inner = self.inner.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower() + left);
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + left);
+        }
+        hint
     }
 }

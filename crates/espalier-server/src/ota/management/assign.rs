@@ -50,9 +50,7 @@ pub async fn assign(
         Some(release) => release,
         None => library::create_release(app, caller, draft(firmware)).await?,
     };
-    if let Some(kind) = &firmware.device_type
-        && rollouts::of_release(app, release.id).is_none()
-    {
+    if let Some(kind) = &firmware.device_type {
         rollouts::bring(app, caller, release.id, kind).await?;
     }
     Ok(release)

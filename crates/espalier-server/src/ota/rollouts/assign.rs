@@ -9,7 +9,8 @@ use espalier_model::ReleaseId;
 use espalier_model::ota::rollout::State;
 use espalier_model::ota::target::Target;
 
-/// Rolls a release out to every device of a type, in the usual waves; devices that come later take part.
+/// Rolls a release out to every device of a type, in the usual waves; devices that come later take part. A release that is
+/// on its way already, or has arrived, stays as it is.
 ///
 /// # Errors
 /// As making and starting a rollout.
@@ -19,6 +20,17 @@ pub async fn bring(
     release: ReleaseId,
     kind: &str,
 ) -> ApiResult<()> {
+    let there = {
+        let core = app.ota.rollouts.core.lock();
+        let mut of = core.rollouts.values();
+        of.any(|one| {
+            let ended = matches!(one.row.state, State::Aborted | State::RolledBack);
+            one.row.release == release && !ended
+        })
+    };
+    if there {
+        return Ok(());
+    }
     let wanted = NewRollout {
         id: None,
         name: None,
