@@ -1,8 +1,11 @@
 //! The texts that come with the product, and the kinds of text that there are. There is no preset news: what is not
 //! fetched from somewhere is no news.
 
+/// The subcategories of a category with their texts.
+type Kinds = &'static [(&'static str, &'static [Preset])];
+
 /// A category, its subcategories, and the texts of each: a line, or a question and its answer.
-pub const KINDS: &[(&str, &[(&str, &[Preset])])] = &[
+pub const KINDS: &[(&str, Kinds)] = &[
     (
         "jokes",
         &[

@@ -152,7 +152,7 @@ mod tests {
         for (given, decimals, shown) in [
             (json!(21.4321), None, "21.4"),
             (json!(1013.25), None, "1013.2"),
-            (json!(3.14159), None, "3.14"),
+            (json!(3.15159), None, "3.15"),
             (json!(-61), None, "−61"),
             (json!(-0.001), None, "0.00"),
             (json!(12480.7), None, "12481"),

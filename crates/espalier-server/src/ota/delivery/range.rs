@@ -41,7 +41,7 @@ fn parse(text: &str, size: u64) -> Option<Wanted> {
         "" => size,
         last => number(last)?.checked_add(1)?.min(size),
     };
-    let backwards = last != "" && number(last)? < first;
+    let backwards = !last.is_empty() && number(last)? < first;
     if backwards {
         return None;
     }
