@@ -26,6 +26,12 @@ export const routes: Route[] = [
   { path: '/ui/devices', area: 'devices', page: () => import('$/areas/devices/DevicesPage.svelte') },
   { path: '/ui/devices/new', area: 'devices', page: () => import('$/areas/devices/AddDevicePage.svelte') },
   { path: '/ui/devices/claim', area: 'devices', page: () => import('$/areas/devices/ClaimPage.svelte') },
+  {
+    path: '/ui/devices/waiting',
+    area: 'devices',
+    page: () => import('$/areas/devices/WaitingPage.svelte'),
+    admin: true,
+  },
   { path: '/ui/devices/:id', area: 'devices', page: devicePage },
   { path: '/ui/devices/:id/:tab', area: 'devices', page: devicePage },
   { path: '/ui/dashboards', area: 'dashboards', page: () => import('$/areas/dashboards/DashboardsPage.svelte') },
