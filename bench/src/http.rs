@@ -44,6 +44,7 @@ impl Ours {
         let config = Config {
             data: dir.path().to_owned(),
             rate_limit_requests: 0,
+            allow_unsigned: true,
             ..Config::default()
         };
         let app = AppState::start(config, Clock::default()).await?;

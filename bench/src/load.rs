@@ -23,7 +23,7 @@ impl Connection {
         })
     }
 
-    /// Sends a whole request and reads the whole answer; fails unless its status is 200.
+    /// Sends a whole request and reads the whole answer; fails unless it is a success, or 304.
     pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -37,24 +37,52 @@ impl Connection {
                 bail!("the server closed the connection");
             }
         }
-        if !self.buffer.starts_with(b"HTTP/1.1 200") {
+        let fine = [&b"HTTP/1.1 2"[..], b"HTTP/1.1 304"];
+        if !fine.iter().any(|start| self.buffer.starts_with(start)) {
             bail!("refused: {}", String::from_utf8_lossy(&self.buffer));
         }
         Ok(())
     }
+
+    /// A header of the last answer.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let head = String::from_utf8_lossy(&self.buffer[..headers(&self.buffer)?]);
+        let mut pairs = head.lines().filter_map(|line| line.split_once(": "));
+        let found = pairs.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_owned())
+    }
+
+    /// The body of the last answer.
+    pub fn body(&self) -> &[u8] {
+        headers(&self.buffer).map_or(&[], |end| &self.buffer[end + 4..])
+    }
+}
+
+/// Where the headers end, once they are there.
+fn headers(buffer: &[u8]) -> Option<usize> {
+    buffer.windows(4).position(|four| four == b"\r\n\r\n")
 }
 
 /// The length of the whole answer, once its headers are there.
 fn whole(buffer: &[u8]) -> anyhow::Result<Option<usize>> {
-    let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+    let Some(end) = headers(buffer) else {
         return Ok(None);
     };
     let head = std::str::from_utf8(&buffer[..end])?.to_ascii_lowercase();
+    if head.starts_with("http/1.1 304") || head.starts_with("http/1.1 204") {
+        return Ok(Some(end + 4));
+    }
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length:"))
         .context("no content-length")?;
     Ok(Some(end + 4 + length.trim().parse::<usize>()?))
+}
+
+/// A GET with a token and one more header, which may be empty.
+pub fn get(path: &str, token: &str, header: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n{header}\r\n")
+        .into_bytes()
 }
 
 /// A POST with a JSON body.

@@ -7,7 +7,9 @@ mod engine;
 mod http;
 mod latency;
 mod load;
+mod matching;
 mod memory;
+mod ota;
 mod report;
 
 use report::Report;
@@ -16,8 +18,8 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The benchmarks by name.
-const NAMES: [&str; 8] = [
-    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle",
+const NAMES: [&str; 11] = [
+    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "match", "checks", "download",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -73,6 +75,15 @@ fn main() -> anyhow::Result<()> {
         }
         if chosen("latency") {
             latency::post_to_frame(&mut report).await?;
+        }
+        if chosen("match") {
+            matching::matching(&mut report).await?;
+        }
+        if chosen("checks") {
+            ota::checks(&mut report).await?;
+        }
+        if chosen("download") {
+            ota::downloads(&mut report).await?;
         }
         anyhow::Ok(())
     })?;

@@ -8,7 +8,9 @@
 //! a second reader.
 
 mod device;
+mod image;
 pub mod inputs;
+mod patch;
 mod telemetry;
 mod tsdb;
 mod wire;
@@ -43,6 +45,11 @@ pub const TARGETS: &[Target] = &[
     device::CORE,
     device::QUEUE,
     device::SERVER_URL,
+    image::APP,
+    image::PARTITIONS,
+    image::ANY,
+    image::SIGNED,
+    patch::PATCH,
     tsdb::CHUNK,
     tsdb::RECORD,
     telemetry::BODY,

@@ -8,10 +8,12 @@
 mod cargo_test;
 mod r#gen;
 mod http_checks;
+mod image_checks;
 mod packages;
 mod postgres;
 mod process;
 mod program;
+mod s3;
 mod steps;
 mod supervised;
 mod test;
@@ -38,6 +40,7 @@ Options of test:
   --fast                 only formatting, tidy, clippy and the tests on SQLite: nothing is installed or downloaded
   --filter NAME          only the tests whose path contains NAME (no other check); with --fast on SQLite alone
   --http                 only the checks of the running program: metrics, client generator, schema fuzzer
+  --images               only the checks of firmware files against other tools: esptool
   --web                  only the checks of the web app: types, format, unit tests, size, stories in Chromium
 
 Options of gen:

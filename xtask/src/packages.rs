@@ -115,6 +115,31 @@ pub fn ensure_python() -> Result<()> {
     install(&["python3", "python3-venv"])
 }
 
+/// Makes sure that a program from PyPI is there, in a virtual environment of its own, and returns where.
+///
+/// # Errors
+/// When Python is missing or pip cannot install the package, which is given as `name==version`.
+pub fn ensure_python_tool(package: &str, program: &str) -> Result<PathBuf> {
+    let folder = process::tool_folder(&package.replace("==", "-"));
+    let program = folder.join("bin").join(program);
+    if !program.exists() {
+        ensure_python()?;
+        process::run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&folder),
+        )?;
+        process::run(Command::new(folder.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            package,
+        ]))
+        .with_context(|| format!("pip could not install {package}"))?;
+    }
+    Ok(program)
+}
+
 /// Makes sure that rustfmt and clippy belong to the toolchain.
 ///
 /// # Errors

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
+use crate::s3::S3;
 use crate::steps::Steps;
-use crate::{r#gen, http_checks, packages, process, tidy, web};
+use crate::{r#gen, http_checks, image_checks, packages, process, tidy, web};
 
 /// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -22,6 +23,8 @@ pub struct Options {
     pub fast: bool,
     /// Only the checks of the running program.
     pub http: bool,
+    /// Only the checks of firmware files against other tools.
+    pub images: bool,
     /// Only the checks of the web app.
     pub web: bool,
     /// Only the tests whose path contains this.
@@ -42,6 +45,7 @@ impl Options {
             match *word {
                 "--fast" => options.fast = true,
                 "--http" => options.http = true,
+                "--images" => options.images = true,
                 "--web" => options.web = true,
                 "--filter" => {
                     options.filter = Some(
@@ -51,13 +55,18 @@ impl Options {
                 other => bail!("`test` has no option `{other}`"),
             }
         }
+        let parts = [options.http, options.images, options.web];
+        let asked = parts.into_iter().filter(|&part| part).count();
         let alone = Self {
             http: options.http,
-            web: options.web && !options.http,
+            images: options.images,
+            web: options.web,
             ..Self::default()
         };
-        if (options.http || options.web) && options != alone {
-            bail!("`--http` and `--web` run no other tests, so that they take no other option");
+        if asked > 1 || (asked == 1 && options != alone) {
+            bail!(
+                "`--http`, `--images` and `--web` run no other tests, so that they take no other option"
+            );
         }
         Ok(options)
     }
@@ -72,6 +81,8 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut count = Count::default();
     if options.http {
         http_checks::run(&mut steps);
+    } else if options.images {
+        image_checks::run(&mut steps);
     } else if options.web {
         web::run(&mut steps);
     } else if options.filter.is_some() {
@@ -94,7 +105,7 @@ pub fn run(options: &Options) -> Result<bool> {
     for name in steps.failed() {
         println!("FAILED: {name}");
     }
-    if !options.http && !options.web {
+    if !options.http && !options.images && !options.web {
         println!("{} passed, {} failed", count.passed, count.failed);
     }
     Ok(steps.failed().is_empty())
@@ -103,6 +114,7 @@ pub fn run(options: &Options) -> Result<bool> {
 fn beyond_tests(steps: &mut Steps) {
     no_std(steps);
     parquet(steps);
+    s3(steps);
     steps.step("gen --check", || {
         r#gen::run(&r#gen::Options {
             check: true,
@@ -110,6 +122,7 @@ fn beyond_tests(steps: &mut Steps) {
         })
     });
     http_checks::run(steps);
+    image_checks::run(steps);
     web::run(steps);
     fuzz(steps);
 }
@@ -153,7 +166,7 @@ fn static_checks(steps: &mut Steps) {
 
 /// Builds what runs on a chip for a chip: on the host the standard library creeps in unseen.
 fn no_std(steps: &mut Steps) {
-    steps.step("no_std (wire, device)", || {
+    steps.step("no_std (wire, image, device)", || {
         packages::ensure_rust_target(CHIP)?;
         process::run(process::cargo().args([
             "check",
@@ -163,11 +176,12 @@ fn no_std(steps: &mut Steps) {
             "--target",
             CHIP,
         ]))?;
+        process::run(process::cargo().args(["check", "-p", "espalier-image", "--target", CHIP]))?;
         process::run(process::cargo().args(["check", "-p", "espalier-device", "--target", CHIP]))
     });
 }
 
-/// Tests the one cargo feature that is off by default. On SQLite alone: the engines differ behind what is tested.
+/// Tests telemetry as Parquet files. On SQLite alone: the engines differ behind what is tested.
 fn parquet(steps: &mut Steps) {
     steps.step("feature parquet", || {
         let mut test = process::cargo();
@@ -176,6 +190,21 @@ fn parquet(steps: &mut Steps) {
         process::run(
             test.args(package)
                 .args(only)
+                .env_remove("TEST_DATABASE_URL"),
+        )
+    });
+}
+
+/// Tests blobs in a bucket against an S3 server that others wrote.
+fn s3(steps: &mut Steps) {
+    steps.step("feature s3", || {
+        let server = S3::start()?;
+        let package = ["test", "-p", "espalier-server", "--features", "s3"];
+        process::run(
+            process::cargo()
+                .args(package)
+                .args(["--test", "s3"])
+                .env("TEST_S3_ENDPOINT", server.endpoint())
                 .env_remove("TEST_DATABASE_URL"),
         )
     });
@@ -249,5 +278,7 @@ mod tests {
         assert!(Options::parse(&["--http", "--fast"]).is_err());
         assert!(Options::parse(&["--web"]).unwrap().web);
         assert!(Options::parse(&["--web", "--http"]).is_err());
+        assert!(Options::parse(&["--images"]).unwrap().images);
+        assert!(Options::parse(&["--images", "--http"]).is_err());
     }
 }

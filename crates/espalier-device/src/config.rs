@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use heapless::String;
+pub use espalier_image::keys::MAX_KEYS;
+use espalier_image::keys::PublicKey;
+use heapless::{String, Vec};
 
 /// Longest server URL, in bytes.
 pub const MAX_URL: usize = 128;
@@ -30,6 +32,8 @@ pub enum ConfigError {
     NameTooLong,
     /// An interval is shorter than [`MIN_INTERVAL_MS`] or longer than [`MAX_INTERVAL_MS`].
     BadInterval,
+    /// There are more than [`MAX_KEYS`] keys, or one of them is no Ed25519 public key.
+    BadKey,
 }
 
 impl fmt::Display for ConfigError {
@@ -56,11 +60,39 @@ impl fmt::Display for ConfigError {
                 f,
                 "an interval must be {MIN_INTERVAL_MS} to {MAX_INTERVAL_MS} milliseconds"
             ),
+            ConfigError::BadKey => write!(
+                f,
+                "the device takes at most {MAX_KEYS} Ed25519 public keys of 32 bytes"
+            ),
         }
     }
 }
 
 impl core::error::Error for ConfigError {}
+
+/// When a board asks for new firmware, and what it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdatePolicy {
+    /// Milliseconds between questions when the server does not nudge.
+    pub check_interval_ms: u32,
+    /// Milliseconds after an attempt that failed until the board asks for another one.
+    pub retry_ms: u32,
+    /// Milliseconds that a new image must live before it may stay; never more than half of what the server grants it.
+    pub settle_ms: u32,
+    /// Whether images without a valid signature are taken. Only for installations that say so.
+    pub allow_unsigned: bool,
+}
+
+impl Default for UpdatePolicy {
+    fn default() -> Self {
+        UpdatePolicy {
+            check_interval_ms: 900_000,
+            retry_ms: 60_000,
+            settle_ms: 15_000,
+            allow_unsigned: false,
+        }
+    }
+}
 
 /// A checked configuration. `Debug` hides the token.
 #[derive(Clone)]
@@ -74,6 +106,8 @@ pub struct Config {
     telemetry_interval_ms: u32,
     poll_interval_ms: u32,
     wake_interval_ms: Option<u32>,
+    updates: UpdatePolicy,
+    keys: Vec<[u8; 32], MAX_KEYS>,
 }
 
 impl Config {
@@ -104,6 +138,8 @@ impl Config {
             telemetry_interval_ms: 10_000,
             poll_interval_ms: 5_000,
             wake_interval_ms: None,
+            updates: UpdatePolicy::default(),
+            keys: Vec::new(),
         })
     }
 
@@ -139,6 +175,35 @@ impl Config {
     pub fn with_sleep(mut self, wake_every_ms: u32) -> Result<Self, ConfigError> {
         self.wake_interval_ms = Some(interval(wake_every_ms)?);
         Ok(self)
+    }
+
+    /// Sets when the device asks for firmware, and the public keys that it trusts until a key set replaces them.
+    ///
+    /// # Errors
+    /// Refuses intervals out of range, more than [`MAX_KEYS`] keys, and what is no key.
+    pub fn with_updates(
+        mut self,
+        policy: UpdatePolicy,
+        keys: &[[u8; 32]],
+    ) -> Result<Self, ConfigError> {
+        interval(policy.check_interval_ms)?;
+        interval(policy.retry_ms)?;
+        if keys.iter().any(|key| PublicKey::from_bytes(key).is_none()) {
+            return Err(ConfigError::BadKey);
+        }
+        self.keys = Vec::from_slice(keys).map_err(|_| ConfigError::BadKey)?;
+        self.updates = policy;
+        Ok(self)
+    }
+
+    /// Returns when the device asks for firmware, and what it takes.
+    pub const fn updates(&self) -> UpdatePolicy {
+        self.updates
+    }
+
+    /// Returns the public keys that the device trusts until a key set replaces them.
+    pub fn keys(&self) -> &[[u8; 32]] {
+        &self.keys
     }
 
     /// Returns the server's URL as it was given.

@@ -30,6 +30,8 @@
 //! - A report never names a version that was not applied, and the versions it names for a switch never go down.
 //! - Reconnections back off exponentially with full jitter; when sockets do not work, HTTP polling takes over.
 //! - Samples carry device time only when the server has told the time and the clock has not jumped since.
+//! - Firmware is started only when a trusted key signed it and every byte of it is in flash; it stays only when it has proven
+//!   itself. The power may fail between any two writes, and in the middle of one.
 //!
 //! | module | holds |
 //! |---|---|
@@ -40,6 +42,7 @@
 //! | [`commands`] | things to do once |
 //! | [`clock`], [`backoff`], [`rng`] | time, patience, chance |
 //! | [`storage`] | what survives a restart |
+//! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]
 
@@ -53,8 +56,9 @@ pub mod rng;
 pub mod state;
 pub mod stats;
 pub mod storage;
+pub mod update;
 
-pub use config::{Config, ConfigError, Endpoint};
+pub use config::{Config, ConfigError, Endpoint, UpdatePolicy};
 pub use machine::{Core, Input, Led, Method, Output};
 pub use stats::Stats;
 pub use storage::{Slot, Storage};

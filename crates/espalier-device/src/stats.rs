@@ -33,4 +33,10 @@ pub struct Stats {
     pub clock_jumps: u64,
     /// Failed writes to storage.
     pub storage_errors: u64,
+    /// Updates whose image proved itself, and the server has heard of it.
+    pub updates_confirmed: u64,
+    /// Updates whose image was taken back, and the server has heard of it.
+    pub updates_rolled_back: u64,
+    /// Updates that ended before their image ran, and the server has heard of it.
+    pub updates_failed: u64,
 }

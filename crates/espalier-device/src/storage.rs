@@ -7,6 +7,14 @@ pub enum Slot {
     Queue,
     /// The values of the switches.
     State,
+    /// What is remembered of firmware updates, and the copy that was written before: at most 524 bytes each.
+    JournalA,
+    /// The other copy.
+    JournalB,
+    /// The keys that sign firmware, and the set that was stored before: at most 272 bytes each.
+    KeysA,
+    /// The other set.
+    KeysB,
 }
 
 /// Storage that survives a restart: NVS on a chip, memory or a file in the simulator.

@@ -1,6 +1,6 @@
 //! What a running server holds, and how it starts and stops.
 
-use crate::{Clock, Config, control, devices, http, identity, live, ops, ota, telemetry};
+use crate::{Clock, Config, control, devices, http, identity, live, ops, ota, screens, telemetry};
 use espalier_db::{Db, Location, params};
 use espalier_tsdb::Tsdb;
 use std::ops::Deref;
@@ -31,6 +31,8 @@ pub struct App {
     pub live: live::State,
     /// Firmware and its rollouts in memory.
     pub ota: ota::State,
+    /// Screens that were drawn.
+    pub screens: screens::State,
     /// The request limiter.
     pub http: http::State,
     /// Metrics.
@@ -68,14 +70,16 @@ impl AppState {
         })?;
         let db = Db::open(&control_location(&config)?).await?;
         let tsdb = open_telemetry(&config, &db).await?;
-        ops::archive::apply_pending(&config, &db, &tsdb).await?;
+        let blobs = ota::blobs::State::open(&config)?;
+        ops::archive::apply_pending(&config, &db, &tsdb, &blobs).await?;
         let app = Self(Arc::new(App {
             identity: identity::State::load(&db, &clock).await?,
             devices: devices::State::load(&db).await?,
             telemetry: telemetry::State::load(&db).await?,
             control: control::State::load(&db).await?,
             live: live::State::new(),
-            ota: ota::State::load(&db).await?,
+            ota: ota::State::load(&db, blobs).await?,
+            screens: screens::State::new(),
             http: http::State::new(&config, &clock),
             ops: ops::State::new(&clock),
             shutdown: CancellationToken::new(),

@@ -9,6 +9,7 @@
 //! - [`control`]: dashboards, widgets, desired and reported state, commands
 //! - [`live`]: what is pushed: app socket, server-sent events, device socket, notifications
 //! - [`ota`]: firmware: library, releases, rollouts, delivery
+//! - [`screens`]: pictures, texts and dashboards for boards with a screen
 //! - [`ops`]: health, metrics, documentation, backup
 //! - [`pages`]: the files of the web app
 //!
@@ -28,6 +29,7 @@ pub mod ops;
 pub mod ota;
 pub mod pages;
 pub mod random;
+pub mod screens;
 pub mod telemetry;
 
 pub use app::{App, AppState};
@@ -46,6 +48,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(control::routes())
         .merge(live::routes())
         .merge(ota::routes())
+        .merge(screens::routes())
         .merge(ops::routes())
         .merge(pages::routes())
 }

@@ -18,6 +18,8 @@ pub enum Mishap {
     ClockJump(i64),
     /// The power fails for a moment.
     Restart,
+    /// The power will fail in the middle of one of the next writes to flash.
+    WeakPower,
 }
 
 /// The mishaps of one board.
@@ -30,6 +32,7 @@ pub struct Plan {
     restore_at: Option<Instant>,
     jump_at: Option<Instant>,
     restart_at: Option<Instant>,
+    weak_at: Option<Instant>,
 }
 
 impl Plan {
@@ -42,6 +45,7 @@ impl Plan {
             restore_at: None,
             jump_at: None,
             restart_at: None,
+            weak_at: None,
             faults,
         };
         plan.jump_at = plan
@@ -51,6 +55,10 @@ impl Plan {
         plan.restart_at = plan
             .faults
             .restart_every
+            .map(|mean| now + plan.around(mean));
+        plan.weak_at = plan
+            .faults
+            .weak_power_every
             .map(|mean| now + plan.around(mean));
         plan.cut_at = plan.next_cut(now);
         plan
@@ -71,10 +79,14 @@ impl Plan {
 
     /// Returns when the next mishap is due.
     pub fn next_at(&self) -> Option<Instant> {
-        [self.cut_at, self.restore_at, self.jump_at, self.restart_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let all = [
+            self.cut_at,
+            self.restore_at,
+            self.jump_at,
+            self.restart_at,
+            self.weak_at,
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// Takes the next mishap that is due.
@@ -110,6 +122,13 @@ impl Plan {
                 .restart_every
                 .map(|mean| now + self.around(mean));
             return Some(Mishap::Restart);
+        }
+        if due(self.weak_at) {
+            self.weak_at = self
+                .faults
+                .weak_power_every
+                .map(|mean| now + self.around(mean));
+            return Some(Mishap::WeakPower);
         }
         None
     }

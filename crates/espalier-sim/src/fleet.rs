@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::{self, Board};
+use crate::flash::{Pool, SLOTS};
 use crate::net;
 use crate::options::{BoardSpec, SimError, SimOptions};
-use crate::summary::{Counters, Summary};
+use crate::summary::{Counters, FirmwareView, Summary};
 
 /// Simulated boards in this process.
 #[derive(Debug)]
@@ -43,6 +44,15 @@ impl Fleet {
         if !(0.001..=100.0).contains(&options.rate) {
             return Err(SimError::Rate);
         }
+        if options.firmware_size > SLOTS[0].size as usize - 1024 {
+            return Err(SimError::FirmwareSize(options.firmware_size));
+        }
+        if let Some(path) = &options.flash_dir {
+            std::fs::create_dir_all(path).map_err(|source| SimError::FlashDir {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let mut configured = Vec::with_capacity(specs.len());
         for spec in specs {
             match board::config(&spec, options) {
@@ -55,19 +65,23 @@ impl Fleet {
                 }
             }
         }
+        let pool = Pool::default();
         let counters = Arc::new(Counters::new(configured.len()));
         let tasks = TaskTracker::new();
         for (spec, config) in configured {
             let delay = start_delay(&spec, options.start_over);
-            let (options, target) = (options.clone(), Arc::clone(&target));
+            let (options, target, pool) = (options.clone(), Arc::clone(&target), pool.clone());
             let (counters, cancel) = (Arc::clone(&counters), cancel.clone());
             let _task: JoinHandle<()> = tasks.spawn(async move {
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     () = tokio::time::sleep(delay) => {}
                 }
-                let board = Board::new(spec, config, &options, target, counters);
-                board.run(cancel).await;
+                let lost = Arc::clone(&counters);
+                match Board::new(spec, config, &options, &pool, target, counters) {
+                    Ok(board) => board.run(cancel).await,
+                    Err(_) => lost.without_flash(),
+                }
             });
         }
         tasks.close();
@@ -88,6 +102,11 @@ impl FleetHandle {
     /// Returns the counters now.
     pub fn summary(&self) -> Summary {
         self.counters.summary()
+    }
+
+    /// Returns what runs on the boards now.
+    pub fn firmware(&self) -> FirmwareView {
+        self.counters.firmware()
     }
 
     /// Returns how long the fleet has run.

@@ -30,14 +30,17 @@
 //! | [`options`](SimOptions) | what a fleet is made of, and its faults |
 //! | [`kinds`](BoardKind) | thirteen kinds of boards; [`demo_fleet`] |
 //! | [`physics`] | what they measure |
-//! | `board` | core + model + socket + mishaps: one task each |
+//! | `board` | core + model + socket + flash + mishaps: one task each |
+//! | [`flash`] | the flash chip, its bootloader, its records |
+//! | [`firmware`] | images that tell a board how to behave |
 //! | [`fleet`](Fleet) | starting, watching, stopping |
 //! | [`watch`] | the live view of the command line |
 #![warn(missing_docs)]
 
 mod board;
 mod faults;
-mod flash;
+pub mod firmware;
+pub mod flash;
 mod fleet;
 mod kinds;
 mod net;
@@ -46,8 +49,9 @@ pub mod physics;
 mod summary;
 pub mod watch;
 
+pub use espalier_device::UpdatePolicy;
 pub use fleet::{Fleet, FleetHandle};
 pub use kinds::{BoardKind, DemoBoard, demo_fleet, numbered_fleet};
 pub use options::{BoardSpec, Faults, Outage, SimError, SimOptions};
-pub use summary::Summary;
+pub use summary::{FirmwareView, Summary};
 pub use watch::watch;

@@ -1,11 +1,12 @@
-//! The two ways to a server: a WebSocket with small buffers, and one plain HTTP request. Not a client library: the
-//! answers of a server we speak to are small, and each request has its own connection.
+//! The ways to a server: a WebSocket with small buffers, one plain HTTP request, and a part of a file as a stream. Not a client
+//! library: each request has its own connection.
 
 use std::sync::Arc;
 
 use espalier_device::{Config, Endpoint, Method};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
@@ -108,6 +109,58 @@ pub async fn request(
     let mut bytes = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut bytes).await.ok()?;
     parse_answer(&bytes)
+}
+
+/// A part of a file that is coming in.
+pub struct Body {
+    pub status: u16,
+    pub retry_after_s: Option<u32>,
+    /// Bytes that are still to be read; none when the answer is not what was asked for.
+    pub left: u64,
+    pub stream: BufReader<TcpStream>,
+    /// Bytes per second that the board takes at most, and when it takes the next ones.
+    pub rate: Option<u32>,
+    pub ready_at: Instant,
+}
+
+/// Longest head of an answer, in bytes.
+const MAX_HEAD: u64 = 16 * 1024;
+
+/// Asks for a part of a file and returns when its bytes begin.
+pub async fn download(
+    target: Arc<Target>,
+    token: String,
+    path: String,
+    (from, len): (u32, u32),
+    rate: Option<u32>,
+) -> Option<Body> {
+    let mut stream = target.connect().await.ok()?;
+    let to = u64::from(from) + u64::from(len) - 1;
+    let head = format!(
+        "GET {}{path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nRange: bytes={from}-{to}\r\n\
+         Connection: close\r\n\r\n",
+        target.base, target.authority,
+    );
+    stream.write_all(head.as_bytes()).await.ok()?;
+    let mut stream = BufReader::new(stream);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let room = MAX_HEAD.checked_sub(head.len() as u64)?;
+        let mut line = (&mut stream).take(room);
+        if line.read_until(b'\n', &mut head).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let answer = parse_answer(&head)?;
+    let wanted = answer.status == 206 || (answer.status == 200 && from == 0);
+    Some(Body {
+        status: answer.status,
+        retry_after_s: answer.retry_after_s,
+        left: if wanted { u64::from(len) } else { 0 },
+        stream,
+        rate,
+        ready_at: Instant::now(),
+    })
 }
 
 fn parse_answer(bytes: &[u8]) -> Option<Answer> {

@@ -1,7 +1,10 @@
 //! What a fleet is made of: boards, rates and faults. Plain structs; command lines and files are read elsewhere.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use espalier_device::UpdatePolicy;
 
 use crate::kinds::BoardKind;
 
@@ -55,6 +58,18 @@ pub struct SimOptions {
     pub utc_offset_s: i32,
     /// What goes wrong.
     pub faults: Faults,
+    /// The version of the firmware that the boards have from the factory.
+    pub firmware: String,
+    /// Bytes of the contents of that firmware.
+    pub firmware_size: usize,
+    /// Bytes per second of a board's download; as fast as it can when there is no limit.
+    pub download_rate: Option<u32>,
+    /// Where the flash of each board is kept as a file; in memory when there is none.
+    pub flash_dir: Option<PathBuf>,
+    /// The public keys whose firmware the boards take.
+    pub keys: Vec<[u8; 32]>,
+    /// When the boards ask for firmware, and what they take.
+    pub updates: UpdatePolicy,
 }
 
 impl SimOptions {
@@ -66,6 +81,17 @@ impl SimOptions {
             start_over: Duration::ZERO,
             utc_offset_s: 0,
             faults: Faults::default(),
+            firmware: "1.0.0".to_owned(),
+            firmware_size: 64 * 1024,
+            download_rate: None,
+            flash_dir: None,
+            keys: Vec::new(),
+            updates: UpdatePolicy {
+                check_interval_ms: 300_000,
+                retry_ms: 15_000,
+                settle_ms: 8_000,
+                allow_unsigned: false,
+            },
         }
     }
 }
@@ -85,6 +111,8 @@ pub struct Faults {
     pub clock_jump_max: Duration,
     /// Mean time between power cuts: the board starts again with what it had stored.
     pub restart_every: Option<Duration>,
+    /// Mean time between power cuts in the middle of a write to flash; a board that writes nothing keeps its power.
+    pub weak_power_every: Option<Duration>,
 }
 
 /// Why a fleet cannot start.
@@ -101,6 +129,17 @@ pub enum SimError {
     /// The rate is not a positive number.
     #[error("the rate must be between 0.001 and 100, for example 2 for twice as fast")]
     Rate,
+    /// The firmware from the factory does not fit into a slot.
+    #[error("the firmware from the factory has {0} bytes, a slot 1,966,080: take less")]
+    FirmwareSize(usize),
+    /// The folder for the flash of the boards cannot be used.
+    #[error("cannot keep the flash of the boards in {path}: {source}")]
+    FlashDir {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
     /// A board's identity cannot be used.
     #[error("board \"{name}\": {source}")]
     Board {

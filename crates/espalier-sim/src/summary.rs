@@ -1,6 +1,8 @@
 //! What a fleet does, as counters that anyone may watch while it runs.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use espalier_device::Stats;
@@ -50,6 +52,16 @@ pub struct Summary {
     pub restarts: u64,
     /// Jumps of the boards' clocks.
     pub clock_jumps: u64,
+    /// Updates whose image proved itself, as far as the server has heard.
+    pub updates_confirmed: u64,
+    /// Updates whose image was taken back, as far as the server has heard.
+    pub updates_rolled_back: u64,
+    /// Updates that ended before their image ran, as far as the server has heard.
+    pub updates_failed: u64,
+    /// Power cuts.
+    pub power_cuts: u64,
+    /// Boards that do not start any more.
+    pub bricked: u64,
     /// Half of the acknowledgements came within this time.
     pub ack_p50: Option<Duration>,
     /// 99 of 100 acknowledgements came within this time.
@@ -65,6 +77,9 @@ pub(crate) struct Counters {
     reconnects: AtomicU64,
     points_sent: AtomicU64,
     restarts: AtomicU64,
+    power_cuts: AtomicU64,
+    bricked: AtomicU64,
+    firmware: Mutex<FirmwareView>,
     stats: StatCounters,
     latency: Vec<AtomicU64>,
     pub(crate) changed: Notify,
@@ -85,6 +100,9 @@ struct StatCounters {
     errors: AtomicU64,
     not_understood: AtomicU64,
     clock_jumps: AtomicU64,
+    updates_confirmed: AtomicU64,
+    updates_rolled_back: AtomicU64,
+    updates_failed: AtomicU64,
 }
 
 /// What one board has added so far.
@@ -94,6 +112,42 @@ pub(crate) struct Share {
     queued: i64,
     connected: i64,
     welcomed: bool,
+    runs: Option<Runs>,
+}
+
+/// What one board runs, and what it does about it: the place in [`FirmwareView::states`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Runs {
+    pub version: String,
+    pub slot: u8,
+    pub state: usize,
+}
+
+/// What runs on the boards of a fleet at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FirmwareView {
+    /// Version → how many boards run it.
+    pub versions: BTreeMap<String, u64>,
+    /// How many boards run from each slot.
+    pub slots: [u64; 2],
+    /// How many boards rest, load, have written, are on trial, and go back.
+    pub states: [u64; 5],
+}
+
+impl FirmwareView {
+    fn change(&mut self, runs: &Runs, add: bool) {
+        let change = |count: &mut u64| {
+            *count = if add {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
+        };
+        change(self.versions.entry(runs.version.clone()).or_default());
+        self.versions.retain(|_, count| *count > 0);
+        self.slots.get_mut(usize::from(runs.slot)).map(change);
+        self.states.get_mut(runs.state).map(change);
+    }
 }
 
 impl Counters {
@@ -105,6 +159,9 @@ impl Counters {
             reconnects: AtomicU64::new(0),
             points_sent: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
+            power_cuts: AtomicU64::new(0),
+            bricked: AtomicU64::new(0),
+            firmware: Mutex::default(),
             stats: StatCounters::default(),
             latency: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
             changed: Notify::new(),
@@ -140,6 +197,14 @@ impl Counters {
             old.not_understood,
         );
         add(&all.clock_jumps, stats.clock_jumps, old.clock_jumps);
+        let (confirmed, back) = (stats.updates_confirmed, stats.updates_rolled_back);
+        add(&all.updates_confirmed, confirmed, old.updates_confirmed);
+        add(&all.updates_rolled_back, back, old.updates_rolled_back);
+        add(
+            &all.updates_failed,
+            stats.updates_failed,
+            old.updates_failed,
+        );
         let fresh = stats.welcomes.saturating_sub(old.welcomes);
         let first = u64::from(fresh > 0 && !share.welcomed);
         self.reconnects.fetch_add(fresh - first, Ordering::Relaxed);
@@ -160,6 +225,47 @@ impl Counters {
     pub(crate) fn restarted(&self, share: &mut Share) {
         share.stats = Stats::default();
         self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A board runs this now.
+    pub(crate) fn runs(&self, share: &mut Share, runs: Runs) {
+        if share.runs.as_ref() == Some(&runs) {
+            return;
+        }
+        let mut view = self.firmware.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &share.runs {
+            view.change(before, false);
+        }
+        view.change(&runs, true);
+        drop(view);
+        share.runs = Some(runs);
+        self.changed.notify_waiters();
+    }
+
+    /// A board does not start any more.
+    pub(crate) fn bricked(&self, share: &mut Share) {
+        self.bricked.fetch_add(1, Ordering::Relaxed);
+        let mut view = self.firmware.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = share.runs.take() {
+            view.change(&before, false);
+        }
+        drop(view);
+        self.changed.notify_waiters();
+    }
+
+    /// A board has no flash to start from.
+    pub(crate) fn without_flash(&self) {
+        self.bricked.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn power_cut(&self) {
+        self.power_cuts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn firmware(&self) -> FirmwareView {
+        let view = self.firmware.lock();
+        view.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn sent(&self, points: u64) {
@@ -196,6 +302,11 @@ impl Counters {
             not_understood: read(&all.not_understood),
             restarts: read(&self.restarts),
             clock_jumps: read(&all.clock_jumps),
+            updates_confirmed: read(&all.updates_confirmed),
+            updates_rolled_back: read(&all.updates_rolled_back),
+            updates_failed: read(&all.updates_failed),
+            power_cuts: read(&self.power_cuts),
+            bricked: read(&self.bricked),
             ack_p50: quantile(&latency, 0.5),
             ack_p99: quantile(&latency, 0.99),
         }

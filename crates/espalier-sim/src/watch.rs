@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::FleetHandle;
-use crate::summary::Summary;
+use crate::summary::{FirmwareView, Summary};
 
 /// Lines of one block.
-const LINES: usize = 5;
+const LINES: usize = 7;
 
 /// Renders a block every so often until the token is cancelled; on a terminal each block replaces the one before.
 ///
@@ -36,7 +36,8 @@ pub async fn watch(
             // Up to the first line of the block, and clear to the end of the screen.
             write!(out, "\x1b[{LINES}A\x1b[J")?;
         }
-        out.write_all(render(&before, &now).as_bytes())?;
+        let text = render(&before, &now) + &render_firmware(&now.1, &fleet.firmware());
+        out.write_all(text.as_bytes())?;
         out.flush()?;
         drawn = true;
         before = now;
@@ -94,6 +95,34 @@ pub fn render(before: &(Duration, Summary), now: &(Duration, Summary)) -> String
     text
 }
 
+/// Renders what runs on the boards, and how their updates go.
+pub fn render_firmware(s: &Summary, view: &FirmwareView) -> String {
+    let versions = |all: &FirmwareView| {
+        let shown = all.versions.iter().rev().take(4);
+        let texts: Vec<_> = shown.map(|(v, count)| format!("{count} × {v}")).collect();
+        let more = all.versions.len().saturating_sub(4);
+        let rest = if more > 0 {
+            format!(", {more} more versions")
+        } else {
+            String::new()
+        };
+        texts.join(", ") + &rest
+    };
+    let [_, loading, written, trial, returning] = view.states;
+    format!(
+        "firmware  {}   slots {} / {}\n\
+         updates   {loading:>7} loading, {written} written, {trial} on trial, {returning} going back   \
+         {} confirmed, {} rolled back, {} failed, {} bricked\n",
+        versions(view),
+        view.slots[0],
+        view.slots[1],
+        s.updates_confirmed,
+        s.updates_rolled_back,
+        s.updates_failed,
+        s.bricked
+    )
+}
+
 fn millis(d: Option<Duration>) -> String {
     match d {
         None => "–".to_owned(),
@@ -122,7 +151,8 @@ mod tests {
             ..Summary::default()
         };
         let text = render(&before, &(Duration::from_secs(3_672), after));
-        assert_eq!(text.lines().count(), LINES);
+        let firmware = render_firmware(&after, &FirmwareView::default());
+        assert_eq!((text.clone() + &firmware).lines().count(), LINES);
         assert!(text.contains("11 of 12 connected   01:01:12"), "{text}");
         let text = render(&before, &(Duration::from_secs(20), after));
         assert!(text.contains("400 acknowledged, 30/s"), "{text}");

@@ -37,6 +37,8 @@ pub struct TestApp {
     pub app: AppState,
     /// The clock that the app asks.
     pub clock: Clock,
+    /// Making it describes every route, which takes a while: once, not per client.
+    router: axum::Router,
     engine: Engine,
     config: Config,
     dir: tempfile::TempDir,
@@ -80,6 +82,7 @@ impl TestApp {
             .await
             .expect("the app starts");
         Self {
+            router: espalier_server::router(app.clone()),
             app,
             clock,
             engine,
@@ -104,11 +107,12 @@ impl TestApp {
         self.app = AppState::start(self.config.clone(), self.clock.clone())
             .await
             .expect("the app starts again");
+        self.router = espalier_server::router(self.app.clone());
     }
 
     /// A client without any credential.
     pub fn anonymous(&self) -> Client {
-        Client::new(espalier_server::router(self.app.clone()))
+        Client::new(self.router.clone())
     }
 
     /// A new person with the role of a new account.

@@ -124,6 +124,24 @@ pub enum ServerMessage<D = Value> {
         /// Where the loop stands.
         state: DesiredProgress,
     },
+    /// A rollout moved: its state, or how many of its devices stand where. At most a few per second and rollout, to its owner.
+    Rollout {
+        /// The rollout.
+        rollout_id: String,
+        /// The rollout as the REST interface shows it.
+        rollout: D,
+        /// When, ISO.
+        timestamp: String,
+    },
+    /// A device's way to an image moved. To everybody who may see the device.
+    Update {
+        /// The device.
+        device_id: String,
+        /// The update as the REST interface shows it.
+        update: D,
+        /// When, ISO.
+        timestamp: String,
+    },
     /// A command moved.
     CommandUpdate {
         /// The device.

@@ -49,6 +49,9 @@ pub enum Command {
         after_help = "Example:\n  espalier sim --devices 1000 --server http://127.0.0.1:8000 --api-key-file key.txt"
     )]
     Sim(SimArgs),
+    /// Sign, verify and look at firmware images
+    #[command(subcommand)]
+    Firmware(FirmwareCommand),
     /// Print the description of the API
     #[command(hide = true)]
     Openapi,
@@ -117,6 +120,68 @@ pub struct UserAddArgs {
     pub common: CommonArgs,
 }
 
+/// Commands on firmware images.
+#[derive(Subcommand)]
+pub enum FirmwareCommand {
+    /// Make a key that signs firmware: NAME.key stays secret, NAME.pub is for boards and the server
+    #[command(after_help = "Example:\n  espalier firmware keygen --out release")]
+    Keygen {
+        /// The name of both files, without ending
+        #[arg(long, value_name = "NAME")]
+        out: PathBuf,
+    },
+    /// Sign an image: writes IMAGE.sig, or adds a signature to it
+    #[command(after_help = "Example:\n  espalier firmware sign greenhouse.bin --key release.key")]
+    Sign {
+        /// The app image
+        image: PathBuf,
+        /// A private key; repeat it for more signatures
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+    },
+    /// Check that an image is sound and signed by one of the keys
+    #[command(after_help = "Example:\n  espalier firmware verify greenhouse.bin --key release.pub")]
+    Verify {
+        /// The app image
+        image: PathBuf,
+        /// The signed manifest [default: IMAGE.sig]
+        #[arg(long, value_name = "FILE")]
+        sig: Option<PathBuf>,
+        /// A trusted public key; repeat it for more
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+    },
+    /// Say what a file is and everything that it says of itself
+    #[command(
+        after_help = "Example:\n  espalier firmware inspect greenhouse.bin\n\nExit code 1 when it is an image that no board would start."
+    )]
+    Inspect {
+        /// The file
+        file: PathBuf,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the set of keys that boards are to trust from now on
+    #[command(
+        after_help = "Example:\n  espalier firmware keyset --serial 2 --key new.pub --sign-with old.key --out keys.txt"
+    )]
+    Keyset {
+        /// Higher than that of every earlier set
+        #[arg(long, value_name = "N")]
+        serial: u32,
+        /// A public key of the set; repeat it for more
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+        /// A private key that boards already trust; repeat it for more
+        #[arg(long, value_name = "FILE", required = true)]
+        sign_with: Vec<PathBuf>,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
 /// Options of `backup` and `restore`.
 #[derive(Args)]
 pub struct ArchiveArgs {
@@ -140,7 +205,11 @@ pub struct ConfigArgs {
 
 /// Options of `sim`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct SimArgs {
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<SimCommand>,
     /// The server's URL
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     pub server: String,
@@ -149,8 +218,8 @@ pub struct SimArgs {
     pub devices: usize,
     /// A file whose first line is an API key or access token of the account that shall own the boards;
     /// `-` reads standard input
-    #[arg(long, value_name = "FILE")]
-    pub api_key_file: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    pub api_key_file: Option<PathBuf>,
     /// How much faster than usual every board measures
     #[arg(long, default_value_t = 1.0)]
     pub rate: f64,
@@ -160,18 +229,73 @@ pub struct SimArgs {
     /// How often a board restarts, per board and hour
     #[arg(long, default_value_t = 0.0)]
     pub restarts_per_hour: f64,
+    /// How often the power fails in the middle of a write to flash, per board and hour
+    #[arg(long, value_name = "PER_HOUR", default_value_t = 0.0)]
+    pub faulty_power: f64,
     /// How often a board's clock jumps, per board and hour
     #[arg(long, default_value_t = 0.0)]
     pub clock_jumps_per_hour: f64,
     /// Delay of a slow network, milliseconds
     #[arg(long, default_value_t = 0)]
     pub latency_ms: u64,
+    /// The version of the firmware that the boards have from the factory: what `sim firmware` makes with the same
+    /// version and size
+    #[arg(long, value_name = "VERSION", default_value = "1.0.0")]
+    pub firmware: String,
+    /// The size of that firmware, in kilobytes
+    #[arg(long, value_name = "KB", default_value_t = 256)]
+    pub firmware_size: usize,
+    /// How fast a board downloads, in kilobytes per second; 0 is as fast as it can
+    #[arg(long, value_name = "KB", default_value_t = 64)]
+    pub download_rate: u32,
+    /// Keep the flash of each board in a file of this folder (4 MB each), so that it outlives the simulator
+    #[arg(long, value_name = "DIR")]
+    pub flash_dir: Option<PathBuf>,
+    /// A public key whose firmware the boards take; repeat it for more [default: the keys of the account]
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// Let the boards take firmware that nobody signed
+    #[arg(long)]
+    pub allow_unsigned: bool,
     /// Stop after that many seconds
     #[arg(long)]
     pub seconds: Option<u64>,
     /// Delete the boards at the end
     #[arg(long)]
     pub remove: bool,
+}
+
+/// Commands beside running simulated boards.
+#[derive(Subcommand)]
+pub enum SimCommand {
+    /// Write a firmware image for simulated boards, a good one or one with a fault
+    #[command(
+        after_help = "Example:\n  espalier sim firmware --chip esp32c3 --version 1.1.0 --fault crash --out bad.bin\n  espalier firmware sign bad.bin --key release.key"
+    )]
+    Firmware(SimFirmwareArgs),
+}
+
+/// Options of `sim firmware`.
+#[derive(Args)]
+pub struct SimFirmwareArgs {
+    /// The chip that it is for, e.g. esp32c3
+    #[arg(long)]
+    pub chip: String,
+    /// The version that it names
+    #[arg(long)]
+    pub version: String,
+    /// What is wrong with it: none, crash, never-confirms, loses-wifi, leaks or self-test
+    #[arg(long, default_value = "none")]
+    pub fault: espalier_sim::firmware::Fault,
+    /// Its size in kilobytes
+    #[arg(long, value_name = "KB", default_value_t = 256)]
+    pub size: usize,
+    /// The secure version that it names
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub secure_version: u32,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 impl Command {
@@ -184,7 +308,7 @@ impl Command {
             Self::Backup(args) | Self::Restore(args) => (Some(&args.common), None),
             Self::Doctor(args) => (Some(args), None),
             Self::Config(args) => (Some(&args.common), None),
-            Self::Sim(_) | Self::Openapi => (None, None),
+            Self::Sim(_) | Self::Firmware(_) | Self::Openapi => (None, None),
         }
     }
 }

@@ -8,6 +8,7 @@ mod backup;
 mod cli;
 mod demo;
 mod doctor;
+mod firmware;
 mod logging;
 mod provision;
 mod run_file;
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Keys and images have nothing to do with a server: broken settings must not keep anybody from signing.
+    if let Command::Firmware(command) = &cli.command {
+        return firmware::run(command);
+    }
     let settings = settings::load(&cli)?;
     match cli.command {
         Command::Serve(_) => serve::run(settings).await?,
@@ -58,6 +63,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(_) => return doctor::run(settings).await,
         Command::Config(args) => settings::print(&settings, &args),
         Command::Sim(args) => sim::run(args).await?,
+        Command::Firmware(command) => return firmware::run(&command),
         Command::Openapi => println!(
             "{}",
             serde_json::to_string_pretty(&espalier_server::openapi())?

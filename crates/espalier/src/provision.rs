@@ -1,6 +1,7 @@
 //! Boards for the simulator: made on any server through its public API, or taken up again with new tokens.
 
 use anyhow::{Context, bail};
+use espalier_image::keys::{MAX_KEYS, PublicKey};
 use espalier_sim::{BoardKind, BoardSpec, Outage};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -81,6 +82,51 @@ impl Server {
             }
             return Ok(answer);
         }
+    }
+
+    /// Uploads a firmware image with its signed manifest and returns its id; one that is there already is the same.
+    pub async fn upload(&self, image: &[u8], manifest: &str) -> anyhow::Result<String> {
+        const BOUNDARY: &str = "-----------------------------espalier-image";
+        let part =
+            |name: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"");
+        let mut body = part("firmware").into_bytes();
+        body.extend_from_slice(b"; filename=\"firmware.bin\"\r\n\r\n");
+        body.extend_from_slice(image);
+        let signature = part("signature");
+        body.extend(format!("\r\n{signature}\r\n\r\n{manifest}\r\n--{BOUNDARY}--\r\n").bytes());
+        let response = self
+            .client
+            .post(format!("{}/firmware", self.url))
+            .bearer_auth(&self.token)
+            .header(
+                "content-type",
+                format!("multipart/form-data; boundary={BOUNDARY}"),
+            )
+            .body(body)
+            .send()
+            .await
+            .with_context(|| format!("cannot reach {}", self.url))?;
+        let status = response.status();
+        let answer: Value = serde_json::from_str(&response.text().await?)?;
+        match answer["id"].as_str() {
+            Some(id) if status.is_success() => Ok(id.to_owned()),
+            _ => {
+                let sentence = answer["message"].as_str().unwrap_or("no reason was given");
+                bail!("{} refused the firmware: {sentence}", self.url)
+            }
+        }
+    }
+
+    /// Returns the public keys whose firmware the account's boards should take.
+    pub async fn trusted_keys(&self) -> anyhow::Result<Vec<[u8; 32]>> {
+        let keys = self.ask(Method::GET, "/firmware/keys", None).await?;
+        let current = keys.as_array().into_iter().flatten();
+        let current = current.filter(|key| key["retired_at"].is_null());
+        let texts = current.filter_map(|key| key["public_key"].as_str());
+        Ok(texts
+            .filter_map(|text| Some(*PublicKey::from_file(text).ok()?.bytes()))
+            .take(MAX_KEYS)
+            .collect())
     }
 
     /// Makes sure that the account has these boards with this tag, and returns them with fresh tokens.

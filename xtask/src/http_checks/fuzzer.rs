@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::server::Server;
 use crate::{packages, process};
@@ -29,7 +29,7 @@ const LEFT_OUT: &str = r"^/(logout|me|refresh|events/stream|notifications/stream
 /// # Errors
 /// When Python is missing, or the fuzzer found something; it has printed what, with a curl command for each case.
 pub fn check(server: &Server) -> Result<()> {
-    let program = install()?;
+    let program = packages::ensure_python_tool(TOOL, "schemathesis")?;
     let document = server.folder().join("openapi.json");
     std::fs::write(&document, server.openapi()?)?;
     let mut command = Command::new(program);
@@ -68,25 +68,4 @@ pub fn check(server: &Server) -> Result<()> {
         bail!("schemathesis found something, see above");
     }
     Ok(())
-}
-
-fn install() -> Result<std::path::PathBuf> {
-    let folder = process::tool_folder(&TOOL.replace("==", "-"));
-    let program = folder.join("bin/schemathesis");
-    if !program.exists() {
-        packages::ensure_python()?;
-        process::run(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&folder),
-        )?;
-        process::run(Command::new(folder.join("bin/pip")).args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            TOOL,
-        ]))
-        .context("pip could not install the fuzzer")?;
-    }
-    Ok(program)
 }

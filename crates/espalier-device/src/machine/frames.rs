@@ -9,6 +9,7 @@ use espalier_wire::limits::PROTOCOL_VERSION;
 use super::{Action, Core, FRAME_OVERHEAD, Sent};
 use crate::clock::Clock;
 use crate::queue::{Record, Stamp};
+use crate::update::hex;
 
 /// Most samples in one frame, so that a refused batch is searched quickly.
 const MAX_SAMPLES_PER_FRAME: usize = 64;
@@ -19,20 +20,25 @@ fn present(name: &str) -> Option<Text<'_>> {
 
 impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     pub(super) fn write_hello(&mut self) {
-        let version = present(self.config.firmware());
+        let (sha256, version) = match self.updates.running() {
+            Some((sha256, version)) => (Some(hex(sha256)), present(version)),
+            None => (None, None),
+        };
+        let version = version.or(present(self.config.firmware()));
+        let boot = self.updates.boot();
         let hello = Up::Hello(Hello {
             token: None,
             proto: PROTOCOL_VERSION,
             firmware: version.map(|version| Firmware {
                 version,
-                sha256: None,
-                trial: false,
+                sha256: sha256.as_deref().map(Text::new),
+                trial: self.updates.is_trial(),
             }),
             chip: present(self.config.chip()),
             board: present(self.config.board()),
             expected_interval_s: Some(self.config.expected_interval_s()),
-            boot_reason: None,
-            boots: None,
+            boot_reason: boot.map(|(reason, _)| Text::new(reason.as_str())),
+            boots: boot.map(|(_, boots)| boots),
         });
         self.frame.clear();
         // Names are bounded, so the frame has room; a cut frame would be refused by the server, not misread.
@@ -42,9 +48,15 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Returns the next frame of a welcomed device.
     pub(super) fn next_frame(&mut self) -> Option<Action> {
         let now = self.clock.uptime();
-        if now >= self.heartbeat_at {
+        let on_trial = self.updates.beat_at();
+        if now >= self.heartbeat_at || on_trial.is_some_and(|at| now >= at) {
             self.heartbeat_at = now + self.heartbeat_ms;
-            self.write_heartbeat();
+            // An image on trial asks whether it is heard, from the moment on from which that counts.
+            let id = on_trial.filter(|at| now >= *at).map(|_| self.take_id());
+            if let Some(id) = id {
+                self.updates.beat_sent(now, id);
+            }
+            self.write_heartbeat(id);
             return Some(Action::Send(None));
         }
         if self.commands.result_due() {
@@ -79,17 +91,18 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         Action::Send(Some(id))
     }
 
-    fn write_heartbeat(&mut self) {
+    fn write_heartbeat(&mut self, id: Option<u32>) {
+        let reason = match self.updates.boot() {
+            Some((reason, _)) => reason.as_str(),
+            None if self.restarted => "restart",
+            None => "power_on",
+        };
         let heartbeat = Heartbeat {
-            id: None,
+            id,
             uptime_s: self.clock.uptime() / 1000,
             heap_free: self.heap_free,
             rssi: self.rssi,
-            boot_reason: Some(Text::new(if self.restarted {
-                "restart"
-            } else {
-                "power_on"
-            })),
+            boot_reason: Some(Text::new(reason)),
         };
         self.frame.clear();
         let _ = Up::Heartbeat(heartbeat).write(&mut self.frame);

@@ -54,6 +54,18 @@ pub enum Input<'a> {
         /// What it returned, or one sentence that says why it failed.
         outcome: Result<Option<Value<'a>>, &'a str>,
     },
+    /// The [`Output::Download`] has ended, completely or not.
+    Downloaded {
+        /// HTTP status; none when the server did not answer. A download that breaks off after it began has its status.
+        status: Option<u16>,
+        /// Seconds from its `Retry-After` header.
+        retry_after_s: Option<u32>,
+    },
+    /// The outcome of [`Output::SelfTest`].
+    SelfTested {
+        /// Whether the hardware works with this image.
+        ok: bool,
+    },
     /// Vital signs for the next heartbeat.
     Vitals {
         /// Free heap in bytes.
@@ -125,6 +137,26 @@ pub enum Output<'a> {
     },
     /// Call [`super::Core::persist`] when it suits, soon.
     Persist,
+    /// Call [`super::Core::work`] soon: flash or storage is to be read or written for an update.
+    Work,
+    /// GET a part of a file with the token as Bearer and `Range: bytes=FROM-(FROM+LEN-1)`. Hand its bytes to
+    /// [`super::Core::receive`] as they come, then answer with `Downloaded`. Of an answer that is not 206 hand over nothing,
+    /// except of a 200 when `from` is 0: then the first `len` bytes.
+    /// A download that is still on its way was given up: drop it and report nothing more about it.
+    Download {
+        /// The path, below the configured server.
+        path: &'a str,
+        /// The first byte.
+        from: u32,
+        /// How many bytes; at least one.
+        len: u32,
+    },
+    /// Drop the request or download that is on its way, and report nothing more about it.
+    Abandon,
+    /// Check that the hardware works with the image that runs, which is on trial; answer with `SelfTested`.
+    SelfTest,
+    /// Restart the board: a new image is chosen, or the old one.
+    Restart,
 }
 
 /// What the status LED should show.

@@ -189,7 +189,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 self.asked_at = self.clock.uptime();
                 self.commands.take(&command);
             }
-            Down::Update | Down::Pong => {}
+            Down::Update => {
+                self.asked_at = self.clock.uptime();
+                self.updates.nudged(self.asked_at);
+            }
+            Down::Pong => {}
         }
     }
 
@@ -204,11 +208,15 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         (self.socket_failures, self.socket_probed) = (0, false);
         self.refused = false;
         self.stats.welcomes += 1;
+        // A device that sleeps asks now and then, not each time it wakes.
+        let again = self.config.wake_interval_ms().is_none();
+        self.updates.connected(now, again, &mut self.rng);
         self.link = Link::Online { since: now };
     }
 
     /// The server has kept the frame with this id.
     pub(super) fn acknowledged(&mut self, id: u32) {
+        self.updates.acked(id);
         let Some(at) = self.sent.iter().position(|s| s.id == id) else {
             return;
         };

@@ -1,12 +1,13 @@
 //! The machine: one [`Core`] takes inputs and hands out outputs. Read here first, then `io.rs` (what
 //! goes in and out), `link.rs` (the socket), `polling.rs`
-//! (the HTTP fallback), `frames.rs` (what is sent) and `timers.rs` (when).
+//! (the HTTP fallback), `frames.rs` (what is sent), `updating.rs` (new firmware) and `timers.rs` (when).
 
 mod frames;
 mod io;
 mod link;
 mod polling;
 mod timers;
+mod updating;
 
 use espalier_wire::json::{Value, write_object};
 use heapless::{String, Vec};
@@ -20,6 +21,7 @@ use crate::rng::Rng;
 use crate::state::{STATE_IMAGE, Switches};
 use crate::stats::Stats;
 use crate::storage::{self, Slot, Storage};
+use crate::update::{Keys, Updates};
 pub use io::{Input, Led, Method, Output};
 use link::Link;
 
@@ -55,6 +57,7 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     switches: Switches,
     commands: Commands,
     stats: Stats,
+    updates: Updates,
     link: Link,
     /// Socket attempts that failed in a row; decides when polling takes over.
     socket_failures: u32,
@@ -96,7 +99,12 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
 impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Makes a core that wants to connect and to measure at once; the seed spreads its reconnections.
     pub fn new(config: Config, seed: u64) -> Self {
+        let keys = Keys {
+            serial: 0,
+            keys: config.keys().iter().copied().collect(),
+        };
         Core {
+            updates: Updates::new(config.updates(), keys),
             config,
             rng: Rng::new(seed),
             clock: Clock::default(),
@@ -173,6 +181,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             }
             Input::LocalChange { key, value } => self.switches.changed_locally(key, value),
             Input::CommandDone { id, outcome } => self.commands.finished(id, outcome),
+            Input::Downloaded {
+                status,
+                retry_after_s,
+            } => self.downloaded(status, retry_after_s),
+            Input::SelfTested { ok } => self.updates.tested(ok),
             Input::Vitals { heap_free, rssi } => (self.heap_free, self.rssi) = (heap_free, rssi),
         }
         self.run_timers();
@@ -206,6 +219,15 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 points,
             },
             Action::Persist => Output::Persist,
+            Action::Work => Output::Work,
+            Action::Download { from, len } => Output::Download {
+                path: &self.path,
+                from,
+                len,
+            },
+            Action::Abandon => Output::Abandon,
+            Action::SelfTest => Output::SelfTest,
+            Action::Restart => Output::Restart,
             Action::Apply => {
                 let (key, value) = self.switches.next_to_apply()?;
                 Output::Apply { key, value }
@@ -241,6 +263,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if self.persist_due() {
             self.persist_asked = true;
             return Some(Action::Persist);
+        }
+        if let Some(action) = self.next_update() {
+            return Some(action);
         }
         self.next_on_link()
     }
@@ -380,4 +405,9 @@ enum Action {
     Persist,
     Apply,
     Run,
+    Work,
+    Download { from: u32, len: u32 },
+    Abandon,
+    SelfTest,
+    Restart,
 }

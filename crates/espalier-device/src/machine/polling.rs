@@ -70,6 +70,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         else {
             return None;
         };
+        if self.updates.is_on_the_way() {
+            return None; // one request at a time
+        }
         if stage == Stage::Resting {
             if now < next_at {
                 return None;
@@ -198,6 +201,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         date: Option<i64>,
         retry_after_s: Option<u32>,
     ) {
+        if self.updates.is_on_the_way() {
+            return self.update_answered(status, body, retry_after_s);
+        }
         let Link::Polling { exchange, .. } = &mut self.link else {
             return;
         };
@@ -230,6 +236,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     fn take_answer(&mut self, done: Exchange, body: &str) {
         self.backoff.reset();
         self.refused = false;
+        self.updates.served(self.clock.uptime(), body);
         match done {
             Exchange::Post(id) => self.acknowledged(id),
             Exchange::Latest => match Latest::parse(body) {
@@ -275,7 +282,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     fn advance(&mut self, done: Exchange) {
         match done {
             Exchange::Latest => self.set_stage(Stage::Commands),
-            Exchange::Commands => self.set_stage(Stage::Resting),
+            Exchange::Commands => {
+                self.set_stage(Stage::Resting);
+                let now = self.clock.uptime();
+                self.updates.connected(now, false, &mut self.rng);
+            }
             Exchange::Post(_) | Exchange::Result | Exchange::None => {}
         }
     }
@@ -288,6 +299,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     }
 
     pub(super) fn request_failed(&mut self) {
+        if self.updates.is_on_the_way() {
+            self.stats.failures += 1;
+            return self.update_failed();
+        }
         if let Link::Polling { .. } = self.link {
             self.stats.failures += 1;
             self.leave_polling(false);

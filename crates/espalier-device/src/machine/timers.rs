@@ -37,6 +37,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Acts on every time-out that has passed.
     pub(super) fn run_timers(&mut self) {
         let now = self.clock.uptime();
+        self.updates.run_timers(now, &mut self.rng);
         match self.link {
             Link::Opening { since } if now >= since + OPEN_TIMEOUT_MS => self.give_up_opening(),
             Link::Greeting { since, .. } if now >= since + WELCOME_TIMEOUT_MS => {
@@ -67,6 +68,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// A device that sleeps goes back to sleep when everything is said and a moment has passed.
     fn may_sleep(&self, since: u64) -> bool {
         let now = self.clock.uptime();
+        if self.updates.is_busy(now) {
+            return false;
+        }
         let quiet = self.queue.is_empty() && !self.switches.is_busy() && !self.commands.is_busy();
         let done =
             (quiet && now >= self.asked_at.max(since) + LINGER_MS) || now >= since + AWAKE_MS;
@@ -94,6 +98,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if self.wants_persist() && !self.persist_asked {
             due = due.min(self.persist_at);
         }
+        due = due.min(self.update_due());
         due.min(match self.link {
             Link::Waiting { until } | Link::Asleep { until } => until,
             Link::Opening { since } => since + OPEN_TIMEOUT_MS,
@@ -105,6 +110,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 next_at,
                 ..
             } => match exchange {
+                // The answer that is on its way ends the wait.
+                Exchange::None if self.updates.is_on_the_way() => u64::MAX,
                 Exchange::None => next_at,
                 _ => since + OPEN_TIMEOUT_MS,
             },
@@ -116,6 +123,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             .heartbeat_at
             .min(self.ping_at)
             .min(self.heard_at + self.silence_ms());
+        if let Some(at) = self.updates.beat_at() {
+            due = due.min(at);
+        }
         if let Some(Sent { at, .. }) = self.sent.first() {
             due = due.min(at + ACK_TIMEOUT_MS);
         }

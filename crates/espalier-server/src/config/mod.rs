@@ -44,11 +44,26 @@ setting::settings! {
     /// The interval in seconds at which a board is expected to report when it names none itself; it counts
     /// as offline after three of them.
     expected_interval_seconds: u32 = 20, env ["ESPALIER_EXPECTED_INTERVAL_SECONDS"];
-    /// Where firmware images are kept: a folder, or `s3://bucket/prefix` when built with the feature `s3` (credentials and
-    /// endpoint from the usual `AWS_…` variables). Empty: `blobs` in the data folder.
+    /// Where firmware images are kept: a folder, or `s3://bucket/prefix` when built with the feature `s3`. Empty: `blobs`
+    /// in the data folder.
     blobs: String = String::new(), env ["ESPALIER_BLOBS", "BLOBS"];
+    /// The URL of the S3 service when it is not Amazon's, e.g. `http://127.0.0.1:9000`.
+    s3_endpoint: Option<String> = None, env ["ESPALIER_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
+    /// The region of the S3 bucket.
+    s3_region: String = "us-east-1".to_owned(), env ["ESPALIER_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"];
+    /// The id of the key for the S3 bucket; without one the machine's own role is used, as on Amazon's servers.
+    s3_access_key_id: Option<String> = None, env ["ESPALIER_S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"];
+    /// That key's secret.
+    s3_secret_access_key: Option<String> = None, env ["ESPALIER_S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"], secret;
+    /// The token that belongs to a key which is good for a while only.
+    s3_session_token: Option<String> = None, env ["ESPALIER_S3_SESSION_TOKEN", "AWS_SESSION_TOKEN"], secret;
     /// Take and deliver firmware that no trusted key has signed. Leave it off where boards are out of reach.
     allow_unsigned: bool = false, env ["ESPALIER_ALLOW_UNSIGNED"];
+    /// From where boards of the old kind, which have no token, are heard: `lan` (private addresses and this machine), `on`
+    /// (everywhere) or `off`. Unknown ones wait in quarantine until an admin claims them.
+    legacy_boards: LegacyBoards = LegacyBoards::Lan, env ["ESPALIER_LEGACY_BOARDS"];
+    /// Downloads of firmware that may run at once; boards beyond that are told to come back a little later.
+    max_downloads: u32 = 256, env ["ESPALIER_MAX_DOWNLOADS"];
     /// A mail server as `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; empty: links for
     /// password resets are printed to the server's log for the operator.
     smtp_url: Option<String> = None, env ["ESPALIER_SMTP_URL", "SMTP_URL"], secret;
@@ -76,6 +91,17 @@ pub enum Signup {
     Closed,
 }
 
+/// From where boards without a token are heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegacyBoards {
+    /// Private addresses and this machine.
+    Lan,
+    /// Everywhere.
+    On,
+    /// Nowhere.
+    Off,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -86,6 +112,7 @@ pub enum LogFormat {
 }
 
 setting::words!(Signup { Open => "open", Invite => "invite", Closed => "closed" });
+setting::words!(LegacyBoards { Lan => "lan", On => "on", Off => "off" });
 setting::words!(LogFormat { Text => "text", Json => "json" });
 
 impl Config {

@@ -3,9 +3,9 @@
 //! The control plane goes in one transaction, which also notes that telemetry is still to be removed. The
 //! note stays for a while after that is done, because a report that was on its way may still arrive.
 
-use super::{Device, logic, store};
+use super::{Device, cms, logic, store};
 use crate::live::{self, Event};
-use crate::{ApiError, AppState, control, telemetry};
+use crate::{ApiError, AppState, control, ota, telemetry};
 use espalier_model::{AccountId, DeviceId};
 use std::sync::Arc;
 
@@ -53,7 +53,9 @@ pub async fn forget_account(app: &AppState, account: AccountId) {
 pub fn forget(app: &AppState, device: &Arc<Device>) {
     device.presence.bury();
     app.devices.remove(device.id);
+    cms::forget(app, device.id);
     control::forget(app, device.id);
+    ota::forget_device(app, device.id);
     live::recheck_device(app, device.id);
     live::publish(
         app,

@@ -74,7 +74,7 @@ fn mentions(device: &Device, q: &str) -> bool {
 }
 
 /// What a caller owns or has shared with them, in order of creation, as far as the access rules let them see it.
-fn visible(app: &AppState, caller: &Caller) -> Vec<Arc<Device>> {
+pub fn visible(app: &AppState, caller: &Caller) -> Vec<Arc<Device>> {
     let mut found = app.devices.visible_to(caller.account);
     if !identity::by_default(app) {
         found.retain(|device| super::may_watch(app, caller, device, false));

@@ -1,8 +1,7 @@
 //! Creating, changing and deleting devices: the database first, then the memory, then everybody who watches.
 
-use super::check;
 use super::http::items::{DevicePatch, NewDeviceBody};
-use super::{Device, password, presence, presence::Presence, store};
+use super::{Device, check, cms, password, presence, presence::Presence, store};
 use crate::identity::Caller;
 use crate::live::{self, Event};
 use crate::{ApiError, AppState, identity, random};
@@ -33,6 +32,8 @@ pub struct Draft {
     pub expected_interval_s: Option<u32>,
     /// Product id and the hash of its password, for a device that waits to be claimed.
     pub product: Option<(String, String)>,
+    /// What is known of its board, for one of the old kind.
+    pub legacy: Option<cms::Legacy>,
 }
 
 impl Draft {
@@ -54,6 +55,7 @@ impl Draft {
             aliases: check::aliases(&aliases)?,
             expected_interval_s: check::interval(body.expected_interval_seconds)?,
             product: None,
+            legacy: None,
         })
     }
 }
@@ -64,24 +66,8 @@ pub async fn create_for(
     caller: &Caller,
     body: NewDeviceBody,
 ) -> Result<(Arc<Device>, String), ApiError> {
-    if caller.role == Role::Viewer {
-        return Err(ApiError::forbidden(
-            "A viewer has no devices of their own; ask an admin for the role of a member.",
-        ));
-    }
     let mut draft = Draft::of(&body)?;
-    let data = identity::RuleData {
-        kind: draft.kind.as_deref().unwrap_or_default(),
-        tags: &draft.tags,
-        ..identity::RuleData::of(caller.account, "", &draft.name)
-    };
-    identity::require_new(
-        app,
-        caller,
-        identity::Collection::Devices,
-        espalier_model::Action::Own,
-        &data,
-    )?;
+    may_create(app, caller, &draft)?;
     draft.product = product(app, caller, &mut draft.aliases, body).await?;
     let (app, caller) = (app.clone(), caller.clone());
     to_the_end(&app.clone(), async move {
@@ -98,6 +84,30 @@ pub async fn create_for(
         Ok(made)
     })
     .await
+}
+
+/// Checks that somebody may have this device.
+///
+/// # Errors
+/// 403 when their role or a rule forbids it.
+pub fn may_create(app: &AppState, caller: &Caller, draft: &Draft) -> Result<(), ApiError> {
+    if caller.role == Role::Viewer {
+        return Err(ApiError::forbidden(
+            "A viewer has no devices of their own; ask an admin for the role of a member.",
+        ));
+    }
+    let data = identity::RuleData {
+        kind: draft.kind.as_deref().unwrap_or_default(),
+        tags: &draft.tags,
+        ..identity::RuleData::of(caller.account, "", &draft.name)
+    };
+    identity::require_new(
+        app,
+        caller,
+        identity::Collection::Devices,
+        espalier_model::Action::Own,
+        &data,
+    )
 }
 
 /// Checks the product id and hashes the password of a device that waits to be claimed. It also answers to
@@ -200,6 +210,7 @@ async fn insert(
     });
     let event = app.devices.journal.row(&device, now, "created", &json!({}));
     let (row, product) = (device.clone(), draft.product);
+    let legacy = draft.legacy.clone();
     let write = move |c: &Conn<'_>| {
         if let Some(alias) = store::taken_alias(c, &row)? {
             return Err(taken(&alias));
@@ -208,11 +219,17 @@ async fn insert(
         if let Some((product_id, hash)) = &product {
             store::insert_product(c, row.id, product_id, hash).map_err(stored)?;
         }
+        if let Some(legacy) = &legacy {
+            cms::put(c, row.id, legacy).map_err(stored)?;
+        }
         store::insert_event(c, &event).map_err(stored)
     };
     let guard = app.devices.lock(device.id).await;
     app.db.write(write).await?;
     app.devices.put(device.clone());
+    if let Some(legacy) = draft.legacy {
+        cms::remember(app, device.id, legacy);
+    }
     drop(guard);
     live::publish(
         app,

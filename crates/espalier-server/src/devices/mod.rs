@@ -9,6 +9,7 @@ mod batch;
 mod bulk;
 mod check;
 mod claim;
+pub mod cms;
 mod delete;
 mod events;
 mod facts;
@@ -23,6 +24,7 @@ mod view;
 
 pub use alerts::observe;
 pub use facts::{Facts, introduce};
+pub use list::visible;
 pub use registry::{Device, State};
 pub use view::DeviceView;
 
@@ -38,7 +40,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The routes of this feature.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    http::routes().merge(batch::routes())
+    http::routes().merge(batch::routes()).merge(cms::routes())
 }
 
 /// Starts the background work of this feature.

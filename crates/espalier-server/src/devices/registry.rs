@@ -12,9 +12,9 @@ use super::store;
 use espalier_db::Db;
 use espalier_model::{AccountId, DeviceId, Oid, ShareRole};
 use parking_lot::RwLock;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A board as the server knows it. A change makes a new one; whoever holds the old one keeps a snapshot.
@@ -102,6 +102,11 @@ pub struct State {
     pub(super) journal: Journal,
     pub(super) attempts: Attempts,
     pub(super) password_turns: Turns,
+    /// How often a device was added, changed or removed.
+    revision: AtomicU64,
+    /// Those that were, since somebody took them.
+    changes: parking_lot::Mutex<HashSet<DeviceId>>,
+    pub(super) cms: super::cms::State,
     /// Deleted devices whose telemetry is removed once more when their last reports must have arrived.
     pub(super) open_deletions: parking_lot::Mutex<Vec<(DeviceId, i64)>>,
 }
@@ -171,6 +176,9 @@ impl State {
             journal: Journal::new(last_event),
             attempts: Attempts::default(),
             password_turns: Turns::default(),
+            revision: AtomicU64::new(0),
+            changes: parking_lot::Mutex::default(),
+            cms: super::cms::State::load(db).await?,
             open_deletions: parking_lot::Mutex::default(),
         })
     }
@@ -187,14 +195,35 @@ impl State {
 
     /// Adds or replaces a device.
     pub fn put(&self, device: Arc<Device>) {
+        let id = device.id;
         let mut index = self.index.write();
-        index.remove(device.id);
+        index.remove(id);
         index.insert(device);
+        drop(index);
+        self.note_change(id);
+    }
+
+    fn note_change(&self, id: DeviceId) {
+        // The change first: whoever sees the new revision finds it.
+        self.changes.lock().insert(id);
+        self.revision.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A number that grows whenever a device is added, changed or removed; presence does not count.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    /// Takes the devices that were added, changed or removed since it was asked last.
+    pub fn take_changes(&self) -> HashSet<DeviceId> {
+        std::mem::take(&mut *self.changes.lock())
     }
 
     /// Forgets a device.
     pub(super) fn remove(&self, id: DeviceId) -> Option<Arc<Device>> {
-        self.index.write().remove(id)
+        let removed = self.index.write().remove(id);
+        self.note_change(id);
+        removed
     }
 
     /// The device whose token has this digest.

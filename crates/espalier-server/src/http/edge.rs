@@ -70,10 +70,12 @@ fn exempt(path: &str) -> bool {
         || crate::pages::is_file(path)
 }
 
-/// Boards of the old contract carry their token in the body: their handlers count them when they are known.
+/// Boards of the old contracts carry their token in the body, or have none: their handlers count them when they are known.
 fn counted_later(method: &Method, path: &str) -> bool {
-    *method == Method::POST
-        && (path == "/telemetry" || (path.starts_with("/devices/") && path.ends_with("/telemetry")))
+    let telemetry = *method == Method::POST
+        && (path == "/telemetry"
+            || (path.starts_with("/devices/") && path.ends_with("/telemetry")));
+    telemetry || path.starts_with("/api/ota/check/") || path.starts_with("/api/ota/download/")
 }
 
 /// Counts one request of a device that showed its token in the body.

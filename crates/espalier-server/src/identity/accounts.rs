@@ -4,7 +4,7 @@ use super::sessions;
 use super::store::accounts::{self as store, Account, Changes};
 use super::throttle::key;
 use super::{Caller, Revoked, validate};
-use crate::{ApiError, AppState, devices, random};
+use crate::{ApiError, AppState, devices, ota, random};
 use axum::http::StatusCode;
 use espalier_model::{AccountId, Role};
 use serde_json::Value;
@@ -372,6 +372,7 @@ pub async fn delete(app: &AppState, id: AccountId) -> Result<(), ApiError> {
         })
         .await?;
     devices::forget_account(app, id).await?;
+    ota::forget_account(app, id).await?;
     sessions::revoked(app, Revoked::Account(id));
     Ok(())
 }

@@ -203,6 +203,7 @@ impl Session<'_> {
             match channel.split_once(':') {
                 None if channel == "devices" => selection.all_devices = true,
                 None if channel == "notifications" => selection.notifications = true,
+                None if channel == "rollouts" => selection.rollouts = true,
                 None if channel == "admin" => {
                     if !admission::may_hear_admin(caller) {
                         let why = "Only an admin may hear `admin`, and an API key only with the scope `admin`.";

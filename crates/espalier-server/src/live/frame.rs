@@ -88,6 +88,16 @@ pub(super) fn control(event: &Event, now: i64) -> Vec<Utf8Bytes> {
                 _ => DesiredProgress::Pending,
             },
         }),
+        Event::Rollout { rollout, .. } => one(&ServerMessage::Rollout {
+            rollout_id: rollout["id"].as_str().unwrap_or_default().to_owned(),
+            rollout,
+            timestamp,
+        }),
+        Event::Update { device, update } => one(&ServerMessage::Update {
+            device_id: device.oid.to_string(),
+            update,
+            timestamp,
+        }),
         Event::Command { device, command } => commands(device, command, &timestamp),
     }
 }

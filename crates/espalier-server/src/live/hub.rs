@@ -24,6 +24,8 @@ pub(super) enum Subject<'a> {
     /// A device that the reader does not see any more.
     Gone(DeviceId),
     Dashboard(&'a str),
+    /// A rollout of the reader's.
+    Rollout,
     Notification,
 }
 
@@ -36,6 +38,7 @@ pub(super) struct Selection {
     pub(super) devices: Vec<DeviceId>,
     pub(super) all_devices: bool,
     pub(super) dashboards: Vec<String>,
+    pub(super) rollouts: bool,
     /// Every device of the installation; granted to admins only.
     pub(super) admin: bool,
 }
@@ -56,6 +59,7 @@ impl Selection {
                 self.everything || self.all_devices || self.devices.contains(&id)
             }
             Subject::Dashboard(id) => self.everything || self.dashboards.iter().any(|d| d == id),
+            Subject::Rollout => self.everything || self.rollouts,
             Subject::Notification => self.notifications,
         }
     }
@@ -274,6 +278,15 @@ impl Hub {
         );
     }
 
+    /// Gives one frame to the readers that chose the channel `admin`, but for those of `account`, which have it already.
+    fn to_admins(&self, account: AccountId, subject: Subject<'_>, text: &Utf8Bytes) {
+        let parcel = Parcel::Control(std::slice::from_ref(text).into());
+        let admins = self.admins.read();
+        for watcher in admins.iter().filter(|w| w.caller.account != account) {
+            self.hand(watcher, subject, true, 0, &parcel);
+        }
+    }
+
     /// Gives an event of a device to everybody who may see the device now and wants it. `parcel` makes the
     /// frames when the first reader wants them, so that an event that nobody watches costs nothing.
     /// `values` says that it holds what the device measures. Returns how many readers got values merged with others.
@@ -329,7 +342,7 @@ impl Hub {
         let mut ring = ring.as_ref().map(|ring| ring.lock());
         let (lane, device) = match subject {
             Subject::Device(id) => (Lane::Events, Some(id)),
-            Subject::Gone(_) | Subject::Dashboard(_) => (Lane::Events, None),
+            Subject::Gone(_) | Subject::Dashboard(_) | Subject::Rollout => (Lane::Events, None),
             Subject::Notification => (Lane::Notifications, None),
         };
         let values = matches!(parcel, Parcel::Values(_));
@@ -402,12 +415,20 @@ pub(super) fn publish(app: &AppState, event: &Event) {
             }
             return;
         }
+        Event::Rollout { account, .. } => {
+            for text in frame::control(event, app.clock.now_ms()) {
+                hub.to_account(*account, Subject::Rollout, &text);
+                hub.to_admins(*account, Subject::Rollout, &text);
+            }
+            return;
+        }
         // Its registry entry is gone: the event holds who could see it last.
         Event::DeviceRemoved { device } => device.clone(),
         Event::Telemetry { device, .. }
         | Event::Status { device, .. }
         | Event::DeviceAdded { device }
         | Event::Desired { device, .. }
+        | Event::Update { device, .. }
         | Event::Command { device, .. } => {
             // The event may hold an older snapshot; who may see the device is decided now.
             match app.devices.get(device.id) {

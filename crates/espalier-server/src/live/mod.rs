@@ -148,6 +148,10 @@ pub enum Event {
         reported_version: u64,
         state: &'static str,
     },
+    /// A rollout moved; `rollout` is its JSON on the wire.
+    Rollout { account: AccountId, rollout: Value },
+    /// A device's way to an image moved; `update` is its JSON on the wire.
+    Update { device: Arc<Device>, update: Value },
     /// A command was sent, delivered, answered or expired; `command` is its JSON on the wire.
     Command { device: Arc<Device>, command: Value },
 }
@@ -168,6 +172,12 @@ pub fn push_desired(app: &AppState, device: DeviceId, desired: &BTreeMap<String,
 /// Pushes a command to the device's socket, when it has one. Returns whether it was handed over.
 pub fn push_command(app: &AppState, device: DeviceId, command: &PendingCommand) -> bool {
     device_socket::push_command(app, device, command)
+}
+
+/// Tells a device's socket, when it has one, that there may be an image for it; it then asks as always. Returns whether
+/// it was handed over.
+pub fn nudge(app: &AppState, device: DeviceId) -> bool {
+    device_socket::nudge(app, device)
 }
 
 /// What a notification says.

@@ -1,17 +1,20 @@
 //! Backup and restore: one file that holds everything, the same for both databases.
 //!
 //! # Format
-//! A zstd stream of JSON lines. The first is `{"espalier_backup":1,"version":…,"created_at":ms}`. Then for
+//! A zstd stream of JSON lines. The first is `{"espalier_backup":2,"version":…,"created_at":ms}`. Then for
 //! each table `{"table":…,"columns":[…]}` and one array per row (bytes as `{"b":base64}`), parents before
 //! children; then for each series `{"series":key,"device":uuid}` and lines `[[ts,value],…]` (objects as
-//! `{"j":text}`). The last line is `{"end":{"rows":n,"points":n}}`: a file without it is not whole.
+//! `{"j":text}`); then for each blob that a row refers to `{"blob":sha256,"b":base64}`. The last line is
+//! `{"end":{"rows":n,"points":n,"blobs":n}}`: a file without it is not whole. Format 1 had no blobs.
 //!
 //! # Restore
 //! A restore is staged first: the archive is received into the data folder and checked from end to end. Only
 //! then it is renamed to [`PENDING`], and the server starts anew. A start that finds the file replaces
-//! the control plane in one transaction and the telemetry after it, and removes the file last; killed in
+//! the control plane in one transaction, the telemetry and the blobs after it, and removes the file last; killed in
 //! between, the next start does it again from the beginning.
 
+use crate::ota::blobs;
+use crate::ota::library::Digest;
 use crate::{ApiError, AppState, Config};
 use anyhow::{Context, bail};
 use axum::body::Body;
@@ -23,6 +26,8 @@ use espalier_tsdb::{Point, ScanQuery, Tsdb, Value as Measured};
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +38,8 @@ use uuid::Uuid;
 
 /// The name of a checked archive that waits to be restored by the next start.
 pub const PENDING: &str = "restore.pending.zst";
+/// The format that is written; older ones are read, too.
+const FORMAT: u64 = 2;
 /// zstd's level: the default of its makers, a good trade for data that is written once.
 const LEVEL: i32 = 3;
 /// Compressed bytes that are handed on at once.
@@ -49,6 +56,9 @@ pub struct Contents {
     pub rows: u64,
     /// Points of telemetry.
     pub points: u64,
+    /// Blobs: firmware images and pictures.
+    #[serde(default)]
+    pub blobs: u64,
 }
 
 /// What came of a restore request.
@@ -135,7 +145,7 @@ async fn write(app: &AppState, pieces: &Pieces) -> anyhow::Result<()> {
         encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?,
         pieces,
     };
-    let head = json!({ "espalier_backup": 1, "version": env!("CARGO_PKG_VERSION"), "created_at": app.clock.now_ms() });
+    let head = json!({ "espalier_backup": FORMAT, "version": env!("CARGO_PKG_VERSION"), "created_at": app.clock.now_ms() });
     out.line(&head.to_string()).await?;
     let mut contents = Contents::default();
     let (rows, mut lines) = mpsc::channel::<String>(256);
@@ -145,7 +155,7 @@ async fn write(app: &AppState, pieces: &Pieces) -> anyhow::Result<()> {
         contents.rows += u64::from(line.starts_with('['));
         out.line(&line).await?;
     }
-    reading.await??;
+    let blobs = reading.await??;
     let devices = app
         .db
         .read(|c| c.query("select id from device order by id", params![]))
@@ -181,11 +191,40 @@ async fn write(app: &AppState, pieces: &Pieces) -> anyhow::Result<()> {
             out.line(&Value::Array(samples).to_string()).await?;
         }
     }
+    contents.blobs = write_blobs(app, blobs, &mut out).await?;
     out.line(&json!({ "end": contents }).to_string()).await?;
     out.finish().await
 }
 
-fn send_tables(c: &Conn<'_>, lines: &mpsc::Sender<String>) -> Result<(), espalier_db::Error> {
+/// Writes the blobs and returns how many there were. One that cannot be read is left out: a backup without it is better
+/// than none.
+async fn write_blobs(
+    app: &AppState,
+    blobs: HashSet<Digest>,
+    out: &mut Out<'_>,
+) -> anyhow::Result<u64> {
+    let mut written = 0;
+    for digest in blobs {
+        let blob = hex::encode(digest);
+        let bytes = match app.ota.blobs.get(&digest).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(blob, %error, "the backup does not hold this blob");
+                continue;
+            }
+        };
+        let line = json!({ "blob": blob, "b": BASE64_STANDARD.encode(&bytes) });
+        out.line(&line.to_string()).await?;
+        written += 1;
+    }
+    Ok(written)
+}
+
+/// Sends every row, and returns which blobs the rows refer to.
+fn send_tables(
+    c: &Conn<'_>,
+    lines: &mpsc::Sender<String>,
+) -> Result<HashSet<Digest>, espalier_db::Error> {
     let gone = || espalier_db::Error::Driver("the backup was abandoned".to_owned());
     for table in espalier_db::tables(c)? {
         let rows = c.query(&format!("select * from {table}"), params![])?;
@@ -197,7 +236,7 @@ fn send_tables(c: &Conn<'_>, lines: &mpsc::Sender<String>) -> Result<(), espalie
             lines.blocking_send(row.to_string()).map_err(|_| gone())?;
         }
     }
-    Ok(())
+    blobs::to_back_up(c)
 }
 
 fn sql_json(value: &Sql) -> Value {
@@ -262,6 +301,7 @@ enum Line {
     Table { table: String, columns: Vec<String> },
     Series { device: Uuid, key: Arc<str> },
     Items(Vec<Value>),
+    Blob(Bytes),
     End(Contents),
 }
 
@@ -281,7 +321,7 @@ impl Reader {
             .context("this is not an Espalier backup")?
             .context("the backup is empty")?;
         match head["espalier_backup"].as_u64() {
-            Some(1) => Ok(reader),
+            Some(1..=FORMAT) => Ok(reader),
             Some(n) => bail!(
                 "the backup has format {n}, which is newer than this program; update Espalier first"
             ),
@@ -331,6 +371,16 @@ impl Reader {
                 key: key.into(),
             }));
         }
+        if let Some(name) = value["blob"].as_str() {
+            let bytes = value["b"].as_str().map(|text| BASE64_STANDARD.decode(text));
+            let bytes = bytes.context("a blob without its bytes")?;
+            let bytes = bytes.context("bytes that are not base64")?;
+            anyhow::ensure!(
+                hex::encode(Sha256::digest(&bytes)) == name,
+                "the backup is damaged: the blob {name} is not what its name says"
+            );
+            return Ok(Some(Line::Blob(bytes.into())));
+        }
         let end = value.get("end").context("the backup is damaged")?;
         Ok(Some(Line::End(serde_json::from_value(end.clone())?)))
     }
@@ -362,6 +412,7 @@ pub fn check(path: &Path) -> anyhow::Result<Contents> {
                     .try_for_each(|item| json_sql(item).map(|_| ()))?;
                 found.rows += 1;
             }
+            (Line::Blob(_), _) => found.blobs += 1,
             (Line::Items(_), None) => bail!("the backup is damaged: a row before its table"),
             (Line::End(end), _) => {
                 anyhow::ensure!(
@@ -431,7 +482,12 @@ pub(super) async fn restore_body(app: &AppState, body: Body) -> Result<Restored,
 ///
 /// # Errors
 /// Fails when a store cannot be written; the archive stays and the next start tries again.
-pub async fn apply_pending(config: &Config, db: &Db, tsdb: &Tsdb) -> anyhow::Result<()> {
+pub async fn apply_pending(
+    config: &Config,
+    db: &Db,
+    tsdb: &Tsdb,
+    blobs: &blobs::State,
+) -> anyhow::Result<()> {
     let pending = config.data.join(PENDING);
     if !pending.exists() {
         return Ok(());
@@ -465,6 +521,10 @@ pub async fn apply_pending(config: &Config, db: &Db, tsdb: &Tsdb) -> anyhow::Res
                 };
                 tsdb.append(items.iter().map(point).collect::<anyhow::Result<_>>()?)
                     .await?;
+            }
+            (Line::Blob(bytes), _) => {
+                let kept = blobs.put(bytes).await;
+                kept.map_err(|error| anyhow::anyhow!("a blob was not restored: {error}"))?;
             }
             _ => {}
         }
@@ -511,7 +571,7 @@ fn replace_tables(c: &Conn<'_>, archive: &Path) -> anyhow::Result<()> {
                     .collect::<anyhow::Result<Vec<_>>>()?;
                 c.execute(&insert, &values)?;
             }
-            Line::Series { .. } | Line::End(_) => break,
+            Line::Series { .. } | Line::Blob(_) | Line::End(_) => break,
         }
     }
     // A session of the past must not sign anybody in again.

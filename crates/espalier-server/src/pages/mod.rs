@@ -6,7 +6,7 @@ use crate::{ApiError, AppState};
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use espalier_ui::File;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +22,15 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .route("/ui", page.clone())
         .route("/ui/{*path}", page)
+        // Where people managed firmware in the system before.
+        .route(
+            "/ota-management",
+            get(|| async { Redirect::to("/ui/firmware") }),
+        )
+        .route(
+            "/ota-upload",
+            get(|| async { Redirect::to("/ui/firmware?upload") }),
+        )
         .route("/assets/{*path}", get(asset))
         .route(
             "/icon.svg",

@@ -246,6 +246,45 @@ impl Ask {
     }
 }
 
+/// The means of equal spans of some keys of a device.
+pub async fn means(
+    app: &AppState,
+    device: &Device,
+    keys: &[&str],
+    start: i64,
+    width: i64,
+    count: usize,
+) -> ApiResult<Vec<Vec<Option<f64>>>> {
+    let spans = i64::try_from(count).unwrap_or(i64::MAX);
+    let buckets = Buckets::Fixed {
+        start,
+        width,
+        count,
+    };
+    let query = Query {
+        series: keys
+            .iter()
+            .map(|key| (device.id.0, Arc::from(*key)))
+            .collect(),
+        from: start,
+        to: start.saturating_add(width.saturating_mul(spans)),
+        mode: Mode::Buckets(buckets),
+    };
+    let found = app.tsdb.query(query).await.map_err(ingest::store_error)?;
+    let line = |data: SeriesData| {
+        let mut line = vec![None; count];
+        if let Rows::Buckets(buckets) = data.rows {
+            for bucket in buckets {
+                if let Some(slot) = line.get_mut(bucket.index) {
+                    *slot = bucket.agg.mean();
+                }
+            }
+        }
+        line
+    };
+    Ok(found.into_iter().map(line).collect())
+}
+
 /// The starts and aggregates of buckets, empty ones too when they are to be filled in.
 pub fn spread<'a>(
     buckets: &'a Buckets,

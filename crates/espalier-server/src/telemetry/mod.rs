@@ -33,6 +33,7 @@ pub use export::write_csv_line;
 pub use import::{MAX_IMPORT_POINTS, read_file};
 pub use ingest::MAX_KEYS_PER_DEVICE;
 pub use parse::{Post, Readings, parse_post, parse_wire};
+pub use range::zone;
 pub use refusal::{Reason, Refusal};
 
 use crate::devices::Device;
@@ -153,6 +154,22 @@ pub async fn latest(
         let newest = entries.iter().map(|entry| entry.ts).max();
         (values::map(entries), newest)
     }))
+}
+
+/// The means of equal spans of time of some keys of a device, `count` spans of `width` milliseconds from `start`; nothing where
+/// nothing was measured.
+///
+/// # Errors
+/// Fails when the telemetry store does.
+pub async fn means(
+    app: &AppState,
+    device: &Device,
+    keys: &[&str],
+    start: i64,
+    width: i64,
+    count: usize,
+) -> Result<Vec<Vec<Option<f64>>>, ApiError> {
+    history::means(app, device, keys, start, width, count).await
 }
 
 /// Removes everything that a device has measured and returns how many points that were. For the deletion of devices.

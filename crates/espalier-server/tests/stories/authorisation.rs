@@ -4,6 +4,7 @@
 //! about things of their own making, so that a deletion spoils nothing, and with an empty body: "may" means that
 //! the answer is about the request and no longer about who asks.
 
+use super::ota_kit;
 use espalier_model::Role;
 use espalier_server::identity;
 use espalier_testkit::{Client, TestApp, story};
@@ -30,11 +31,13 @@ enum May {
     Admin,
     /// The device of the path, and nobody else.
     Device,
+    /// Every board with its token, about itself.
+    Board,
     /// Sockets and streams, which decide after accepting; stories of their own check them.
     Socket,
 }
 
-use May::{Admin, Anybody, Change, Device, Owner, Person, See, SeeOrBe, Signed, Socket};
+use May::{Admin, Anybody, Board, Change, Device, Owner, Person, See, SeeOrBe, Signed, Socket};
 
 /// Method, path, who may.
 const RULES: &[(&str, &str, May)] = &[
@@ -91,6 +94,7 @@ const RULES: &[(&str, &str, May)] = &[
     ("get", "/me/sessions", Person),
     ("delete", "/me/sessions/{id}", Person),
     ("get", "/groups", Person),
+    ("get", "/fleet", Person),
     ("get", "/notifications", Person),
     ("delete", "/notifications", Person),
     ("get", "/notifications/health", Person),
@@ -110,6 +114,7 @@ const RULES: &[(&str, &str, May)] = &[
     ("get", "/devices/{id}", SeeOrBe),
     ("get", "/devices/{id}/events", SeeOrBe),
     ("get", "/devices/{id}/state", SeeOrBe),
+    ("get", "/devices/{id}/firmware", SeeOrBe),
     ("get", "/devices/{device_id}/telemetry/latest", SeeOrBe),
     ("get", "/devices/{device_id}/retention", See),
     ("get", "/devices/{id}/commands", See),
@@ -131,6 +136,39 @@ const RULES: &[(&str, &str, May)] = &[
     ("post", "/devices/{device_id}/telemetry/import", Change),
     ("get", "/devices/{id}/commands/pending", Device),
     ("post", "/devices/{id}/commands/{command}/result", Device),
+    ("get", "/firmware", Person),
+    ("post", "/firmware", Person),
+    ("post", "/firmware/inspect", Person),
+    ("get", "/firmware/keys", Person),
+    ("post", "/firmware/keys", Person),
+    ("get", "/firmware/keys/set", Owner),
+    ("put", "/firmware/keys/set", Person),
+    ("delete", "/firmware/keys/{id}", Owner),
+    ("get", "/firmware/{id}", Change),
+    ("patch", "/firmware/{id}", Change),
+    ("delete", "/firmware/{id}", Change),
+    ("get", "/firmware/{id}/image", Change),
+    ("put", "/firmware/{id}/signature", Change),
+    ("get", "/releases", Person),
+    ("post", "/releases", Person),
+    ("get", "/releases/{id}", Change),
+    ("patch", "/releases/{id}", Change),
+    ("delete", "/releases/{id}", Change),
+    ("post", "/releases/{id}/withdraw", Change),
+    ("post", "/api/ota/upload", Person),
+    ("get", "/api/ota/versions", Person),
+    ("get", "/api/ota/firmware", Person),
+    ("get", "/api/ota/firmware-types", Person),
+    ("get", "/api/ota/stats", Person),
+    ("delete", "/api/ota/delete/{key}", Change),
+    ("post", "/api/ota/force-update/{id}", Change),
+    ("get", "/device/update", Board),
+    ("get", "/device/update/{update}/image", Board),
+    ("get", "/device/update/{update}/patch", Board),
+    ("post", "/device/update/{update}", Board),
+    // Old boards have no token: who may is decided by the quarantine, and by the secret of a link.
+    ("get", "/api/ota/check/{id}", Anybody),
+    ("get", "/api/ota/download/{key}", Anybody),
     ("get", "/dashboards", Person),
     ("post", "/dashboards", Person),
     ("get", "/dashboards/{id}", Owner),
@@ -144,6 +182,66 @@ const RULES: &[(&str, &str, May)] = &[
     ("patch", "/widgets/{id}", Owner),
     ("delete", "/widgets/{id}", Owner),
     ("post", "/widgets/{id}/state", Owner),
+    ("get", "/screens/images", Person),
+    ("post", "/screens/images", Person),
+    ("delete", "/screens/images/{id}", Person),
+    ("get", "/screens/images/{id}/preview.png", Person),
+    ("get", "/screens/preview", Signed),
+    ("get", "/screens/content", Person),
+    ("post", "/screens/content", Person),
+    ("put", "/screens/content/{id}", Person),
+    ("delete", "/screens/content/{id}", Person),
+    ("get", "/screens/sources", Person),
+    ("get", "/devices/{id}/screen", SeeOrBe),
+    ("put", "/devices/{id}/screen", Change),
+    ("post", "/upload", Person),
+    ("post", "/assign-device-images", Person),
+    ("post", "/toggle-content-source", Person),
+    // Boards without a token ask these, too; the stories of screens say who gets what.
+    ("get", "/api/devices/{id}/content", Anybody),
+    ("get", "/api/devices/{id}/images-sequence", Anybody),
+    ("get", "/api/devices/{id}/preferences", Anybody),
+    ("put", "/api/devices/{id}/preferences", Anybody),
+    ("get", "/api/devices/{id}/dashboard", Anybody),
+    ("get", "/uploads/{name}/bmp", Anybody),
+    // Old boards have no token: whoever speaks without one waits in quarantine and is told nothing.
+    ("post", "/api/devices/register", Anybody),
+    ("post", "/api/devices/{id}/heartbeat", Anybody),
+    ("post", "/api/devices/{id}/sensor-data", Anybody),
+    ("post", "/api/devices/{id}/ping", Anybody),
+    ("get", "/api/devices", Person),
+    ("get", "/api/devices/{id}", SeeOrBe),
+    ("delete", "/api/devices/{id}", Change),
+    ("post", "/api/devices/{id}/unlink", Change),
+    ("put", "/api/devices/{id}/nickname", Change),
+    ("get", "/api/esp32-debug/{id}", See),
+    ("get", "/devices/{id}/legacy", Change),
+    ("put", "/devices/{id}/legacy", Change),
+    ("get", "/quarantine", Admin),
+    ("delete", "/quarantine/{id}", Admin),
+    ("post", "/quarantine/{id}/claim", Admin),
+    ("post", "/quarantine/{id}/block", Admin),
+    ("get", "/quarantine/blocked", Admin),
+    ("delete", "/quarantine/blocked/{id}", Admin),
+    // A rollout is its owner's and the admins'; `ota_rollouts` shows that others do not see it.
+    ("get", "/rollouts", Person),
+    ("post", "/rollouts", Person),
+    ("post", "/rollouts/preview", Person),
+    ("get", "/rollouts/{id}", Person),
+    ("patch", "/rollouts/{id}", Person),
+    ("delete", "/rollouts/{id}", Person),
+    ("post", "/rollouts/{id}/start", Person),
+    ("post", "/rollouts/{id}/approve", Person),
+    ("post", "/rollouts/{id}/pause", Person),
+    ("post", "/rollouts/{id}/resume", Person),
+    ("post", "/rollouts/{id}/abort", Person),
+    ("post", "/rollouts/{id}/rollback", Person),
+    ("get", "/rollouts/{id}/devices", Person),
+    ("get", "/rollouts/{id}/events", Person),
+    ("get", "/devices/{id}/updates", See),
+    ("post", "/devices/{id}/update", Change),
+    ("get", "/devices/{id}/time-zone", See),
+    ("put", "/devices/{id}/time-zone", Change),
 ];
 
 /// Everybody who asks. The viewer is somebody the device is shared with as viewer.
@@ -169,6 +267,7 @@ fn expected(rule: May, asker: &str) -> bool {
         Owner => asker == "owner",
         Admin => asker == "admin",
         Device => asker == "device",
+        Board => matches!(asker, "device" | "other device"),
     }
 }
 
@@ -195,7 +294,28 @@ async fn person(
     (account, app.anonymous().bearer(&token))
 }
 
-async fn world(app: &TestApp, asker: &str, n: usize) -> World {
+/// The owner's key, its key set, an image and a release of another: whoever deletes one is not held up by the other.
+async fn firmware(owner: &Client, n: usize) -> Vec<(&'static str, String)> {
+    let key = ota_kit::key(1);
+    let id = ota_kit::trust(owner, &key).await;
+    ota_kit::put_key_set(owner, 1, &[&key], &key)
+        .await
+        .expect(200);
+    let image = |name: &str| ota_kit::image("made", name, &n.to_be_bytes());
+    let one = ota_kit::keep(owner, &image("1"), &key).await;
+    let other = ota_kit::keep(owner, &image("2"), &key).await;
+    let release = json!({ "firmware": [other["id"]] });
+    let release = owner.post("/releases", release).await.expect(201);
+    let text = |value: &Value, key: &str| value[key].as_str().expect("an id").to_owned();
+    vec![
+        ("/firmware/keys/{id}", id),
+        ("/firmware/{id}", text(&one, "id")),
+        ("/releases/{id}", text(&release, "id")),
+        ("/api/ota/delete/{key}", text(&one, "key")),
+    ]
+}
+
+async fn world(app: &TestApp, asker: &str, n: usize, path: &str) -> World {
     let (owner_id, owner) = person(app, "owner", n, Role::Member).await;
     let (viewer_id, viewer) = person(app, "viewer", n, Role::Member).await;
     let device = owner
@@ -222,6 +342,23 @@ async fn world(app: &TestApp, asker: &str, n: usize) -> World {
         .await
         .expect(202);
     let text = |value: &Value, key: &str| value[key].as_str().expect("an id").to_owned();
+    let named = path.contains('{') || path.ends_with("/set");
+    let about_firmware = ["/firmware/", "/releases/", "/api/ota/delete/"];
+    let mut names = match named && about_firmware.iter().any(|part| path.starts_with(part)) {
+        true => firmware(&owner, n).await,
+        false => Vec::new(),
+    };
+    names.extend([
+        ("/devices/{id}", id.clone()),
+        ("/esp32-debug/{id}", id.clone()),
+        ("/force-update/{id}", id.clone()),
+        ("/devices/{device_id}", id),
+        ("/commands/{command}", text(&command, "id")),
+        ("/shares/{account}", viewer_id.to_string()),
+        ("/admin/users/{id}", owner_id.to_string()),
+        ("/dashboards/{id}", text(&board, "_id")),
+        ("/widgets/{id}", text(&widget, "_id")),
+    ]);
     let client = match asker {
         "owner" => owner,
         "viewer" => viewer,
@@ -240,15 +377,7 @@ async fn world(app: &TestApp, asker: &str, n: usize) -> World {
     };
     World {
         asker: client,
-        names: vec![
-            ("/devices/{id}", id.clone()),
-            ("/devices/{device_id}", id),
-            ("/commands/{command}", text(&command, "id")),
-            ("/shares/{account}", viewer_id.to_string()),
-            ("/admin/users/{id}", owner_id.to_string()),
-            ("/dashboards/{id}", text(&board, "_id")),
-            ("/widgets/{id}", text(&widget, "_id")),
-        ],
+        names,
     }
 }
 
@@ -287,7 +416,8 @@ async fn check(rule: May, asker: &str, method: &str, path: &str, world: &World) 
     let status = ask(&world.asker, method, &fill(method, path, Some(world))).await;
     let refused = matches!(status, 401 | 403 | 404);
     // Persons ask for things of theirs by ids that nothing has; that is no refusal of the person.
-    let about_the_thing = status == 404 && matches!(rule, Person | Admin) && path.contains('{');
+    let about_the_thing =
+        status == 404 && matches!(rule, Person | Admin | Board) && path.contains('{');
     let right = if expected(rule, asker) {
         !refused || about_the_thing || rule == Anybody
     } else if matches!(status, 400 | 422) {
@@ -313,7 +443,7 @@ story!(
                 };
                 for asker in ASKERS.iter().filter(|_| *rule != Socket) {
                     n += 1;
-                    let world = world(&app, asker, n).await;
+                    let world = world(&app, asker, n, path).await;
                     wrong.extend(check(*rule, asker, method, path, &world).await);
                 }
             }

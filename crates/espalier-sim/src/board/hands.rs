@@ -48,7 +48,7 @@ impl Board {
             i64::try_from(self.core.uptime_ms() / 1000).unwrap_or(0),
         );
         self.step(Input::Vitals {
-            heap_free: Some(118_000 + (self.spec.seed % 9_000) as u32),
+            heap_free: Some(self.heap_free()),
             rssi: Some(rssi),
         });
     }

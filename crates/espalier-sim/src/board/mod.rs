@@ -1,14 +1,16 @@
-//! One simulated board: the device core bound to a model, a socket, memory flash and mishaps. One task each.
+//! One simulated board: the device core bound to a model, a socket, a flash chip and mishaps. One task each.
 //!
-//! `link.rs` waits for the network, `hands.rs` reads the sensors, sets the switches and runs the commands.
+//! `firmware.rs` starts what is in flash, `link.rs` waits for the network, `hands.rs` reads the sensors, sets the switches
+//! and runs the commands.
 
+mod firmware;
 mod hands;
 mod link;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use espalier_device::state::STATE_IMAGE;
+use espalier_device::update::BootReason;
 use espalier_device::{Config, ConfigError, Core, Input, Method, Output};
 use espalier_wire::json::{Json, Value};
 use futures_util::SinkExt;
@@ -17,12 +19,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::{Mishap, Plan};
-use crate::flash::MemoryFlash;
+use crate::flash::Pool;
 use crate::net::{self, Answer, Target};
 use crate::options::{BoardSpec, SimOptions};
 use crate::physics::{self, Physics};
 use crate::summary::{Counters, Share};
-use link::{Event, Link, Requesting, next_event};
+use firmware::Computer;
+use link::{Download, Event, Link, Requesting, next_event};
 
 /// Bytes of the offline queue: some minutes of samples, little enough for thousands of boards in one process.
 const QUEUE: usize = 8192;
@@ -43,6 +46,11 @@ enum Wish {
     Run(String, String),
     Acked(u32),
     Persist,
+    Work,
+    Download(String, u32, u32),
+    Abandon,
+    SelfTest,
+    Restart,
 }
 
 pub(crate) struct Board {
@@ -50,17 +58,21 @@ pub(crate) struct Board {
     config: Config,
     core: Box<BoardCore>,
     model: Box<dyn Physics>,
-    flash: MemoryFlash,
+    computer: Computer,
     target: Arc<Target>,
     counters: Arc<Counters>,
     share: Share,
     plan: Plan,
     link: Link,
     request: Option<Requesting>,
+    download: Option<Download>,
+    /// Whether the network lets anything through, and whether the image still has Wi-Fi.
     network: bool,
-    started: Instant,
+    wifi: bool,
+    clock_started: Instant,
     clock_offset_ms: i64,
     utc_offset_s: i32,
+    download_rate: Option<u32>,
     measured_at: Option<f64>,
     samples: u64,
     /// Frames that wait for an acknowledgement: id, when sent.
@@ -72,7 +84,8 @@ pub(crate) struct Board {
 pub(crate) fn config(spec: &BoardSpec, options: &SimOptions) -> Result<Config, ConfigError> {
     let scaled = |d: Duration| d.div_f64(options.rate).as_millis().clamp(100, 86_400_000) as u32;
     let config = Config::new(&options.server, &spec.device_id, &spec.token)?
-        .with_names(spec.kind.as_str(), spec.kind.chip(), "1.0.0")?
+        .with_names(spec.kind.as_str(), spec.kind.chip(), "")?
+        .with_updates(options.updates, &options.keys)?
         .with_intervals(scaled(spec.kind.interval()), scaled(Duration::from_secs(4)))?;
     match spec.kind.wakes_every() {
         Some(every) => config.with_sleep(scaled(every)),
@@ -85,21 +98,25 @@ impl Board {
         spec: BoardSpec,
         config: Config,
         options: &SimOptions,
+        pool: &Pool,
         target: Arc<Target>,
         counters: Arc<Counters>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let now = Instant::now();
-        let mut board = Board {
+        Ok(Board {
+            computer: firmware::computer(&spec, options, pool)?,
             core: Box::new(Core::new(config.clone(), spec.seed)),
             model: physics::model(spec.kind, spec.seed),
-            flash: MemoryFlash::default(),
             plan: Plan::new(spec.seed, options.faults.clone(), spec.outage, now),
             link: Link::None,
             request: None,
+            download: None,
             network: true,
-            started: now,
+            wifi: true,
+            clock_started: now,
             clock_offset_ms: 0,
             utc_offset_s: options.utc_offset_s,
+            download_rate: options.download_rate,
             measured_at: None,
             samples: 0,
             sent: Vec::new(),
@@ -109,9 +126,7 @@ impl Board {
             config,
             target,
             counters,
-        };
-        board.declare_switches();
-        board
+        })
     }
 
     fn declare_switches(&mut self) {
@@ -124,12 +139,12 @@ impl Board {
 
     /// Runs the board until it is cancelled.
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
-        self.step(Input::Tick);
+        self.start(BootReason::PowerOn);
         loop {
             self.drain().await;
             if std::mem::take(&mut self.restart_wanted) {
-                self.core.persist(&mut self.flash);
-                self.restart();
+                self.core.persist(&mut self.computer.nvs);
+                self.restart(BootReason::Restart);
                 continue;
             }
             self.publish();
@@ -137,7 +152,7 @@ impl Board {
             let event = tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                event = next_event(&mut self.link, &mut self.request) => Some(event),
+                event = next_event(&mut self.link, &mut self.request, &mut self.download) => Some(event),
                 () = sleep_until(wake) => None,
             };
             match event {
@@ -159,16 +174,21 @@ impl Board {
             core.queued(),
             core.is_online(),
         );
+        let runs = self.runs();
+        self.counters.runs(&mut self.share, runs);
     }
 
     fn wake_at(&self) -> Instant {
-        let core = Instant::now() + Duration::from_millis(self.core.wake_in_ms());
-        self.plan.next_at().map_or(core, |mishap| core.min(mishap))
+        let core = (!self.is_bricked())
+            .then(|| Instant::now() + Duration::from_millis(self.core.wake_in_ms()));
+        let all = [core, self.plan.next_at(), self.fate_at()];
+        // A board that runs has a core that wants to be stepped.
+        all.into_iter().flatten().min().unwrap_or_else(Instant::now)
     }
 
     /// The board's own clock, which may jump.
     fn clock_ms(&self) -> u64 {
-        let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let elapsed = i64::try_from(self.clock_started.elapsed().as_millis()).unwrap_or(i64::MAX);
         u64::try_from(elapsed.saturating_add(self.clock_offset_ms)).unwrap_or(0)
     }
 
@@ -178,6 +198,14 @@ impl Board {
     }
 
     fn time_passed(&mut self) {
+        if self.is_bricked() {
+            // Nothing that happens to it matters any more.
+            let _ = self.plan.take(Instant::now());
+            return;
+        }
+        if self.meet_fate() {
+            return;
+        }
         match self.plan.take(Instant::now()) {
             None => self.step(Input::Tick),
             Some(Mishap::Cut) => {
@@ -189,7 +217,11 @@ impl Board {
                 self.clock_offset_ms = self.clock_offset_ms.saturating_add(ms);
                 self.step(Input::Tick);
             }
-            Some(Mishap::Restart) => self.restart(),
+            Some(Mishap::Restart) => {
+                self.counters.power_cut();
+                self.restart(BootReason::PowerOn);
+            }
+            Some(Mishap::WeakPower) => self.weaken_power(),
         }
     }
 
@@ -203,26 +235,12 @@ impl Board {
         if self.request.take().is_some() {
             self.step(Input::RequestFailed);
         }
-    }
-
-    /// The power was away for a moment: memory is lost, flash and the world outside are not.
-    fn restart(&mut self) {
-        self.publish();
-        (self.link, self.request) = (Link::None, None);
-        self.sent.clear();
-        self.counters.restarted(&mut self.share);
-        *self.core = Core::new(
-            self.config.clone(),
-            self.spec.seed.wrapping_add(self.samples),
-        );
-        self.declare_switches();
-        self.core
-            .restore(&mut self.flash, &mut vec![0; QUEUE.max(STATE_IMAGE) + 16]);
-        for (key, value) in self.core.switches().iter() {
-            self.model.apply(key, value);
+        if self.download.take().is_some() {
+            self.step(Input::Downloaded {
+                status: None,
+                retry_after_s: None,
+            });
         }
-        (self.started, self.clock_offset_ms) = (Instant::now(), 0);
-        self.step(Input::Tick);
     }
 
     async fn receive(&mut self, event: Event) {
@@ -263,6 +281,21 @@ impl Board {
                     None => self.step(Input::RequestFailed),
                 }
             }
+            Event::Bytes(bytes) => {
+                self.slow_network().await;
+                let computer = &mut self.computer;
+                self.core
+                    .receive(&bytes, &mut computer.nvs, &mut computer.flash);
+                self.step(Input::Tick);
+                self.check_power();
+            }
+            Event::Downloaded(status, retry_after_s) => {
+                self.download = None;
+                self.step(Input::Downloaded {
+                    status,
+                    retry_after_s,
+                });
+            }
         }
     }
 
@@ -273,7 +306,9 @@ impl Board {
     }
 
     async fn drain(&mut self) {
-        while let Some(wish) = self.next_wish() {
+        while !self.is_bricked()
+            && let Some(wish) = self.next_wish()
+        {
             self.grant(wish).await;
         }
     }
@@ -291,6 +326,11 @@ impl Board {
             Output::Run { id, name, .. } => Wish::Run(id.to_owned(), name.to_owned()),
             Output::Acked { id, .. } => Wish::Acked(id),
             Output::Persist => Wish::Persist,
+            Output::Work => Wish::Work,
+            Output::Download { path, from, len } => Wish::Download(path.to_owned(), from, len),
+            Output::Abandon => Wish::Abandon,
+            Output::SelfTest => Wish::SelfTest,
+            Output::Restart => Wish::Restart,
         })
     }
 
@@ -312,12 +352,39 @@ impl Board {
                         .acked_after(self.sent.swap_remove(at).1.elapsed());
                 }
             }
-            Wish::Persist => self.core.persist(&mut self.flash),
+            Wish::Persist => self.core.persist(&mut self.computer.nvs),
+            Wish::Work => {
+                let computer = &mut self.computer;
+                self.core.work(&mut computer.nvs, &mut computer.flash);
+                self.check_power();
+            }
+            Wish::Download(path, from, len) => self.fetch(path, from, len),
+            Wish::Abandon => (self.request, self.download) = (None, None),
+            Wish::SelfTest => self.self_test(),
+            Wish::Restart => self.restart(BootReason::Restart),
         }
     }
 
+    const fn is_connected(&self) -> bool {
+        self.network && self.wifi
+    }
+
+    fn fetch(&mut self, path: String, from: u32, len: u32) {
+        self.download = Some(if self.is_connected() {
+            Download::Opening(Box::pin(net::download(
+                Arc::clone(&self.target),
+                self.spec.token.clone(),
+                path,
+                (from, len),
+                self.download_rate,
+            )))
+        } else {
+            Download::Opening(Box::pin(std::future::ready(None)))
+        });
+    }
+
     fn open(&mut self) {
-        self.link = Link::Opening(if self.network {
+        self.link = Link::Opening(if self.is_connected() {
             Box::pin(net::open_socket(
                 Arc::clone(&self.target),
                 self.spec.token.clone(),
@@ -328,7 +395,7 @@ impl Board {
     }
 
     fn ask(&mut self, method: Method, path: String, body: String) {
-        self.request = Some(if self.network {
+        self.request = Some(if self.is_connected() {
             Box::pin(net::request(
                 Arc::clone(&self.target),
                 self.spec.token.clone(),

@@ -6,7 +6,19 @@ use crate::process::{PASSWORD, Server, add_user, run};
 fn every_command_has_help_with_an_example() {
     let dir = tempfile::tempdir().unwrap();
     for command in [
-        "serve", "demo", "user add", "backup", "restore", "doctor", "config", "sim",
+        "serve",
+        "demo",
+        "user add",
+        "backup",
+        "restore",
+        "doctor",
+        "config",
+        "sim",
+        "firmware keygen",
+        "firmware sign",
+        "firmware verify",
+        "firmware inspect",
+        "firmware keyset",
     ] {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");

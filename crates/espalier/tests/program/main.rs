@@ -3,4 +3,5 @@
 mod backup;
 mod commands;
 mod crash;
+mod firmware;
 mod process;

@@ -29,7 +29,7 @@ pub struct Message {
 }
 
 impl Message {
-    fn new(message: &str) -> Self {
+    pub fn new(message: &str) -> Self {
         Self {
             message: message.to_owned(),
         }

@@ -19,6 +19,7 @@ use crate::AppState;
 use crate::control::{self, Desired, PendingCommand};
 use crate::devices::{self, Device, Facts};
 use crate::identity::{Identified, Principal};
+use crate::ota::fleet::Running;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use espalier_model::DeviceId;
 use espalier_wire::codes;
@@ -47,7 +48,7 @@ const MAX_BAD: u32 = 32;
 /// Serves one socket until it closes. `identified` is what the handshake carried.
 pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identified) {
     // Boxed: what the beginning needs must not stay in the task of a socket that lives for months.
-    let (device, facts) = match Box::pin(sign_in(&app, &mut socket, identified)).await {
+    let (device, greeting) = match Box::pin(sign_in(&app, &mut socket, identified)).await {
         Ok(known) => known,
         Err(Some(end)) => return Box::pin(say_goodbye(socket, end)).await,
         Err(None) => return,
@@ -60,10 +61,11 @@ pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identi
         work: Work::default(),
         bad: 0,
         bucket: Bucket::default(),
-        introduced: facts.is_some(),
+        introduced: greeting.is_some(),
     };
-    if let Some(facts) = facts {
-        up::introduce(&session.app, &device, *facts, &mut session.work);
+    if let Some((facts, said)) = greeting.map(|greeting| *greeting) {
+        up::introduce(&session.app, &device, facts, &mut session.work);
+        up::tell_fleet(&session.app, &device, &said);
     }
     let end = match Box::pin(session.begin(&mut socket, &device)).await {
         Ok(()) => {
@@ -75,13 +77,16 @@ pub(super) async fn run(app: AppState, mut socket: WebSocket, identified: Identi
     Box::pin(session.end(socket, end)).await;
 }
 
+/// What a first frame says of a board, and of the firmware that runs on it.
+type Greeting = Box<(Facts, Running)>;
+
 /// The device that the handshake or the first frame names, with what it says of itself in that frame.
 async fn sign_in(
     app: &AppState,
     socket: &mut WebSocket,
     identified: Identified,
-) -> Result<(Arc<Device>, Option<Box<Facts>>), Option<End>> {
-    let mut facts = None;
+) -> Result<(Arc<Device>, Option<Greeting>), Option<End>> {
+    let mut greeting = None;
     let principal = match identified {
         Identified::Known(principal) => principal,
         Identified::Unknown => return Err(Some(End::Unauthorized)),
@@ -90,7 +95,7 @@ async fn sign_in(
             let frame = hello.await.map_err(|_| Some(End::Unauthorized))??;
             let token = match Up::parse(&frame) {
                 Ok(Up::Hello(hello)) => {
-                    facts = Some(Box::new(up::facts(&hello)));
+                    greeting = Some(Box::new((up::facts(&hello), up::said(&hello))));
                     hello.token
                 }
                 _ => None,
@@ -100,7 +105,7 @@ async fn sign_in(
         }
     };
     match principal {
-        Principal::Device(device) => Ok((device, facts)),
+        Principal::Device(device) => Ok((device, greeting)),
         Principal::Account(_) => Err(Some(End::Unauthorized)),
     }
 }
@@ -380,6 +385,12 @@ pub(super) fn push_desired(
 pub(super) fn push_command(app: &AppState, device: DeviceId, command: &PendingCommand) -> bool {
     let links = &app.live.links;
     links.get(device).is_some() && links.push(device, Some(&command.id), command_frame(command))
+}
+
+/// Tells a connected device that there may be an image for it.
+pub(super) fn nudge(app: &AppState, device: DeviceId) -> bool {
+    let links = &app.live.links;
+    links.get(device).is_some() && links.push(device, None, Down::Update.to_json().into())
 }
 
 /// Ends a device's connection when the device is gone or its token was renewed.

@@ -4,8 +4,9 @@ use super::work::Work;
 use crate::control::{self, Reported};
 use crate::devices::{self, Device, Facts};
 use crate::live::signal::End;
+use crate::ota::fleet::Running;
 use crate::telemetry::{self, Sample};
-use crate::{ApiError, AppState, random};
+use crate::{ApiError, AppState, ota, random};
 use axum::extract::ws::Utf8Bytes;
 use axum::http::StatusCode;
 use espalier_wire::codes;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 
 /// Milliseconds after which a device may try again when the failure names no time.
 const RETRY_MS: u32 = 1_000;
+
+/// Characters of a word that a board says of itself.
+const MAX_WORD: usize = 64;
 
 /// What came of one frame at once.
 pub(super) enum Heard {
@@ -48,6 +52,9 @@ pub(super) fn hear(
     let taken = match up {
         Up::Hello(hello) => {
             let heard = greet(device, &hello);
+            if matches!(heard, Heard::Taken) {
+                tell_fleet(app, device, &said(&hello));
+            }
             // Once per connection: a board does not change while it is connected.
             if matches!(heard, Heard::Taken) && !std::mem::replace(introduced, true) {
                 introduce(app, device, facts(&hello), work);
@@ -90,6 +97,43 @@ pub(super) fn facts(hello: &Hello<'_>) -> Facts {
         board: hello.board.map(Text::to_owned_string),
         expected_interval_seconds: hello.expected_interval_s,
     }
+}
+
+/// What a greeting says of the firmware that runs.
+pub(super) fn said(hello: &Hello<'_>) -> Running {
+    let firmware = hello.firmware.as_ref();
+    Running {
+        sha256: firmware.and_then(|f| ota::digest(f.sha256?.as_plain()?)),
+        version: firmware.map(|f| word(f.version)),
+        trial: firmware.is_some_and(|f| f.trial),
+        chip: hello.chip.map(word),
+        boot_reason: hello.boot_reason.map(word),
+        boots: hello.boots,
+        ..Running::default()
+    }
+}
+
+/// A word of a board: as long as it may be, because a board cannot be asked to choose another.
+fn word(text: Text<'_>) -> String {
+    let words = text.to_cow();
+    words
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_WORD)
+        .collect()
+}
+
+/// Tells what runs on a board that greets. A greeting that names no image leaves open what runs.
+pub(super) fn tell_fleet(app: &AppState, device: &Arc<Device>, said: &Running) {
+    ota::fleet::heard(app, device, |running| {
+        let named = said.sha256.is_some() || said.version.is_some();
+        let before = (running.trial, running.native);
+        *running = said.clone();
+        running.native = before.1 || said.sha256.is_some();
+        if !named {
+            running.trial = before.0;
+        }
+    });
 }
 
 /// Keeps what the board said of itself; nobody waits for it.
@@ -149,6 +193,12 @@ fn beat(app: &AppState, device: &Arc<Device>, heartbeat: &Heartbeat<'_>, work: &
     if let Some(rssi) = heartbeat.rssi {
         data.insert("rssi".to_owned(), json!(rssi));
     }
+    ota::fleet::heard(app, device, |running| {
+        running.uptime_s = Some(heartbeat.uptime_s);
+        running.heap_free = heartbeat.heap_free;
+        running.rssi = heartbeat.rssi;
+        running.boot_reason = heartbeat.boot_reason.map(word);
+    });
     ingest(
         app,
         device,

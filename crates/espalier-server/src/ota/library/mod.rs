@@ -1,16 +1,34 @@
-//! The library: every firmware image and release in memory, found by id, digest or the key that old clients use.
+//! The library: every firmware image, release and key in memory, found by id, digest or the key that old clients use.
 //!
 //! Invariant: an image's identity is its SHA-256; its bytes are in the blob store under it. The database is written first, then
-//! the memory. It does not decide who installs what.
+//! the memory. An image is kept only when it is whole and signed by a trusted key, unless the installation allows unsigned
+//! ones. It does not decide who installs what.
 
+mod downloads;
+mod firmware;
+mod http;
+mod index;
+mod intake;
+mod keys;
+mod look;
+mod releases;
+mod signature;
 mod store;
 
-use espalier_db::Db;
+pub use downloads::{count_download, flush};
+pub use firmware::{Kept, MAX_FORM, keep, remove, sees, visible};
+pub use index::State;
+pub use intake::{Upload, receive};
+pub use keys::{Key, KeySet};
+pub use releases::{Draft, create as create_release, remove as remove_release};
+pub use signature::{Refusal, Signed};
+
+use crate::error::ApiResult;
+use crate::{ApiError, AppState};
 use espalier_model::{AccountId, FirmwareId, ReleaseId};
-use parking_lot::RwLock;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::future::Future;
+use utoipa_axum::router::OpenApiRouter;
 
 /// A SHA-256.
 pub type Digest = [u8; 32];
@@ -58,6 +76,22 @@ pub struct Firmware {
     pub created_at: i64,
 }
 
+impl Firmware {
+    /// The lowest and the highest revision of the chip that it runs on.
+    pub fn revisions(&self) -> (u16, u16) {
+        let number = |fact: &str| self.facts.get(fact)?.as_u64()?.try_into().ok();
+        (
+            number("min_chip_revision").unwrap_or(0),
+            number("max_chip_revision").unwrap_or(u16::MAX),
+        )
+    }
+
+    /// What old clients call its type: the one it was given, or else its project.
+    pub fn kind(&self) -> &str {
+        self.device_type.as_deref().unwrap_or(&self.project)
+    }
+}
+
 /// Images published together.
 #[derive(Debug, Clone)]
 pub struct Release {
@@ -81,81 +115,39 @@ pub struct Release {
     pub withdrawn_at: Option<i64>,
 }
 
-/// The library in memory.
-#[derive(Default)]
-pub struct State {
-    index: RwLock<Index>,
+/// The routes of this part.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    http::routes()
 }
 
-#[derive(Default)]
-struct Index {
-    firmware: HashMap<FirmwareId, Arc<Firmware>>,
-    by_key: HashMap<String, FirmwareId>,
-    by_digest: HashMap<(AccountId, Digest), FirmwareId>,
-    releases: HashMap<ReleaseId, Arc<Release>>,
+/// Starts the background work: downloads are written down.
+pub(super) fn start(app: &AppState) {
+    downloads::start(app);
 }
 
-impl Index {
-    fn put(&mut self, firmware: Arc<Firmware>) {
-        self.by_key.insert(firmware.legacy_key.clone(), firmware.id);
-        self.by_digest
-            .insert((firmware.owner, firmware.sha256), firmware.id);
-        self.firmware.insert(firmware.id, firmware);
-    }
-}
-
-impl State {
-    /// Loads every image and release.
-    ///
-    /// # Errors
-    /// Returns the database's error.
-    pub async fn load(db: &Db) -> Result<Self, espalier_db::Error> {
-        let (firmware, releases) = db
-            .read(|c| Ok::<_, espalier_db::Error>((store::firmware(c)?, store::releases(c)?)))
-            .await?;
-        let mut index = Index::default();
-        for one in firmware {
-            index.put(Arc::new(one));
+/// Forgets what belonged to an account whose rows are gone, and the files that nobody else needs.
+///
+/// # Errors
+/// Fails when the server is stopping; the files then go within hours after the next start.
+pub(super) async fn forget_account(app: &AppState, account: AccountId) -> ApiResult<()> {
+    let app = app.clone();
+    to_the_end(&app.clone(), async move {
+        let gone = {
+            let _alone = app.ota.library.changing.lock().await;
+            app.ota.library.forget(account)
+        };
+        for digest in gone {
+            super::blobs::release(&app, &digest).await?;
         }
-        index.releases = releases
-            .into_iter()
-            .map(|release| (release.id, Arc::new(release)))
-            .collect();
-        Ok(Self {
-            index: RwLock::new(index),
-        })
-    }
+        Ok(())
+    })
+    .await
+}
 
-    /// The image with this id.
-    pub fn get(&self, id: FirmwareId) -> Option<Arc<Firmware>> {
-        self.index.read().firmware.get(&id).cloned()
-    }
-
-    /// The image that old clients call so.
-    pub fn by_key(&self, key: &str) -> Option<Arc<Firmware>> {
-        let index = self.index.read();
-        index.firmware.get(index.by_key.get(key)?).cloned()
-    }
-
-    /// An account's image with this digest.
-    pub fn by_digest(&self, owner: AccountId, sha256: &Digest) -> Option<Arc<Firmware>> {
-        let index = self.index.read();
-        let id = index.by_digest.get(&(owner, *sha256))?;
-        index.firmware.get(id).cloned()
-    }
-
-    /// The release with this id.
-    pub fn release(&self, id: ReleaseId) -> Option<Arc<Release>> {
-        self.index.read().releases.get(&id).cloned()
-    }
-
-    /// The images of a release, as far as they are still there.
-    pub fn images(&self, release: &Release) -> Vec<Arc<Firmware>> {
-        let index = self.index.read();
-        let found = release.firmware.iter();
-        found
-            .filter_map(|id| index.firmware.get(id))
-            .cloned()
-            .collect()
-    }
+/// Runs a change to its end even when the client hangs up meanwhile; otherwise memory could miss what the database has.
+async fn to_the_end<T: Send + 'static>(
+    app: &AppState,
+    work: impl Future<Output = ApiResult<T>> + Send + 'static,
+) -> ApiResult<T> {
+    app.tasks.spawn(work).await.map_err(ApiError::internal)?
 }

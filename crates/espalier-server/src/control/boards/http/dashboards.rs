@@ -1,13 +1,15 @@
 //! Dashboards over HTTP.
 
 use super::Done;
-use crate::AppState;
 use crate::control::boards::logic::{self, Move};
 use crate::control::boards::view::{DashboardView, DashboardWithWidgets};
 use crate::error::{ApiResult, Problem};
 use crate::http::Json;
 use crate::identity::Caller;
-use axum::extract::{Path, State};
+use crate::{AppState, screens};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -73,24 +75,34 @@ pub async fn list_dashboards(
 }
 
 /// Shows a dashboard with its widgets and their current values.
+///
+/// The same path gives boards with a screen what it shows, as a BMP of 48,062 bytes: `{device}_current.bmp`, and
+/// `{device}_fallback.bmp` for the time before there is anything to show.
 #[utoipa::path(
     get, path = "/dashboards/{id}", tag = "control",
     params(("id" = String, Path, description = "The dashboard's id")),
     responses(
-        (status = 200, description = "The dashboard", body = DashboardWithWidgets),
+        (status = 200, description = "The dashboard, or the picture", content(
+            (DashboardWithWidgets = "application/json"), (Vec<u8> = "image/bmp"))),
+        (status = 304, description = "You have the picture"),
         (status = 401, description = "Not signed in", body = Problem),
-        (status = 404, description = "No such dashboard of yours", body = Problem),
+        (status = 404, description = "No such dashboard or device of yours", body = Problem),
     ),
     security(("bearer" = []))
 )]
 pub async fn get_dashboard(
     State(app): State<AppState>,
-    caller: Caller,
+    mut parts: Parts,
     Path(id): Path<String>,
-) -> ApiResult<Json<DashboardWithWidgets>> {
+) -> ApiResult<Response> {
+    if let Some(name) = id.strip_suffix(".bmp") {
+        let who = screens::Who::of(&parts, &app);
+        return screens::screen_file(&app, &who, name).await;
+    }
+    let caller = Caller::from_request_parts(&mut parts, &app).await?;
     let (dashboard, widgets) = logic::dashboard(&app, &caller, id).await?;
     let dashboard = dashboard.into();
-    Ok(Json(DashboardWithWidgets { dashboard, widgets }))
+    Ok(Json(DashboardWithWidgets { dashboard, widgets }).into_response())
 }
 
 /// Renames or describes a dashboard.
