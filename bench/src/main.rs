@@ -19,7 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The benchmarks by name.
 const NAMES: [&str; 11] = [
-    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "match", "checks", "download",
+    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "match", "checks",
+    "download",
 ];
 
 fn main() -> anyhow::Result<()> {

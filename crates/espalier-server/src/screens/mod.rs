@@ -38,7 +38,7 @@ use utoipa_axum::routes;
 const MAX_FORM: usize = paint::decode::MAX_FILE + (64 << 10);
 /// Pictures that are kept drawn, 100 kB each.
 const DRAWN: usize = 256;
-/// Uploaded pictures that are kept as dots, 48 kB each.
+/// UploadedPicture pictures that are kept as dots, 48 kB each.
 const DOTS: usize = 256;
 /// How many locks the devices share for drawing.
 const TURNS: usize = 64;

@@ -75,7 +75,7 @@ fn yes() -> bool {
 /// What the dashboard is made of. With nothing chosen it shows the newest values of the board.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-pub struct Layout {
+pub struct ScreenLayout {
     /// The heading, up to 60 characters; without one the device's name.
     #[schema(max_length = 60)]
     pub title: Option<String>,
@@ -107,7 +107,7 @@ pub struct Settings {
     /// Whether the dashboard tells the time.
     pub clock: ClockFace,
     /// What the dashboard is made of.
-    pub layout: Layout,
+    pub layout: ScreenLayout,
 }
 
 impl Default for Settings {
@@ -118,7 +118,7 @@ impl Default for Settings {
             fit: Fit::default(),
             timezone: "UTC".to_owned(),
             clock: ClockFace::default(),
-            layout: Layout::default(),
+            layout: ScreenLayout::default(),
         }
     }
 }

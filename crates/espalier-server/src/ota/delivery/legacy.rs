@@ -36,7 +36,7 @@ const MAX_ANSWER: usize = 800;
 #[serde(untagged)]
 pub enum CheckView {
     /// Install this.
-    Update(UpdateView),
+    Update(OldUpdate),
     /// Nothing to do.
     Nothing(NothingView),
 }
@@ -44,7 +44,7 @@ pub enum CheckView {
 /// What to install.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(title = "LegacyUpdate")]
-pub struct UpdateView {
+pub struct OldUpdate {
     /// Always true.
     update_available: bool,
     /// The image's version.
@@ -191,9 +191,9 @@ fn is_same_type(firmware: &Firmware, running: &Running) -> bool {
     firmware.device_type.is_some() && firmware.device_type == running.device_type
 }
 
-fn view(firmware: &Firmware, firmware_url: String, forced: bool, same: bool) -> UpdateView {
+fn view(firmware: &Firmware, firmware_url: String, forced: bool, same: bool) -> OldUpdate {
     let target = firmware.device_type.clone();
-    let mut view = UpdateView {
+    let mut view = OldUpdate {
         update_available: true,
         version: firmware.version.clone(),
         description: String::new(),
@@ -272,7 +272,7 @@ pub fn word(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// What to force.
 #[derive(Deserialize, ToSchema)]
-pub struct ForceBody {
+pub struct ForceUpdateBody {
     /// The type whose newest image the board is to install.
     firmware_type: String,
 }
@@ -280,8 +280,8 @@ pub struct ForceBody {
 /// Make a board install the newest image of a type, whatever its own type. It stands until the board runs it.
 #[utoipa::path(post, path = "/api/ota/force-update/{id}", tag = "firmware", security(("bearer" = [])),
     params(("id" = String, Path, description = "The id compiled into the sketch, or any id of the device")),
-    request_body = ForceBody,
-    responses((status = 200, description = "What the board will be told to install", body = UpdateView),
+    request_body = ForceUpdateBody,
+    responses((status = 200, description = "What the board will be told to install", body = OldUpdate),
         (status = 401, body = Problem), (status = 403, body = Problem),
         (status = 404, description = "No such device, or no image of that type", body = Problem),
         (status = 409, description = "The image does not fit the board, or it runs it already", body = Problem),
@@ -292,11 +292,11 @@ pub async fn force(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<UpdateView>, Failure> {
+) -> Result<Json<OldUpdate>, Failure> {
     let caller = caller?;
     let who = Principal::Account(caller.clone());
     let device = cms::find_for(&app, &who, &id, Action::Manage)?;
-    let ForceBody { firmware_type } = parse_body(&body)?;
+    let ForceUpdateBody { firmware_type } = parse_body(&body)?;
     let of_type = |one: &Firmware| {
         one.owner == device.owner && one.device_type.as_deref() == Some(&firmware_type)
     };

@@ -83,7 +83,7 @@ pub struct ReportBody {
 
 /// The report is noted.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Noted {
+pub struct UpdateNoted {
     /// Where the update stands.
     state: &'static str,
 }
@@ -317,7 +317,7 @@ pub async fn patch(
 #[utoipa::path(post, path = "/device/update/{update}", tag = "firmware", security(("device" = [])),
     request_body = ReportBody,
     params(("update" = String, Path, description = "The update's id, from the offer")),
-    responses((status = 200, description = "Noted", body = Noted), (status = 401, body = Problem),
+    responses((status = 200, description = "UpdateNoted", body = UpdateNoted), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, description = "Not this board's update", body = Problem),
         (status = 422, body = Problem)))]
 pub async fn report(
@@ -325,7 +325,7 @@ pub async fn report(
     principal: Principal,
     Path(update): Path<String>,
     body: Bytes,
-) -> ApiResult<Json<Noted>> {
+) -> ApiResult<Json<UpdateNoted>> {
     let device = board(principal)?;
     let text = std::str::from_utf8(&body)
         .map_err(|error| ApiError::invalid(&["body"], error.to_string()))?;
@@ -345,7 +345,7 @@ pub async fn report(
             now.trial = trial;
         });
     }
-    Ok(Json(Noted {
+    Ok(Json(UpdateNoted {
         state: state.as_str(),
     }))
 }

@@ -1,7 +1,7 @@
 //! The routes of old firmware management.
 
 use super::shape::Failure;
-use super::view::{self, FirmwareStats, FirmwareTypes, FirmwareVersions, Uploaded};
+use super::view::{self, FirmwareStats, FirmwareTypes, FirmwareVersions, UploadedFirmware};
 use super::{assign, library};
 use crate::devices::cms::LegacyProblem;
 use crate::http::{Json, Query};
@@ -47,7 +47,7 @@ fn images(app: &AppState, caller: &Caller, kind: Option<&str>) -> Vec<Arc<Firmwa
 /// Upload a firmware image (old path).
 #[utoipa::path(post, path = "/api/ota/upload", tag = "firmware", security(("bearer" = [])),
     request_body(content = LegacyFirmwareForm, content_type = "multipart/form-data"), responses(
-    (status = 200, description = "The image is kept, or was there already", body = Uploaded),
+    (status = 200, description = "The image is kept, or was there already", body = UploadedFirmware),
     (status = 400, description = "No file, not a sound and signed image, or a field is wrong", body = LegacyProblem),
     (status = 401, description = "Nobody is signed in", body = LegacyProblem),
     (status = 403, description = "The account may only look", body = LegacyProblem),
@@ -59,7 +59,7 @@ pub async fn upload(
     State(app): State<AppState>,
     caller: Asking,
     request: Request,
-) -> Legacy<Uploaded> {
+) -> Legacy<UploadedFirmware> {
     let caller = caller?;
     let (mut upload, _held) = library::receive(&app, request).await?;
     let kind = upload.device_type.take();
@@ -70,7 +70,7 @@ pub async fn upload(
     if auto_assign {
         assign::assign(&app, &caller, firmware).await?;
     }
-    Ok(Json(Uploaded {
+    Ok(Json(UploadedFirmware {
         success: true,
         firmware_key: firmware.legacy_key.clone(),
         firmware_info: view::info(&app, firmware),
@@ -127,7 +127,7 @@ pub async fn types(State(app): State<AppState>, caller: Asking) -> Legacy<Firmwa
 
 /// What came of a deletion.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Deleted {
+pub struct DeletedFirmware {
     /// Always `true`.
     success: bool,
     /// A sentence.
@@ -137,7 +137,7 @@ pub struct Deleted {
 /// Remove an image (old path).
 #[utoipa::path(delete, path = "/api/ota/delete/{key}", tag = "firmware", security(("bearer" = [])),
     params(("key" = String, Path, description = "The image's key")), responses(
-    (status = 200, description = "Removed", body = Deleted),
+    (status = 200, description = "Removed", body = DeletedFirmware),
     (status = 401, description = "Nobody is signed in", body = LegacyProblem),
     (status = 403, description = "The account may only look", body = LegacyProblem),
     (status = 404, description = "No such image of yours", body = LegacyProblem),
@@ -146,14 +146,14 @@ pub async fn delete(
     State(app): State<AppState>,
     caller: Asking,
     Path(key): Path<String>,
-) -> Legacy<Deleted> {
+) -> Legacy<DeletedFirmware> {
     let caller = caller?;
     let found = app.ota.library.by_key(&key);
     let found = found.filter(|one| library::sees(&caller, one.owner));
     let found = found.ok_or_else(|| ApiError::not_found("Firmware"))?;
     assign::unassign(&app, &caller, &found).await?;
     library::remove(&app, &caller, found.id).await?;
-    Ok(Json(Deleted {
+    Ok(Json(DeletedFirmware {
         success: true,
         message: "Firmware deleted",
     }))

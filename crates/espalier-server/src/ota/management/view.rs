@@ -48,7 +48,7 @@ pub struct FirmwareVersion {
 
 /// What was uploaded.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Uploaded {
+pub struct UploadedFirmware {
     /// Always `true`.
     pub success: bool,
     /// Its key.

@@ -1,6 +1,6 @@
 //! Texts for screens.
 
-use super::Done;
+use super::ScreenDone;
 use crate::AppState;
 use crate::clock::iso;
 use crate::error::{ApiResult, Problem};
@@ -106,7 +106,7 @@ pub async fn put_text(
 /// Deletes a text.
 #[utoipa::path(delete, path = "/screens/content/{id}", tag = "screens", security(("bearer" = [])),
     params(("id" = String, Path, description = "The text's id")), responses(
-    (status = 200, description = "Deleted", body = Done),
+    (status = 200, description = "Deleted", body = ScreenDone),
     (status = 401, description = "Not signed in", body = Problem),
     (status = 403, description = "The account may only look", body = Problem),
     (status = 404, description = "No such text of yours", body = Problem)))]
@@ -114,10 +114,10 @@ pub async fn delete_text(
     State(app): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
-) -> ApiResult<Json<Done>> {
+) -> ApiResult<Json<ScreenDone>> {
     content::delete(&app, &caller, &id).await?;
     let message = "Text deleted";
-    Ok(Json(Done { message }))
+    Ok(Json(ScreenDone { message }))
 }
 
 /// Lists every kind of text, and where the caller's screens take it from.

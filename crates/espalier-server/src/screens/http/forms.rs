@@ -28,7 +28,7 @@ pub struct FormDone {
 
 /// A picture that was taken.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Uploaded {
+pub struct UploadedPicture {
     /// Always true.
     success: bool,
     /// A sentence.
@@ -46,7 +46,7 @@ pub struct Uploaded {
 /// Uploads a picture, as the old page does.
 #[utoipa::path(post, path = "/upload", tag = "screens", security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data"), responses(
-    (status = 200, description = "The picture", body = Uploaded),
+    (status = 200, description = "The picture", body = UploadedPicture),
     (status = 400, description = "No file, or not a picture", body = Problem),
     (status = 401, description = "Not signed in", body = Problem),
     (status = 403, description = "The account may only look", body = Problem),
@@ -56,13 +56,13 @@ pub async fn post_upload(
     State(app): State<AppState>,
     caller: Caller,
     form: Form,
-) -> Result<Json<Uploaded>, Failure> {
+) -> Result<Json<UploadedPicture>, Failure> {
     let work = async {
         let (title, file) = file_of(form.0?).await?;
         images::upload(&app, &caller, &title, file).await
     };
     let image = work.await.map_err(Failure::flagged)?;
-    Ok(Json(Uploaded {
+    Ok(Json(UploadedPicture {
         success: true,
         message: "Picture uploaded",
         bmp_url: format!("/uploads/{}/bmp", image.name),

@@ -1,6 +1,6 @@
 //! The collection of pictures.
 
-use super::{Done, pictures};
+use super::{ScreenDone, pictures};
 use crate::clock::iso;
 use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
@@ -151,7 +151,7 @@ impl axum::extract::FromRequest<AppState> for Form {
 /// Deletes a picture from the collection and from every screen.
 #[utoipa::path(delete, path = "/screens/images/{id}", tag = "screens", security(("bearer" = [])),
     params(("id" = String, Path, description = "The picture's id")), responses(
-    (status = 200, description = "Deleted", body = Done),
+    (status = 200, description = "Deleted", body = ScreenDone),
     (status = 401, description = "Not signed in", body = Problem),
     (status = 403, description = "The account may only look", body = Problem),
     (status = 404, description = "No such picture of yours", body = Problem)))]
@@ -159,10 +159,10 @@ pub async fn delete_image(
     State(app): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
-) -> ApiResult<Json<Done>> {
+) -> ApiResult<Json<ScreenDone>> {
     images::delete(&app, &caller, &id).await?;
     let message = "Picture deleted";
-    Ok(Json(Done { message }))
+    Ok(Json(ScreenDone { message }))
 }
 
 /// How to fill the screen.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 /// A sentence that says what was done.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Done {
+pub struct ScreenDone {
     /// The sentence.
     pub message: &'static str,
 }

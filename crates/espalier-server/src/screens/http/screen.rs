@@ -8,7 +8,7 @@ use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
 use crate::identity::{Caller, Principal};
 use crate::screens::content::Preferences;
-use crate::screens::settings::{ClockFace, Layout, Mode, Settings};
+use crate::screens::settings::{ClockFace, Mode, ScreenLayout, Settings};
 use crate::screens::view::{self, Change, View};
 use crate::screens::{Fit, render};
 use axum::extract::{Path, State};
@@ -75,7 +75,7 @@ pub struct ScreenChange {
     /// Whether the dashboard tells the time.
     pub clock: Option<ClockFace>,
     /// What the dashboard is made of, as a whole.
-    pub layout: Option<Layout>,
+    pub layout: Option<ScreenLayout>,
     /// Which kinds of text it shows.
     pub preferences: Option<Preferences>,
 }
