@@ -43,7 +43,6 @@ export function signatureState(signature: Signature): { kind: StateKind; text: s
 }
 
 const FACTS: [string, string, (value: unknown) => string][] = [
-  ['chip_title', 'Chip', String],
   ['min_chip_revision', 'Oldest chip revision', revision],
   ['max_chip_revision', 'Newest chip revision', revision],
   ['flash_megabytes', 'Flash', (value) => `${String(value)} MB`],
@@ -51,7 +50,6 @@ const FACTS: [string, string, (value: unknown) => string][] = [
   ['flash_mhz', 'Flash clock', (value) => `${String(value)} MHz`],
   ['idf_version', 'ESP-IDF', String],
   ['built', 'Built', String],
-  ['segments', 'Segments', String],
 ];
 
 function revision(value: unknown): string {
@@ -68,4 +66,24 @@ export function factRows(facts: Record<string, unknown>): { label: string; text:
   if (boot)
     rows.push({ label: 'Secure Boot v2', text: `${boot.scheme ?? ''}, ${count(boot.blocks ?? 0, 'signature block')}` });
   return rows;
+}
+
+/** What a release holds: each project once, with its chips. */
+export function contents(images: readonly { project: string; chip: string }[]): string {
+  const chips = new Map<string, string[]>();
+  for (const { project, chip } of images) chips.set(project, [...(chips.get(project) ?? []), chipName(chip)]);
+  return [...chips].map(([project, names]) => `${project} for ${names.join(', ')}`).join('; ');
+}
+
+/** The images that are built together with one: the same project and version for other chips. */
+export function siblings<T extends Pick<Firmware, 'project' | 'version' | 'chip' | 'installable'>>(
+  one: T,
+  all: readonly T[],
+): T[] {
+  const found = new Map<string, T>([[one.chip, one]]);
+  for (const other of all) {
+    const fits = other.installable && other.project === one.project && other.version === one.version;
+    if (fits && !found.has(other.chip)) found.set(other.chip, other);
+  }
+  return [...found.values()];
 }

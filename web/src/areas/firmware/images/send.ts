@@ -15,7 +15,10 @@ export interface Extras {
 function form(file: File, extras: Extras): FormData {
   const data = new FormData();
   data.set('firmware', file, file.name);
-  for (const [name, value] of Object.entries(extras)) if (value) data.set(name, value as string);
+  const { signature, ...texts } = extras;
+  // As a file: the browser writes other line ends into texts of a form, and every byte of a signature counts.
+  if (signature) data.set('signature', new Blob([signature], { type: 'text/plain' }), 'image.sig');
+  for (const [name, value] of Object.entries(texts)) if (value) data.set(name, value as string);
   return data;
 }
 
