@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chipName, factRows, signatureState } from './image';
+import { chipName, contents, factRows, siblings, signatureState, type Firmware } from './image';
 
 describe('words for images', () => {
   it('names chips as their maker does, and unknown ones as they came', () => {
@@ -20,5 +20,18 @@ describe('words for images', () => {
       { label: 'Oldest chip revision', text: 'v0.3' },
       { label: 'Secure Boot v2', text: 'RSA-3072, 1 signature block' },
     ]);
+  });
+  it('names each project of a release once', () => {
+    const images = ['esp32', 'esp32c3'].map((chip) => ({ project: 'plug', chip }));
+    expect(contents([...images, { project: 'lamp', chip: 'esp32c6' }])).toBe(
+      'plug for ESP32, ESP32-C3; lamp for ESP32-C6',
+    );
+  });
+  it('finds what was built together', () => {
+    const image = (id: string, chip: string, version = '1.0.0', installable = true) =>
+      ({ id, chip, version, installable, project: 'plug' }) as Firmware;
+    const one = image('a', 'esp32');
+    const all = [one, image('b', 'esp32c3'), image('c', 'esp32c3'), image('d', 'esp32c6', '2.0.0')];
+    expect(siblings(one, [...all, image('e', 'esp32s3', '1.0.0', false)]).map(({ id }) => id)).toEqual(['a', 'b']);
   });
 });
