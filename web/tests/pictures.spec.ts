@@ -112,7 +112,12 @@ test('pictures of firmware on its way @picture', async ({ page, demo }) => {
   mkdirSync(FOLDER, { recursive: true });
   await signIn(page, demo, 'demo');
   const token = await demo.login('demo');
-  const board = { device_id: 'esp32-attic-01', name: 'Attic', occupation: 'Weather', device_type: 'ESP32_OTA_Base' };
+  const board = {
+    device_id: 'esp32-attic-01',
+    device_name: 'Attic',
+    occupation: 'Weather',
+    device_type: 'ESP32_OTA_Base',
+  };
   await demo.ask('POST', '/api/devices/register', '', board);
   const devices = await demo.ask<Named[]>('GET', '/devices', token);
   const lamp = devices.find(({ name }) => name.includes('lamp'))!;

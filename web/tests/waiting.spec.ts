@@ -3,7 +3,12 @@
 import { expect, openArea, signIn, test } from './fixtures';
 
 test('a waiting board is claimed from a phone, and what is rare stands behind More', async ({ page, demo }) => {
-  const board = { device_id: 'esp32-attic-01', name: 'Attic', occupation: 'Weather', device_type: 'ESP32_OTA_Base' };
+  const board = {
+    device_id: 'esp32-attic-01',
+    device_name: 'Attic',
+    occupation: 'Weather',
+    device_type: 'ESP32_OTA_Base',
+  };
   await demo.ask('POST', '/api/devices/register', '', board);
   await page.setViewportSize({ width: 390, height: 844 });
   await signIn(page, demo, 'demo');
