@@ -133,7 +133,7 @@ test('pictures of firmware on its way @picture', async ({ page, demo }) => {
   await page.goto(`${demo.url}/ui/firmware`);
   await page.getByRole('button', { name: 'Add firmware' }).click();
   await page.getByLabel('Image file').setInputFiles(image);
-  await expect(page.getByText('Not signed')).toBeVisible();
+  await expect(page.getByText('Not signed', { exact: true })).toBeVisible();
   await picture(page, 'firmware-refused');
   await page.getByLabel('Image file').setInputFiles([image, `${image}.sig`]);
   await expect(page.getByRole('dialog').getByText('Signed by Demo')).toBeVisible();
