@@ -9,7 +9,7 @@ import { defineConfig, type Plugin } from 'vite';
 // In development the pages come from here and everything else from a running server.
 const server = process.env.ESPALIER_URL ?? 'http://127.0.0.1:8000';
 const api =
-  '^/(admin|app/config|dashboards|devices|events|forgot-password|groups|health|login|logout|me|metrics|notifications|openapi.json|refresh|reset-password|setup|shared|signup|telemetry|token|verify-reset-token|widgets|ws)(/|\\?|$)';
+  '^/(admin|api|app/config|dashboards|devices|events|firmware|fleet|forgot-password|groups|health|login|logout|me|metrics|notifications|openapi.json|quarantine|refresh|releases|reset-password|rollouts|screens|setup|shared|signup|telemetry|token|uploads|verify-reset-token|widgets|ws)(/|\\?|$)';
 
 /** Writes a compressed twin beside every text, so that the server never compresses the same thing twice. */
 function compressed(): Plugin {

@@ -10,9 +10,19 @@ const AREAS: [name: string, path: string][] = [
   ['Device', '/ui/devices/{device}'],
   ['Device history', '/ui/devices/{device}/history'],
   ['Device control', '/ui/devices/{device}/control'],
+  ['Device firmware', '/ui/devices/{device}/firmware'],
+  ['Device screen', '/ui/devices/{device}/screen'],
   ['Device events', '/ui/devices/{device}/events'],
   ['Device settings', '/ui/devices/{device}/settings'],
   ['Device raw', '/ui/devices/{device}/raw'],
+  ['Waiting boards', '/ui/devices/waiting'],
+  ['Firmware', '/ui/firmware'],
+  ['Releases', '/ui/firmware/releases'],
+  ['Rollouts', '/ui/firmware/rollouts'],
+  ['New rollout', '/ui/firmware/rollouts/new'],
+  ['Rollout', '/ui/firmware/rollouts/{rollout}'],
+  ['What runs where', '/ui/firmware/fleet'],
+  ['Signing keys', '/ui/firmware/keys'],
   ['Dashboards', '/ui/dashboards'],
   ['Dashboard', '/ui/dashboards/{dashboard}'],
   ['Inbox', '/ui/notifications'],
@@ -26,14 +36,22 @@ const AREAS: [name: string, path: string][] = [
 ];
 
 test('every area is accessible in both themes and fits a phone', async ({ page, demo }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(360_000);
   const token = await demo.login('demo');
   const [device] = await demo.ask<{ id: string }[]>('GET', '/devices', token);
   const [dashboard] = await demo.ask<{ id: string }[]>('GET', '/dashboards', token);
+  // A rollout that has begun shows more than a draft.
+  const [release] = await demo.ask<{ id: string }[]>('GET', '/releases', token);
+  const body = { release_id: release!.id, target: 'everything', plan: { waves: [{ count: 1 }, { percent: 100 }] } };
+  const rollout = await demo.ask<{ id: string }>('POST', '/rollouts', token, body);
+  await demo.ask('POST', `/rollouts/${rollout.id}/start`, token);
   await signIn(page, demo, 'demo');
   for (const [name, path] of AREAS) {
     await test.step(name, async () => {
-      const where = path.replace('{device}', device!.id).replace('{dashboard}', dashboard!.id);
+      const where = path
+        .replace('{device}', device!.id)
+        .replace('{dashboard}', dashboard!.id)
+        .replace('{rollout}', rollout.id);
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme });
         await page.setViewportSize({ width: 1280, height: 800 });

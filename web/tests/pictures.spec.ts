@@ -3,7 +3,11 @@
 
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Page } from '@playwright/test';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { expect, signIn, test } from './fixtures';
+import type { Server } from './server';
 
 const FOLDER = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url));
 
@@ -22,6 +26,17 @@ const AREAS: [name: string, path: string][] = [
   ['admin-rules', '/ui/admin/rules'],
   ['admin-health', '/ui/admin/health'],
 ];
+
+/** The page as it stands: both themes, desk and phone. */
+async function picture(page: Page, name: string): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: `${FOLDER}${name}-${colorScheme}.png`, animations: 'disabled' });
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.screenshot({ path: `${FOLDER}${name}-phone.png`, animations: 'disabled' });
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
 
 interface Named {
   id: string;
@@ -76,5 +91,87 @@ test('pictures of every area @picture', async ({ page, demo }) => {
     await page.setViewportSize({ width: 390, height: 844 });
     await page.screenshot({ path: `${FOLDER}${name}-phone.png`, animations: 'disabled' });
     await page.setViewportSize({ width: 1280, height: 800 });
+  }
+});
+
+/** Plans a rollout of a release and begins it. */
+async function rollOut(page: Page, demo: Server, version: string, waves: string): Promise<void> {
+  await page.goto(`${demo.url}/ui/firmware/releases`);
+  await page.getByRole('link', { name: `Roll out ${version}` }).click();
+  await page.getByRole('textbox', { name: 'Waves' }).fill(waves);
+  await page.getByLabel('Watch each board').fill('0.1');
+  await expect(page.getByRole('region', { name: 'Preview' }).getByRole('status')).toBeVisible();
+  await page.evaluate(() => window.scrollTo(0, 0));
+  await picture(page, 'rollout-plan');
+  await page.getByRole('button', { name: 'Start rollout' }).click();
+  await expect(page.getByRole('heading', { level: 1, name: version })).toBeVisible();
+}
+
+test('pictures of firmware on its way @picture', async ({ page, demo }) => {
+  test.setTimeout(300_000);
+  mkdirSync(FOLDER, { recursive: true });
+  await signIn(page, demo, 'demo');
+  const token = await demo.login('demo');
+  const board = {
+    device_id: 'esp32-attic-01',
+    device_name: 'Attic',
+    occupation: 'Weather',
+    device_type: 'ESP32_OTA_Base',
+  };
+  await demo.ask('POST', '/api/devices/register', '', board);
+  const devices = await demo.ask<Named[]>('GET', '/devices', token);
+  const lamp = devices.find(({ name }) => name.includes('lamp'))!;
+  const weather = devices.find(({ name }) => name.includes('weather'))!;
+
+  const image = join(demo.data, 'greenhouse.bin');
+  execFileSync(process.env.ESPALIER_PROGRAM!, [
+    ...['sim', 'firmware', '--chip', 'esp32c3', '--version', '1.3.0', '--out', image],
+  ]);
+  execFileSync(process.env.ESPALIER_PROGRAM!, [
+    ...['firmware', 'sign', image, '--key', join(demo.data, 'demo-signing.key')],
+  ]);
+  await page.goto(`${demo.url}/ui/firmware`);
+  await page.getByRole('button', { name: 'Add firmware' }).click();
+  await page.getByLabel('Image file').setInputFiles(image);
+  await expect(page.getByText('Not signed', { exact: true })).toBeVisible();
+  await picture(page, 'firmware-refused');
+  await page.getByLabel('Image file').setInputFiles([image, `${image}.sig`]);
+  await expect(page.getByRole('dialog').getByText('Signed by Demo')).toBeVisible();
+  await picture(page, 'firmware-upload');
+  await page.keyboard.press('Escape');
+
+  await rollOut(page, demo, '1.2.0', '1 board, 25 %, 100 %');
+  await expect(page.getByText('It stopped by itself.')).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole('region', { name: 'Why boards failed' })).toBeVisible();
+  await picture(page, 'rollout-halted');
+
+  await rollOut(page, demo, '1.1.0', '3 boards, 100 %');
+  const cells = page.getByRole('region', { name: 'Boards' });
+  await expect(cells.getByRole('button', { name: /: Healthy/ })).toHaveCount(3, { timeout: 60_000 });
+  await expect(cells.getByRole('button', { name: /: Downloading/ }).first()).toBeVisible();
+  await picture(page, 'rollout-running');
+  await page.goto(`${demo.url}/ui/firmware/fleet`);
+  await expect(page.getByRole('region', { name: 'Versions' })).toBeVisible();
+  await picture(page, 'firmware-fleet');
+  await page.goto(`${demo.url}/ui/firmware/rollouts`);
+  // One board sleeps most of the time and takes its image when it wakes.
+  await expect(page.getByRole('img', { name: /1[12] healthy/ })).toBeVisible({ timeout: 120_000 });
+  await picture(page, 'firmware-rollouts');
+
+  const more: [name: string, path: string][] = [
+    ['firmware-images', '/ui/firmware'],
+    ['firmware-releases', '/ui/firmware/releases'],
+    ['firmware-keys', '/ui/firmware/keys'],
+    ['firmware-device', `/ui/devices/${lamp.id}/firmware`],
+    ['screen', `/ui/devices/${weather.id}/screen`],
+    ['devices-waiting', '/ui/devices/waiting'],
+  ];
+  for (const [name, path] of more) {
+    await page.goto(demo.url + path);
+    await expect(page.getByRole('main').getByRole('heading', { level: 1 })).toBeVisible();
+    await expect(page.getByRole('status', { name: 'Loading' })).toHaveCount(0);
+    if (name === 'screen') await expect(page.getByRole('img', { name: /What the screen shows/ })).toBeVisible();
+    await page.waitForLoadState('networkidle');
+    await picture(page, name);
   }
 });

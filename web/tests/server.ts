@@ -13,7 +13,8 @@ export class Server {
   /** The one-time link to the first account, while nobody has used it. */
   link = '';
   #process: ChildProcess | undefined;
-  #data = mkdtempSync(join(tmpdir(), 'espalier-story-'));
+  /** The folder with everything it keeps. */
+  readonly data = mkdtempSync(join(tmpdir(), 'espalier-story-'));
   #mode: 'demo' | 'serve';
   #listen = '127.0.0.1:0';
 
@@ -24,7 +25,7 @@ export class Server {
   async start(): Promise<this> {
     const program = process.env.ESPALIER_PROGRAM;
     if (!program) throw new Error('ESPALIER_PROGRAM is not set: run the stories with `cargo xtask test --web`.');
-    const child = spawn(program, [this.#mode, '--listen', this.#listen, '--data', this.#data], {
+    const child = spawn(program, [this.#mode, '--listen', this.#listen, '--data', this.data], {
       env: {
         PATH: process.env.PATH,
         ESPALIER_SIGNUP: 'open',
@@ -62,7 +63,7 @@ export class Server {
 
   async stop(): Promise<void> {
     await this.kill();
-    rmSync(this.#data, { recursive: true, force: true });
+    rmSync(this.data, { recursive: true, force: true });
   }
 
   /** Asks the API as a program with a token. */

@@ -55,7 +55,7 @@ interface ProblemBody {
 }
 
 /** The server's words about a field begin small, because they follow its name; here they stand alone. */
-function asSentence(words: string): string {
+export function asSentence(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?)\]}]$/.test(words) ? '' : '.');
 }
 

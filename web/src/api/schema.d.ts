@@ -229,6 +229,389 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the devices that the caller may see, in the old shape. */
+        get: operations["get_api_devices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a device in the old shape. */
+        get: operations["get_api_devices_id"];
+        put?: never;
+        post?: never;
+        /** Delete a device with everything that belongs to it. */
+        delete: operations["delete_api_devices_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells a board where its pictures are, and its texts.
+         * @description The answer is never larger than what old boards can parse; the first picture is the one whose turn it is.
+         */
+        get: operations["get_api_devices_id_content"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/dashboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Leads to the device's page. */
+        get: operations["get_api_devices_id_dashboard"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/heartbeat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** An old board says that it is there and how it is. */
+        post: operations["post_api_devices_id_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/images-sequence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells a board which pictures it shows one after the other; the first is the one whose turn it is. */
+        get: operations["get_api_devices_id_images_sequence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/nickname": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Say what to call a device. */
+        put: operations["put_api_devices_id_nickname"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/ping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** An old board says that it is there, and nothing else. */
+        post: operations["post_api_devices_id_ping"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows which kinds of text a board's screen shows. */
+        get: operations["get_api_devices_id_preferences"];
+        /** Sets which kinds of text a board's screen shows. Of a board that nobody claimed nothing is kept. */
+        put: operations["put_api_devices_id_preferences"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/sensor-data": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** An old board reports what it measured. */
+        post: operations["post_api_devices_id_sensor_data"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/{id}/unlink": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Unlink a device from its old board: the board speaks for it no more until it is claimed again, and nothing is deleted. */
+        post: operations["post_api_devices_id_unlink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/devices/register": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An old board says that it is there and what it is.
+         * @description A claimed board updates its network, firmware version, capabilities and sensors; owner and names stay. An unknown one waits in
+         *     quarantine. A signed-in person makes a device of their own that answers to the id.
+         */
+        post: operations["post_api_devices_register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/esp32-debug/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how a board reaches what is shown on it. */
+        get: operations["get_api_esp32_debug_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/check/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell an old sketch whether there is something to install. */
+        get: operations["get_api_ota_check_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/delete/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove an image (old path). */
+        delete: operations["delete_api_ota_delete_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/download/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Give an old sketch, or a person, an image. */
+        get: operations["get_api_ota_download_key"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/firmware": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List images (old path). */
+        get: operations["get_api_ota_firmware"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/firmware-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The types there are images for (old path). */
+        get: operations["get_api_ota_firmware_types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/force-update/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a board install the newest image of a type, whatever its own type. It stands until the board runs it. */
+        post: operations["post_api_ota_force_update_id"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts of the library (old path). */
+        get: operations["get_api_ota_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload a firmware image (old path). */
+        post: operations["post_api_ota_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ota/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List images (old path). */
+        get: operations["get_api_ota_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/app/config": {
         parameters: {
             query?: never;
@@ -240,6 +623,26 @@ export interface paths {
         get: operations["get_app_config"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assign-device-images": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sets the pictures of devices: each field `assign_{device}` names a picture by id or file name, in order. An empty value
+         *     alone takes all away; devices that are not named stay as they are.
+         */
+        post: operations["post_assign_device_images"];
         delete?: never;
         options?: never;
         head?: never;
@@ -271,7 +674,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Shows a dashboard with its widgets and their current values. */
+        /**
+         * Shows a dashboard with its widgets and their current values.
+         * @description The same path gives boards with a screen what it shows, as a BMP of 48,062 bytes: `{device}_current.bmp`, and
+         *     `{device}_fallback.bmp` for the time before there is anything to show.
+         */
         get: operations["get_dashboards_id"];
         put?: never;
         post?: never;
@@ -313,6 +720,74 @@ export interface paths {
         post: operations["post_dashboards_id_share"];
         /** Revokes the read-only link of a dashboard; it stops working at once. */
         delete: operations["delete_dashboards_id_share"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device/update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell a board what to install. */
+        get: operations["get_device_update"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device/update/{update}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a board's report of how far it is. The same report again is fine, and so is any order. */
+        post: operations["post_device_update_update"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device/update/{update}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Give a board its new image, whole or in part. */
+        get: operations["get_device_update_update_image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/device/update/{update}/patch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Give a board the patch from the image that runs to its new image, whole or in part. */
+        get: operations["get_device_update_update_patch"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -588,6 +1063,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/devices/{id}/firmware": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell what runs on a board and what ran before. */
+        get: operations["get_devices_id_firmware"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/devices/{id}/legacy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show whether a device is open to a board without a token, and what that board said of itself. */
+        get: operations["get_devices_id_legacy"];
+        /** Open a device to its old board, which has no token, or close it. */
+        put: operations["put_devices_id_legacy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/devices/{id}/screen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows how a device's screen is set. */
+        get: operations["get_devices_id_screen"];
+        /** Sets what a device's screen shows. */
+        put: operations["put_devices_id_screen"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/devices/{id}/shares": {
         parameters: {
             query?: never;
@@ -640,6 +1168,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/devices/{id}/time-zone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The time zone of a device */
+        get: operations["get_devices_id_time_zone"];
+        /**
+         * Set the time zone of a device
+         * @description Maintenance windows of rollouts are meant in it.
+         */
+        put: operations["put_devices_id_time_zone"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/devices/{id}/token": {
         parameters: {
             query?: never;
@@ -674,6 +1223,43 @@ export interface paths {
          * @description Everybody it was shared with loses it. Only the owner or an admin may do this.
          */
         post: operations["post_devices_id_transfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/devices/{id}/update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send an image to one device
+         * @description Now, whatever the rollouts say. It stands until the device has confirmed the image.
+         */
+        post: operations["post_devices_id_update"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/devices/{id}/updates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The updates of a device, newest first */
+        get: operations["get_devices_id_updates"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -794,6 +1380,171 @@ export interface paths {
         put?: never;
         /** Issues a ticket for one event stream. */
         post: operations["post_events_ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List one's images, newest first; admins see everybody's. */
+        get: operations["get_firmware"];
+        put?: never;
+        /**
+         * Upload a firmware image.
+         * @description It is read byte by byte and kept only when it is whole and signed by a trusted key, or when the installation allows
+         *     unsigned images. The same file again is the same image; a new signature is added to it.
+         */
+        post: operations["post_firmware"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One image. */
+        get: operations["get_firmware_id"];
+        put?: never;
+        post?: never;
+        /** Remove an image. */
+        delete: operations["delete_firmware_id"];
+        options?: never;
+        head?: never;
+        /** Describe an image or give it another type. */
+        patch: operations["patch_firmware_id"];
+        trace?: never;
+    };
+    "/firmware/{id}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download an image's file. */
+        get: operations["get_firmware_id_image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/{id}/signature": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Add a signature to an image. */
+        put: operations["put_firmware_id_signature"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/inspect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what a file is, without keeping it. */
+        post: operations["post_firmware_inspect"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's keys, oldest first, retired ones too. */
+        get: operations["get_firmware_keys"];
+        put?: never;
+        /** Trust a key: images that it signs are taken from now on. */
+        post: operations["post_firmware_keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Retire a key: what only it signed is not offered any more, and it does not come back. */
+        delete: operations["delete_firmware_keys_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/keys/set": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The key set that one's boards are to keep. */
+        get: operations["get_firmware_keys_set"];
+        /**
+         * Put a signed key set: boards take it with their next update.
+         * @description Keys in it that were unknown are trusted from now on, because a trusted key vouches for them.
+         */
+        put: operations["put_firmware_keys_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count which boards run what, and how well it does. */
+        get: operations["get_fleet"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1188,6 +1939,115 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/quarantine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the boards that wait to be claimed, the newest first.
+         * @description They have no token and speak for no device. The list is in memory; after a restart it fills as they speak again.
+         */
+        get: operations["get_quarantine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quarantine/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Send a board that waits away; when it speaks again it waits again. */
+        delete: operations["delete_quarantine_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quarantine/{id}/block": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Block a board that waits: this id is refused from its station from now on. */
+        post: operations["post_quarantine_id_block"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quarantine/{id}/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a board that waits a device of the caller, or tell which device it is.
+         * @description A new device answers to the board's id, unless another does already, and is shown with its token for the only time. With
+         *     `open` the board goes on as it is, pinned to its MAC and address; without, its firmware must be given the token.
+         */
+        post: operations["post_quarantine_id_claim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quarantine/blocked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the boards that are refused, the newest first. */
+        get: operations["get_quarantine_blocked"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/quarantine/blocked/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Let a blocked board be heard again. */
+        delete: operations["delete_quarantine_blocked_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/refresh": {
         parameters: {
             query?: never;
@@ -1209,6 +2069,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List one's releases, newest first; admins see everybody's. */
+        get: operations["get_releases"];
+        put?: never;
+        /** Make a release. */
+        post: operations["post_releases"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/releases/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One release. */
+        get: operations["get_releases_id"];
+        put?: never;
+        post?: never;
+        /** Delete a release; its images stay. */
+        delete: operations["delete_releases_id"];
+        options?: never;
+        head?: never;
+        /** Change a release's version, channel or notes. */
+        patch: operations["patch_releases_id"];
+        trace?: never;
+    };
+    "/releases/{id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Withdraw a release: no rollout may begin with it any more. That cannot be undone. */
+        post: operations["post_releases_id_withdraw"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/reset-password": {
         parameters: {
             query?: never;
@@ -1223,6 +2137,352 @@ export interface paths {
          * @description It ends every session of the account.
          */
         post: operations["post_reset_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The rollouts, newest first
+         * @description A member sees their own, an admin all.
+         */
+        get: operations["get_rollouts"];
+        put?: never;
+        /**
+         * Make a rollout
+         * @description It is a draft until it is started. It reaches devices that the release's owner owns.
+         */
+        post: operations["post_rollouts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One rollout */
+        get: operations["get_rollouts_id"];
+        put?: never;
+        post?: never;
+        /** Delete a rollout that never began or is over */
+        delete: operations["delete_rollouts_id"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a rollout
+         * @description Everything until it runs; then only its name. A scheduled rollout that needs approval needs it again.
+         */
+        patch: operations["patch_rollouts_id"];
+        trace?: never;
+    };
+    "/rollouts/{id}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a rollout
+         * @description Boards that have not written the image keep what they run; those that have it keep it.
+         */
+        post: operations["post_rollouts_id_abort"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve a rollout
+         * @description The release's owner or an admin, but not who created or started the rollout.
+         */
+        post: operations["post_rollouts_id_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The devices of a rollout
+         * @description By wave. Of a rollout that did not begin there are none: a preview shows whom it means.
+         */
+        get: operations["get_rollouts_id_devices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to a rollout, newest first */
+        get: operations["get_rollouts_id_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause a rollout
+         * @description What boards fetch already goes on; nothing new begins.
+         */
+        post: operations["post_rollouts_id_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a rollout go on
+         * @description After it has halted, the failures so far are forgiven.
+         */
+        post: operations["post_rollouts_id_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Roll a rollout back
+         * @description Every board that took the image returns to what it ran before, when the library still has it and the board accepts
+         *     it. The list of devices says which boards cannot return and why.
+         */
+        post: operations["post_rollouts_id_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start a rollout
+         * @description It runs, waits for its moment, or waits for the approval of a second person, as its plan says.
+         */
+        post: operations["post_rollouts_id_start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * See what a rollout would do
+         * @description Who gets what in which wave, and who does not and why. Nothing is stored.
+         */
+        post: operations["post_rollouts_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/screens/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the caller's own texts, the most important first. */
+        get: operations["get_screens_content"];
+        put?: never;
+        /** Adds a text, for one device or all of the caller's. */
+        post: operations["post_screens_content"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/screens/content/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Puts another text in the place of one. */
+        put: operations["put_screens_content_id"];
+        post?: never;
+        /** Deletes a text. */
+        delete: operations["delete_screens_content_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/screens/images": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the caller's pictures, the newest first. */
+        get: operations["get_screens_images"];
+        put?: never;
+        /** Uploads a picture; the same file twice is one picture. */
+        post: operations["post_screens_images"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/screens/images/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Deletes a picture from the collection and from every screen. */
+        delete: operations["delete_screens_images_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/screens/images/{id}/preview.png": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a picture as a screen would: 800×480 pixels, black and white. */
+        get: operations["get_screens_images_id_preview_png"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/screens/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows what a device's screen shows now: the same pixels as its board gets. */
+        get: operations["get_screens_preview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/screens/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists every kind of text, and where the caller's screens take it from. */
+        get: operations["get_screens_sources"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1402,6 +2662,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/toggle-content-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says where the texts of a kind come from, for all screens of the caller: fields `category`, `subcategory` and
+         *     `source_type`, which is `preset` or `none`.
+         */
+        post: operations["post_toggle_content_source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/token": {
         parameters: {
             query?: never;
@@ -1413,6 +2693,40 @@ export interface paths {
         put?: never;
         /** Sign in with a form */
         post: operations["post_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Uploads a picture, as the old page does. */
+        post: operations["post_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/uploads/{name}/bmp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gives a picture as boards read it: to its owner, and to boards whose screen shows it. */
+        get: operations["get_uploads_name_bmp"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1583,6 +2897,114 @@ export interface components {
             /** @description 1 to 500 devices. Aliases and product ids are given one by one. */
             devices: components["schemas"]["NewDeviceBody"][];
         };
+        /** @description A board that is refused. */
+        BlockedBoard: {
+            /** @description Where it spoke from. */
+            address: string;
+            /** @description When (RFC 3339, UTC). */
+            blocked_at: string;
+            /** @description Who blocked it. */
+            blocked_by: string;
+            /** @description The id that the board has compiled in. */
+            device_id: string;
+            /** @description Names the block. */
+            id: string;
+            /** @description Its MAC, when it was known. */
+            mac?: string | null;
+        };
+        /** @description What `GET /api/devices/{id}/content` answers. */
+        BoardContent: {
+            /** @description Texts: category, subcategory, list. */
+            content: Record<string, unknown>;
+            /** @description What to show. */
+            dashboard_url: string;
+            /** @description The board, as it called itself. */
+            device_id: string;
+            /** @description What to show when that fails. */
+            fallback_url: string;
+            /** @description The pictures, whose turn it is first; as many as the board can hold. */
+            images: components["schemas"]["BoardImage"][];
+            /** @description Where the list goes on, as `?offset=`; absent at its end. */
+            next_offset?: number | null;
+            /** @description Always `success`. */
+            status: string;
+            /** @description Now (RFC 3339, UTC). */
+            timestamp: string;
+            /** @description How many pictures there are altogether. */
+            total_images: number;
+        };
+        /** @description One picture in it. */
+        BoardImage: {
+            /** @description Where its pixels are. */
+            bmp_url: string;
+            /** @description Its name. */
+            filename: string;
+            /** @description When it was uploaded. */
+            upload_date: string;
+        };
+        /** @description What runs on one board. */
+        BoardView: {
+            /** @description SHA-256 at the image's end, hexadecimal. */
+            appended_sha256?: string | null;
+            /** @description Why it started last. */
+            boot_reason?: string | null;
+            /**
+             * Format: int32
+             * @description How often it has started in its life.
+             */
+            boots?: number | null;
+            /** @description The chip. */
+            chip?: string | null;
+            /** @description The chip's revision, e.g. `0.3`. */
+            chip_revision?: string | null;
+            /** @description The type under which an old sketch asks. */
+            device_type?: string | null;
+            /**
+             * Format: int32
+             * @description Free heap, bytes.
+             */
+            heap_free?: number | null;
+            /** @description When it spoke last (RFC 3339, UTC). */
+            heard_at?: string | null;
+            /** @description What ran on it, newest first; the first runs now. */
+            history: components["schemas"]["RunView"][];
+            image?: components["schemas"]["ImageRef"] | null;
+            /**
+             * Format: int32
+             * @description The serial of the key set that the board holds.
+             */
+            key_serial?: number | null;
+            /** @description MD5 of the image, hexadecimal. */
+            md5?: string | null;
+            /** @description It speaks our update protocol and rolls back by itself. */
+            native: boolean;
+            /**
+             * Format: int32
+             * @description Wi-Fi signal strength, dBm.
+             */
+            rssi?: number | null;
+            /**
+             * Format: int32
+             * @description The lowest secure version that the board accepts.
+             */
+            secure_version?: number | null;
+            /** @description SHA-256 of the image, hexadecimal. */
+            sha256?: string | null;
+            /**
+             * Format: int64
+             * @description Bytes of the slot for the next image; 0: there is none, updates over the air are not possible.
+             */
+            slot_bytes?: number | null;
+            /** @description The image runs on trial: it has not proven itself. */
+            trial: boolean;
+            /**
+             * Format: int64
+             * @description Seconds since it started, when it spoke last.
+             */
+            uptime_s?: number | null;
+            /** @description The version, as the board says. */
+            version?: string | null;
+        };
         /** @description How the installation is called. */
         Branding: {
             /**
@@ -1701,6 +3123,26 @@ export interface components {
             /** @description Its own value. */
             value?: unknown;
         };
+        /** @description What a sketch may install, or that there is nothing. */
+        CheckView: components["schemas"]["OldUpdate"] | components["schemas"]["NothingView"];
+        /** @description How to claim a board. */
+        ClaimBoard: {
+            /**
+             * @description The device that it is, instead of a new one: any of its names.
+             * @default null
+             */
+            device: string | null;
+            /**
+             * @description What to call it; missing: what it calls itself.
+             * @default null
+             */
+            name: string | null;
+            /**
+             * @description It may go on without a token, from the station it speaks from now.
+             * @default false
+             */
+            open: boolean;
+        };
         /** @description With what the caller claims a device: a code, or product id and password. */
         ClaimBody: {
             /** @description A code that the owner gave away. */
@@ -1715,6 +3157,24 @@ export interface components {
             /** @description The id printed on the product. */
             product_id?: string | null;
         };
+        /** @description What went with a device. */
+        Cleanup: {
+            /**
+             * Format: int64
+             * @description Pieces of content of its own.
+             */
+            custom_content_deleted: number;
+            /**
+             * Format: int64
+             * @description Images that were shown on it; the images themselves stay.
+             */
+            image_assignments_removed: number;
+        };
+        /**
+         * @description Whether the dashboard tells the time. A clock is drawn anew every minute, a date once a day.
+         * @enum {string}
+         */
+        ClockFace: "off" | "date" | "time";
         /** @description A code, shown once. */
         CodeAnswer: {
             /** @description The code; it works once. */
@@ -1777,6 +3237,11 @@ export interface components {
         Contents: {
             /**
              * Format: int64
+             * @description Blobs: firmware images and pictures.
+             */
+            blobs?: number;
+            /**
+             * Format: int64
              * @description Points of telemetry.
              */
             points: number;
@@ -1785,6 +3250,49 @@ export interface components {
              * @description Rows of the control plane.
              */
             rows: number;
+        };
+        /** @description Devices, counted. `members` is the sum of `waiting`, `under_way`, `watched`, `succeeded`, `failed` and `cancelled`. */
+        CountsView: {
+            /**
+             * Format: int32
+             * @description Those that are not wanted any more.
+             */
+            cancelled: number;
+            /**
+             * Format: int32
+             * @description Those that failed, came back to their old image or were not well.
+             */
+            failed: number;
+            /**
+             * Format: int32
+             * @description Devices that it is meant for and that need it.
+             */
+            members: number;
+            /**
+             * Format: int32
+             * @description Those of the failed that are tried again.
+             */
+            retried: number;
+            /**
+             * Format: int32
+             * @description Those that confirmed and were well.
+             */
+            succeeded: number;
+            /**
+             * Format: int32
+             * @description Those on their way: offered, downloading, written, on trial, or between two attempts.
+             */
+            under_way: number;
+            /**
+             * Format: int32
+             * @description Those that were offered nothing yet.
+             */
+            waiting: number;
+            /**
+             * Format: int32
+             * @description Those that confirmed and are watched.
+             */
+            watched: number;
         };
         /** @description What a new dashboard is called. */
         CreateDashboard: {
@@ -1845,6 +3353,25 @@ export interface components {
             /** @description Its widgets in their order. */
             widgets: components["schemas"]["WidgetView"][];
         };
+        /** @description How a board is to reach what is shown on it. */
+        Debug: {
+            /** @description The images that are shown on it. */
+            assigned_images: string[];
+            /** @description Where its dashboard is. */
+            dashboard_bmp_url: string;
+            /** @description The id compiled into the board. */
+            device_id: string;
+            /** @description What the device is called. */
+            device_name: string;
+            /** @description Where they are. */
+            image_bmp_urls: string[];
+            /** @description The server's time (RFC 3339, UTC). */
+            server_time: string;
+            /** @description Always `ESP32_CONNECTED`. */
+            simple_test: string;
+            /** @description Always `OK`. */
+            status: string;
+        };
         /** @description What a deletion did. */
         Deleted: {
             /**
@@ -1854,6 +3381,13 @@ export interface components {
             deleted: number;
             /** @description A sentence. */
             message: string;
+        };
+        /** @description What came of a deletion. */
+        DeletedFirmware: {
+            /** @description A sentence. */
+            message: string;
+            /** @description Always `true`. */
+            success: boolean;
         };
         /** @description The sentence, or the wrong fields. */
         Detail: string | components["schemas"]["FieldProblem"][];
@@ -2037,10 +3571,191 @@ export interface components {
             /** @description The kind of the problem, e.g. `value_error`. */
             type: string;
         };
+        /** @description An image to upload. */
+        FirmwareForm: {
+            /** @description What to say of it, at most 2000 characters. */
+            description?: string | null;
+            /** @description The type under which old clients ask for it: 1 to 64 letters, digits, `_`, `.` or `-`. */
+            device_type?: string | null;
+            /**
+             * Format: binary
+             * @description The app's .bin file, at most 16 MB; the part may also be called `file`.
+             */
+            firmware: string;
+            /** @description The text of its .sig file. */
+            signature?: string | null;
+        };
+        /** @description What old clients know of an image. */
+        FirmwareInfo: {
+            /** @description What people say of it. */
+            description: string;
+            /** @description Its type. */
+            device_type: string;
+            /**
+             * Format: int64
+             * @description How often boards have downloaded it.
+             */
+            download_count: number;
+            /** @description SHA-256 of the file. */
+            file_hash: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            file_size: number;
+            /** @description The name of the file that was uploaded. */
+            filename: string;
+            /** @description A name under which to save the file; never a path of the server. */
+            filepath: string;
+            /** @description Boards are offered it. */
+            is_active: boolean;
+            /** @description When it was uploaded. */
+            upload_date: string;
+            /** @description The version that the image says of itself. */
+            version: string;
+        };
+        /** @description What to change of an image; what is left out stays. `null` takes the type away. */
+        FirmwarePatch: {
+            /** @description What to say of it, at most 2000 characters. */
+            description?: string | null;
+            /** @description The type under which old clients ask for it. */
+            device_type?: string | null;
+        };
+        /** @description Counts of the library. */
+        FirmwareStats: {
+            /** @description Each type. */
+            device_types: {
+                [key: string]: components["schemas"]["TypeStats"];
+            };
+            /** @description The ten newest images. */
+            recent_uploads: components["schemas"]["FirmwareVersion"][];
+            /**
+             * Format: int64
+             * @description How often boards have downloaded one.
+             */
+            total_downloads: number;
+            /** @description Images. */
+            total_firmware_versions: number;
+        };
+        /** @description The types there are images for. */
+        FirmwareTypes: {
+            /** @description In order of the alphabet. */
+            firmware_types: string[];
+        };
+        /** @description An image with its key. */
+        FirmwareVersion: components["schemas"]["FirmwareInfo"] & {
+            /** @description Its key: `{type}_{YYYYMMDD.HHMMSS}`. */
+            key: string;
+        };
+        /** @description The images there are. */
+        FirmwareVersions: {
+            /** @description Newest first. */
+            firmware_versions: components["schemas"]["FirmwareVersion"][];
+        };
+        /**
+         * Firmware
+         * @description A firmware image.
+         */
+        FirmwareView: {
+            /** @description The SHA-256 at its end, which the Arduino updater sends. */
+            appended_sha256?: string | null;
+            /** @description The chip it is for, e.g. `esp32c3`. */
+            chip: string;
+            /** @description When it was uploaded. */
+            created_at: string;
+            /** @description The account that uploaded it. */
+            created_by: string;
+            /** @description What people say of it. */
+            description: string;
+            /** @description The type under which old clients ask for it. */
+            device_type?: string | null;
+            /**
+             * Format: int64
+             * @description How often boards have downloaded it.
+             */
+            downloads: number;
+            /** @description SHA-256 of the ELF file, to find the symbols of a crash. */
+            elf_sha256: string;
+            /** @description Everything else that it says of itself: flash, chip revisions, ESP-IDF, time of the build, Secure Boot. */
+            facts: Record<string, unknown>;
+            /** @description The name of the file. */
+            filename: string;
+            /** @description Its id. */
+            id: string;
+            /** @description Whether boards are offered it. */
+            installable: boolean;
+            /** @description What old clients call it. */
+            key: string;
+            /** @description The signed manifest as text. */
+            manifest?: string | null;
+            /** @description MD5 of the file, which the Arduino updater compares. */
+            md5: string;
+            /** @description The account whose library it is in. */
+            owner_id: string;
+            /** @description The project's name. */
+            project: string;
+            /** @description The releases it is in, newest first, without withdrawn ones. */
+            releases: components["schemas"]["InRelease"][];
+            /**
+             * Format: int32
+             * @description The secure version; a board with anti-rollback takes no lower one than it has.
+             */
+            secure_version: number;
+            /** @description SHA-256 of the file: what boards call it. */
+            sha256: string;
+            /** @description Who vouches for it. */
+            signature: components["schemas"]["Signature"];
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+            /** @description The version that it says of itself. */
+            version: string;
+            /** @description Why they are not. */
+            why_not?: string | null;
+        };
+        /**
+         * @description How a picture fills a screen of another shape.
+         * @enum {string}
+         */
+        Fit: "contain" | "cover";
+        /** @description The fleet by what runs. */
+        FleetView: {
+            /** @description Boards that the caller sees. */
+            boards: number;
+            /** @description Boards by chip. */
+            chips: {
+                [key: string]: number;
+            };
+            /** @description What runs, the most boards first. */
+            images: components["schemas"]["ImageStats"][];
+            /** @description Those that are there now. */
+            online: number;
+            /** @description Those that never said what runs on them. */
+            unknown: number;
+        };
+        /** @description An image for one device. */
+        ForceBody: {
+            /** @description The image. */
+            firmware_id: string;
+        };
+        /** @description What to force. */
+        ForceUpdateBody: {
+            /** @description The type whose newest image the board is to install. */
+            firmware_type: string;
+        };
         /** @description Whose password is forgotten. */
         Forgot: {
             /** @description The account's e-mail address. */
             email: string;
+        };
+        /** @description What became of a form. */
+        FormDone: {
+            /** @description A sentence. */
+            message: string;
+            /** @description Always true. */
+            success: boolean;
         };
         /**
          * Group
@@ -2086,6 +3801,86 @@ export interface components {
              */
             websocket_connections: number;
         };
+        /** @description What a device must show after it confirmed. */
+        HealthBody: {
+            /**
+             * Format: int32
+             * @description By how many percent its free heap may shrink meanwhile.
+             * @default null
+             */
+            max_heap_loss_percent: number | null;
+            /**
+             * Format: int32
+             * @description The least free heap, bytes.
+             * @default null
+             */
+            min_heap: number | null;
+            /**
+             * Format: int32
+             * @description Seconds that it may be silent meanwhile; 0: as long as it likes.
+             * @default 0
+             */
+            silence_s: number;
+            /**
+             * @description It must report telemetry meanwhile.
+             * @default false
+             */
+            telemetry: boolean;
+            /**
+             * Format: int32
+             * @description Seconds after the confirmation in which it is watched; 0: it is not. 600 when absent.
+             * @default 600
+             */
+            window_s: number;
+        };
+        /** @description Free heap of several boards, bytes. */
+        HeapStats: {
+            /**
+             * Format: int32
+             * @description As many boards have more as have less.
+             */
+            median: number;
+            /**
+             * Format: int32
+             * @description The least.
+             */
+            min: number;
+        };
+        /** @description The sign of life was heard. */
+        Heard: {
+            /** @description Always `heartbeat_received`. */
+            status: string;
+            /** @description The server's time (RFC 3339, UTC). */
+            timestamp: string;
+        };
+        /** @description What an old board says every 30 seconds. */
+        HeartbeatBody: {
+            /** @description `dashboard` or `images`. */
+            current_mode?: string | null;
+            /** @description The dashboard is on its screen. */
+            dashboard_loaded?: boolean | null;
+            /** @description Its type. */
+            device_type?: string | null;
+            /**
+             * Format: int32
+             * @description Free heap, bytes.
+             */
+            free_heap?: number | null;
+            /** @description An image is on its screen. */
+            image_loaded?: boolean | null;
+            /**
+             * Format: int64
+             * @description Seconds since it started.
+             */
+            uptime?: number | null;
+            /** @description The version of its firmware. */
+            version?: string | null;
+            /**
+             * Format: int32
+             * @description Wi-Fi signal strength, dBm.
+             */
+            wifi_rssi?: number | null;
+        };
         /** @description The full form of history. */
         HistoryAnswer: {
             /** @description Begin, inclusive, ISO. */
@@ -2099,6 +3894,85 @@ export interface components {
             /** @description The time zone of the buckets. */
             tz: string;
         };
+        /** @description An image of the library, to show. */
+        ImageRef: {
+            /** @description The file's name when it was uploaded. */
+            filename: string;
+            /** @description Its id. */
+            id: string;
+            /** @description Its project. */
+            project: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+            /** @description Its version. */
+            version: string;
+        };
+        /** @description What `GET /api/devices/{id}/images-sequence` answers. */
+        ImagesSequence: {
+            /** @description The pictures, whose turn it is first; as many as the board can hold. */
+            assigned_images: components["schemas"]["SequenceImage"][];
+            /** @description The categories of texts that the board's screen has. */
+            content_categories: string[];
+            /** @description What to show. */
+            dashboard_url: string;
+            /** @description The board, as it called itself. */
+            device_id: string;
+            /** @description What to show when that fails. */
+            fallback_url: string;
+            /** @description A sentence. */
+            message: string;
+            /** @description Where the list goes on, as `?offset=`; absent at its end. */
+            next_offset?: number | null;
+            /** @description Always true. */
+            success: boolean;
+            /** @description How many pictures there are altogether. */
+            total_images: number;
+        };
+        /** @description How one image does. */
+        ImageStats: {
+            /**
+             * Format: int64
+             * @description Hours in which boards that run or ran it were heard.
+             */
+            board_hours: number;
+            /** @description Boards that run it. */
+            boards: number;
+            /** @description The chip. */
+            chip?: string | null;
+            /**
+             * Format: double
+             * @description The share of boards that run or ran it and never crashed on it, 0 to 1.
+             */
+            crash_free_boards?: number | null;
+            /**
+             * Format: double
+             * @description The share of those hours without a crash, 0 to 1.
+             */
+            crash_free_hours?: number | null;
+            /**
+             * Format: int64
+             * @description Starts after a crash since the boards took it.
+             */
+            crashes: number;
+            /** @description The image's id, when it is in a library that the caller sees. */
+            firmware?: string | null;
+            heap?: components["schemas"]["HeapStats"] | null;
+            /** @description Boards that ran it until they took the image that they run now. */
+            left: number;
+            /** @description Those that are there now. */
+            online: number;
+            /** @description The type or project. */
+            project?: string | null;
+            /** @description SHA-256 of the image, hexadecimal, when it is known. */
+            sha256?: string | null;
+            /** @description Those on which it runs on trial. */
+            trial: number;
+            /** @description The version, as the boards or the library say. */
+            version?: string | null;
+        };
         /** @description What an import did. */
         Imported: {
             /** @description The number of points of the file; all of them are stored. */
@@ -2109,6 +3983,56 @@ export interface components {
             message: string;
             /** @description When it was done, ISO. */
             timestamp: string;
+        };
+        /** @description A release that an image is in. */
+        InRelease: {
+            /** @description Its channel. */
+            channel: string;
+            /** @description Its id. */
+            id: string;
+            /** @description Its version. */
+            version: string;
+        };
+        /** @description What an image says of itself. */
+        InspectedImage: {
+            /** @description The chip it is for. */
+            chip: string;
+            /** @description Everything else that it says of itself. */
+            facts: Record<string, unknown>;
+            /** @description The image's id, when it is in the library already. */
+            known?: string | null;
+            /** @description The project's name. */
+            project: string;
+            /**
+             * Format: int32
+             * @description The secure version.
+             */
+            secure_version: number;
+            /** @description SHA-256 of the file. */
+            sha256: string;
+            /** @description Who vouches for it. */
+            signature: components["schemas"]["Signature"];
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+            /** @description The version. */
+            version: string;
+        };
+        /** @description What a file is. */
+        Inspection: {
+            /** @description It would be taken as it is. */
+            acceptable: boolean;
+            image?: components["schemas"]["InspectedImage"] | null;
+            /** @description What it is: `app`, `merged`, `bootloader`, `partition_table`, `elf`, `unknown`, … */
+            kind: string;
+            /** @description It is a sound app image. */
+            ok: boolean;
+            /** @description What is wrong with it and what to do, one sentence; null when nothing is. */
+            problem?: string | null;
+            /** @description What is wrong with its signature; null when nothing is, or there is none. */
+            signature_problem?: string | null;
         };
         /** @description An invitation without its code. */
         Invite: {
@@ -2140,6 +4064,25 @@ export interface components {
              * @example *
              */
             key: string;
+        };
+        /**
+         * KeySet
+         * @description The signed key set that one's boards are to keep.
+         */
+        KeySetView: {
+            /** @description The signed text. */
+            document: string;
+            /** @description The ids of its keys. */
+            keys: string[];
+            /** @description The ids of one's current keys that it leaves out: boards refuse what only they sign. */
+            left_out: string[];
+            /**
+             * Format: int32
+             * @description Its serial; a board takes only a higher one than it has.
+             */
+            serial: number;
+            /** @description When it was put here. */
+            updated_at: string;
         };
         /** @description What one key of a device should be and what it is. */
         KeyState: {
@@ -2174,10 +4117,39 @@ export interface components {
             version: number;
         };
         /**
+         * SigningKey
+         * @description A public key whose signatures one's boards trust.
+         */
+        KeyView: {
+            /** @description When it was added. */
+            added_at: string;
+            /** @description Its id: 16 hexadecimal digits, as in signatures. */
+            id: string;
+            /** @description What people call it. */
+            name: string;
+            /** @description The key as the text of a `.pub` file. */
+            public_key: string;
+            /** @description When it was retired: what only it signed is not offered any more. */
+            retired_at?: string | null;
+        };
+        /**
          * @description What a widget is.
          * @enum {string}
          */
         Kind: "telemetry" | "gauge" | "chart" | "led" | "switch" | "slider" | "number" | "text" | "button" | "location" | "image";
+        /** @description A device that has the same id. */
+        KnownDevice: {
+            /** @description The address it is pinned to. */
+            address?: string | null;
+            /** @description Its 24-digit id. */
+            id: string;
+            /** @description The MAC it is pinned to. */
+            mac?: string | null;
+            /** @description What it is called. */
+            name: string;
+            /** @description Whether it is open to old boards. */
+            open: boolean;
+        };
         /** @description The state of a device, as it polls it. */
         LatestAnswer: {
             /** @description The latest value of every key; a desired value stands over the reported one until the device reports it. */
@@ -2251,10 +4223,322 @@ export interface components {
             /** @description The latest value of every key. */
             updated_data: Record<string, unknown>;
         };
+        /** @description A device in the old shape. */
+        LegacyDevice: {
+            /** @description When the device was created. */
+            created_at?: string | null;
+            /** @description Whether content of its own is shown on it. */
+            custom_content_enabled: boolean;
+            /** @description The id that the board has compiled in. */
+            device_id: string;
+            /** @description What the board calls itself. */
+            device_name?: string | null;
+            /** @description Its type. */
+            device_type?: string | null;
+            /** @description The version of its firmware. */
+            firmware_version?: string | null;
+            /**
+             * Format: int32
+             * @description Free heap, bytes.
+             */
+            free_heap?: number | null;
+            /**
+             * Format: double
+             * @description The newest humidity.
+             */
+            humidity?: number | null;
+            /** @description The device's 24-digit id; null for a board that nobody has claimed. */
+            id?: string | null;
+            /** @description It was not unlinked. */
+            is_active: boolean;
+            /** @description It is there. */
+            is_connected: boolean;
+            /** @description The same as `is_connected`. */
+            is_online: boolean;
+            /** @description When it was last heard of (RFC 3339, UTC). */
+            last_seen?: string | null;
+            /** @description Whether it saw motion. */
+            motion_detected?: boolean | null;
+            /** @description What people call it. */
+            nickname?: string | null;
+            /** @description What its person does. */
+            occupation?: string | null;
+            /** @description What it wants to be shown. */
+            preferences: Record<string, unknown>;
+            /** @description When anything was measured last. */
+            sensor_last_update?: string | null;
+            /** @description Whether it sleeps. */
+            sleep_mode?: boolean | null;
+            /**
+             * Format: double
+             * @description The newest temperature; null when none was measured.
+             */
+            temperature?: number | null;
+            /** @description When its profile was changed last. */
+            updated_at?: string | null;
+            /**
+             * Format: int64
+             * @description Seconds since it started.
+             */
+            uptime_seconds?: number | null;
+            /**
+             * Format: int32
+             * @description Wi-Fi signal strength, dBm.
+             */
+            wifi_rssi?: number | null;
+            /** @description The network it is in. */
+            wifi_ssid?: string | null;
+        };
+        /** @description An image to upload. */
+        LegacyFirmwareForm: {
+            /** @description `true` makes it the current image of its type. */
+            auto_assign?: string | null;
+            /** @description What to say of it. */
+            description?: string | null;
+            /** @description Its type: 1 to 64 letters, digits, `_`, `.` or `-`; absent: `ESP32_PersonalCMS`. */
+            device_type?: string | null;
+            /**
+             * Format: binary
+             * @description The app's .bin file, at most 16 MB.
+             */
+            firmware: string;
+            /** @description The text of its .sig file. */
+            signature?: string | null;
+        };
+        /** @description The devices of the caller, in the old shape. */
+        LegacyList: {
+            /** @description How many there are. */
+            count: number;
+            /** @description The first thousand. */
+            devices: components["schemas"]["LegacyDevice"][];
+            /** @description Always `success`. */
+            status: string;
+        };
+        /** @description The body of a failure on an old path. */
+        LegacyProblem: {
+            /** @description A stable word for programs. */
+            code: string;
+            /** @description The same sentence. */
+            detail: string;
+            /** @description One sentence. */
+            error: string;
+            /** @description The same sentence. */
+            message: string;
+            /** @description Names this request in the server's log. */
+            request_id: string;
+            /**
+             * Format: int32
+             * @description The HTTP status.
+             */
+            status: number;
+            /** @description `false`, on the paths whose clients look for it. */
+            success?: boolean | null;
+        };
+        /**
+         * @description When failures stop a rollout; a failure is a device that came back to its old image, is not well on the new one, or
+         *     failed in all its attempts.
+         */
+        LimitBody: {
+            /**
+             * Format: int32
+             * @description As soon as so many devices have failed.
+             * @default null
+             */
+            count: number | null;
+            /**
+             * Format: int32
+             * @description As soon as more than this share of the devices has failed, percent.
+             * @default null
+             */
+            percent: number | null;
+        };
         /** @description A link to pass on. */
         LinkOut: {
             /** @description The link; good for 24 hours and one use. */
             link: string;
+        };
+        /** @description One page of a list. */
+        Listed_RolloutDevice: {
+            /** @description The things on this page. */
+            data: {
+                back?: components["schemas"]["UpdateView"] | null;
+                /** @description Its id. */
+                device_id: string;
+                /** @description Why it waits, is apart or is not well. */
+                message?: string | null;
+                /** @description What it is called. */
+                name: string;
+                /** @description It is there. */
+                online: boolean;
+                /**
+                 * @description `waiting`, `offered`, `downloading`, `written`, `trial`, `watched` (confirmed, in its health window), `succeeded`,
+                 *     `unwell`, `rolled_back`, `failed`, `cancelled` or `apart` (nothing is there for it).
+                 */
+                state: string;
+                /** @description Until when it waits, as far as that is known. */
+                until?: string | null;
+                update?: components["schemas"]["UpdateView"] | null;
+                /**
+                 * Format: int32
+                 * @description Its wave, from 1.
+                 */
+                wave?: number | null;
+            }[];
+            /** @description Things per page. */
+            limit: number;
+            /** @description This page, from 1. */
+            page: number;
+            /** @description How many there are in all. */
+            total: number;
+        };
+        /** @description One page of a list. */
+        Listed_RolloutEvent: {
+            /** @description The things on this page. */
+            data: {
+                /** @description When. */
+                at: string;
+                /** @description More about it. */
+                detail: Record<string, unknown>;
+                /** @description The device, when it is about one. */
+                device_id?: string | null;
+                /** @description The device's name. */
+                device_name?: string | null;
+                /** @description Its id. */
+                id: string;
+                /**
+                 * @description `created`, `changed`, `started`, `approved`, `running`, `wave_opened`, `paused`, `resumed`, `halted`, `finished`, `aborted`,
+                 *     `rolling_back`, `rolled_back`; of one device `failed`, `rolled_back` or `unwell`.
+                 */
+                kind: string;
+            }[];
+            /** @description Things per page. */
+            limit: number;
+            /** @description This page, from 1. */
+            page: number;
+            /** @description How many there are in all. */
+            total: number;
+        };
+        /** @description One page of a list. */
+        Listed_RolloutView: {
+            /** @description The things on this page. */
+            data: {
+                /** @description Who approved it. */
+                approved_by?: string | null;
+                /** @description The release's channel. */
+                channel: string;
+                /** @description All waves together. */
+                counts: components["schemas"]["CountsView"];
+                /** @description When it was made. */
+                created_at: string;
+                /** @description Who made it: an account's id. */
+                created_by: string;
+                /** @description The name of who made it. */
+                created_by_name: string;
+                /** @description When it was over. */
+                ended_at?: string | null;
+                /** @description Its id. */
+                id: string;
+                /** @description Why it halted, as a sentence. */
+                message?: string | null;
+                /** @description What it is called. */
+                name: string;
+                /** @description How many waves are open. */
+                open_waves: number;
+                /** @description The account whose devices it reaches. */
+                owner_id: string;
+                /** @description How. */
+                plan: components["schemas"]["PlanBody"];
+                /** @description Why it halted, as a stable word. */
+                reason?: string | null;
+                /** @description The release that it brings. */
+                release_id: string;
+                returning?: components["schemas"]["ReturningView"] | null;
+                /** @description When it began. */
+                started_at?: string | null;
+                /** @description Who started it. */
+                started_by?: string | null;
+                /**
+                 * @description `draft`, `awaiting_approval`, `scheduled`, `running`, `paused`, `halted`, `finished`, `aborted`, `rolling_back`
+                 *     or `rolled_back`.
+                 */
+                state: string;
+                /** @description Which devices are meant. */
+                target: unknown;
+                /** @description The release's version. */
+                version: string;
+                /** @description The waves. */
+                waves: components["schemas"]["WaveView"][];
+            }[];
+            /** @description Things per page. */
+            limit: number;
+            /** @description This page, from 1. */
+            page: number;
+            /** @description How many there are in all. */
+            total: number;
+        };
+        /** @description One page of a list. */
+        Listed_UpdateView: {
+            /** @description The things on this page. */
+            data: {
+                /**
+                 * Format: int32
+                 * @description The attempt, from 1.
+                 */
+                attempt: number;
+                /** @description Why the device cannot return to what it ran before. */
+                barred?: string | null;
+                /**
+                 * Format: int32
+                 * @description Bytes that are in flash.
+                 */
+                bytes: number;
+                /** @description When it was first decided. */
+                created_at: string;
+                /** @description The device. */
+                device_id: string;
+                /** @description The image. */
+                firmware_id: string;
+                /** @description What the device ran before. */
+                from_version?: string | null;
+                /** @description After `confirmed` in a rollout: `watched`, `healthy`, or why the device is not well. */
+                health?: string | null;
+                /** @description Its id. */
+                id: string;
+                /** @description When the next attempt begins, after one that failed. */
+                next_attempt_at?: string | null;
+                /** @description A patch is applied. */
+                patch: boolean;
+                /** @description Why the attempt failed, as the device said. */
+                reason?: string | null;
+                /** @description The rollout; null when a person wanted it for this device. */
+                rollout_id?: string | null;
+                /** @description The image's SHA-256. */
+                sha256: string;
+                /**
+                 * Format: int64
+                 * @description The image's bytes, while it is in the library.
+                 */
+                size?: number | null;
+                /** @description `waiting`, `offered`, `downloading`, `written`, `trial`, `confirmed`, `rolled_back`, `failed` or `cancelled`. */
+                state: string;
+                /** @description When it changed last. */
+                updated_at: string;
+                /** @description The image's version. */
+                version: string;
+                /**
+                 * Format: int32
+                 * @description The wave, from 1.
+                 */
+                wave?: number | null;
+                /** @description `forward`, `back` (a roll back) or `forced` (one device, without a rollout). */
+                way: string;
+            }[];
+            /** @description Things per page. */
+            limit: number;
+            /** @description This page, from 1. */
+            page: number;
+            /** @description How many there are in all. */
+            total: number;
         };
         /** @description What came of signing out. */
         LoggedOut: {
@@ -2290,6 +4574,15 @@ export interface components {
              * @description How many were changed.
              */
             modified_count: number;
+        };
+        /** @description The values are stored. */
+        Measured: {
+            /** @description The device as it is now; for a board that waits, what it said just now. */
+            device: components["schemas"]["LegacyDevice"];
+            /** @description Names the fields that were taken. */
+            message: string;
+            /** @description Always `success`. */
+            status: string;
         };
         /** @description A sentence that says what was done. */
         Message: {
@@ -2328,6 +4621,11 @@ export interface components {
              */
             min_app_version: string;
         };
+        /**
+         * @description What `_current.bmp` shows.
+         * @enum {string}
+         */
+        Mode: "dashboard" | "images" | "content";
         /** @description A new device; everything may be left out. */
         NewDeviceBody: {
             /** @description Another name under which it answers: 1 to 64 letters, digits, `_` or `-`. */
@@ -2377,12 +4675,76 @@ export interface components {
             /** @description `read` (GET), `write` (everything else), `admin` (everything below `/admin`). */
             scopes: string[];
         };
+        /** @description A key set to keep. */
+        NewKeySet: {
+            /** @description The signed text, as `espalier firmware` makes it. */
+            document: string;
+        };
         /** @description A new password. */
         NewPassword: {
             /** @description 8 to 72 characters with lower-case and upper-case letters and a digit. */
             new_password: string;
             /** @description The code from the mail. */
             token: string;
+        };
+        /** @description A release to make. */
+        NewRelease: {
+            /** @description The channel: `stable`, `beta`, `dev` or any other word; absent: `stable`. */
+            channel?: string | null;
+            /** @description The ids of its images: at most one for each kind of board. */
+            firmware: string[];
+            /** @description What is new, as Markdown. */
+            notes?: string;
+            /** @description The version that people see; absent: that of the images, when they agree. */
+            version?: string | null;
+        };
+        /** @description A rollout to make; it begins as a draft. */
+        NewRollout: {
+            /** @description The id that a preview gave: then each device is in the wave that the preview showed. */
+            id?: string | null;
+            /** @description What to call it, 1 to 100 characters; channel and version when absent. */
+            name?: string | null;
+            /** @description How. */
+            plan?: components["schemas"]["PlanBody"];
+            /** @description The release to bring. */
+            release_id: string;
+            /**
+             * @description Which devices are meant: `"everything"`, `{"devices":[ID]}`, `{"groups":[…]}`, `{"tags":[…]}`, `{"kinds":[…]}`,
+             *     `{"chips":[…]}`, `{"version":"< 1.4.0"}`, `{"name":"part"}`, `{"and":[…]}`, `{"or":[…]}` or `{"not":…}`.
+             */
+            target: unknown;
+        };
+        /** @description A signature to add. */
+        NewSignature: {
+            /** @description The text of the .sig file. */
+            signature: string;
+        };
+        /** @description A key to trust. */
+        NewSigningKey: {
+            /** @description What to call it, 1 to 100 characters. */
+            name: string;
+            /** @description The text of the `.pub` file, or its base64 alone. */
+            public_key: string;
+        };
+        /** @description A text as it is sent. */
+        NewText: {
+            /** @description `custom` (the default), `jokes`, `riddles` or `news`. */
+            category?: string | null;
+            /** @description The device that shows it; without one every device of yours does. */
+            device_id?: string | null;
+            /** @description When it is no longer shown (RFC 3339). */
+            expires_at?: string | null;
+            /**
+             * Format: int64
+             * @description -100 to 100; the higher is shown first.
+             */
+            priority?: number;
+            /** @description The subcategory: for `custom` any word, for the others one of theirs. */
+            subcategory?: string | null;
+            /** @description 1 to 500 characters. */
+            text: string;
+            /** @description Up to 80 characters. */
+            title?: string;
         };
         /** @description An account to create. */
         NewUser: {
@@ -2397,10 +4759,27 @@ export interface components {
             /** @description 3 to 64 letters, digits, `-` or `_`. */
             username: string;
         };
+        /** @description What to call a device. */
+        NicknameBody: {
+            /** @description 1 to 100 characters. */
+            nickname: string;
+        };
         /** @description The outcome is noted. */
         Noted: {
             /** @description Always `ok`. */
             message: string;
+        };
+        /**
+         * LegacyNoUpdate
+         * @description There is nothing to install.
+         */
+        NothingView: {
+            /** @description The version that the sketch named. */
+            current_version: string;
+            /** @description Why, in a few words. */
+            message: string;
+            /** @description Always false. */
+            update_available: boolean;
         };
         /** @description Whether notifications work. */
         NotificationHealth: {
@@ -2453,6 +4832,96 @@ export interface components {
             type: string;
             /** @description The widget it is about. */
             widget_id?: string | null;
+        };
+        /** @description An image to install. */
+        OfferBody: {
+            /**
+             * Format: int32
+             * @description The attempt, counted from 1; every report names it.
+             */
+            attempt: number;
+            /**
+             * Format: int32
+             * @description Seconds that the image has, after its first boot, to confirm itself.
+             */
+            confirm_within_s: number;
+            /** @description A newer key set than the board's. */
+            keys?: string | null;
+            /** @description The signed manifest. */
+            manifest?: string | null;
+            /**
+             * Format: int32
+             * @description Bytes of the patch from the running image, when there is one that pays.
+             */
+            patch_size?: number | null;
+            /** @description SHA-256 of the image, hexadecimal. */
+            sha256: string;
+            /**
+             * Format: int32
+             * @description Bytes of the image.
+             */
+            size: number;
+            /** @description The id of this device's update; every report names it. */
+            update: string;
+            /** @description Version text, for people. */
+            version: string;
+        };
+        /**
+         * LegacyUpdate
+         * @description What to install.
+         */
+        OldUpdate: {
+            /** @description What people say of it, shortened. */
+            description: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            file_size: number;
+            /** @description Where it is; absolute. */
+            firmware_url: string;
+            /** @description When it was uploaded (RFC 3339, UTC). */
+            release_date: string;
+            /** @description The type that the image has. */
+            target_firmware: string;
+            /** @description Always true. */
+            update_available: boolean;
+            /** @description `same_type`, `cross_firmware` or `forced_cross_firmware`. */
+            update_type: string;
+            /** @description The image's version. */
+            version: string;
+        };
+        /** @description How to open a device to a board without a token. */
+        OpeningBody: {
+            /** @description The address it is pinned to; null or missing is every address from which boards may speak without a token. */
+            address?: string | null;
+            /** @description The id compiled into the board; missing: as it is. */
+            legacy_id?: string | null;
+            /** @description The MAC it is pinned to; null or missing: learnt when the board first sends it. */
+            mac?: string | null;
+            /** @description It may speak without a token. Whoever can send from its address can then speak for it. */
+            open: boolean;
+        };
+        /** @description Whether a device is open to a board without a token. */
+        OpeningView: {
+            /** @description The address it is pinned to; null is every address from which boards may speak without a token. */
+            address?: string | null;
+            /** @description What it can. */
+            capabilities?: string | null;
+            /** @description Whether content of its own is shown on it. */
+            custom_content_enabled: boolean;
+            /** @description What the board calls itself. */
+            device_name?: string | null;
+            /** @description The id compiled into the board. */
+            legacy_id: string;
+            /** @description The MAC it is pinned to; learnt when the board first sends it. */
+            mac?: string | null;
+            /** @description What its person does. */
+            occupation?: string | null;
+            /** @description It may speak without a token. */
+            open: boolean;
+            /** @description The network it is in. */
+            wifi_ssid?: string | null;
         };
         /** @description One page of a list. */
         Page_Entry: {
@@ -2561,6 +5030,118 @@ export interface components {
             /** @description With what. */
             params: Record<string, unknown>;
         };
+        /** @description How a release reaches its devices. What is left out is as in the defaults of a new plan. */
+        PlanBody: {
+            /**
+             * @description A second person must approve it.
+             * @default false
+             */
+            approval: boolean;
+            /**
+             * Format: int32
+             * @description Seconds that an image has, after its first boot, to confirm itself. 300 when absent.
+             * @default 300
+             */
+            confirm_within_s: number;
+            /**
+             * Format: int32
+             * @description Devices that may fetch at once; 0: all.
+             * @default 0
+             */
+            downloads: number;
+            /**
+             * @description What a device must show after it confirmed.
+             * @default {
+             *       "window_s": 600,
+             *       "silence_s": 0,
+             *       "min_heap": null,
+             *       "max_heap_loss_percent": null,
+             *       "telemetry": false
+             *     }
+             */
+            health: components["schemas"]["HealthBody"];
+            /**
+             * @description When failures in all waves together stop it. More than 5 percent when absent.
+             * @default {
+             *       "count": null,
+             *       "percent": 5
+             *     }
+             */
+            limit: components["schemas"]["LimitBody"];
+            /**
+             * Format: int32
+             * @description Attempts per device, 1 to 10. 3 when absent.
+             * @default 3
+             */
+            max_attempts: number;
+            /**
+             * @description Devices that are created after the start take part, also after it has finished. True when absent.
+             * @default true
+             */
+            new_devices: boolean;
+            /**
+             * Format: int32
+             * @description Seconds after which devices that were never heard of no longer hold up the next wave. A day when absent.
+             * @default 86400
+             */
+            patience_s: number;
+            /**
+             * Format: int32
+             * @description Each device waits up to so many seconds after its wave opens.
+             * @default 0
+             */
+            random_delay_s: number;
+            /**
+             * Format: int32
+             * @description Seconds between a wave's success and the next wave.
+             * @default 0
+             */
+            soak_s: number;
+            /**
+             * @description When it begins; absent: when it is started.
+             * @default null
+             */
+            start_at: string | null;
+            /**
+             * Format: int32
+             * @description Percent of a wave that must succeed before the next one opens. 95 when absent.
+             * @default 95
+             */
+            success_percent: number;
+            /**
+             * @description The time zone of devices that have none of their own, e.g. `Europe/Berlin`. UTC when absent.
+             * @default UTC
+             */
+            time_zone: string;
+            /**
+             * @description When failures within one wave stop the rollout.
+             * @default {
+             *       "count": null,
+             *       "percent": null
+             *     }
+             */
+            wave_limit: components["schemas"]["LimitBody"];
+            /**
+             * @description The waves, the first one first. 5, 25 and 100 percent when absent.
+             * @default [
+             *       {
+             *         "percent": 5
+             *       },
+             *       {
+             *         "percent": 25
+             *       },
+             *       {
+             *         "percent": 100
+             *       }
+             *     ]
+             */
+            waves: components["schemas"]["WaveBody"][];
+            /**
+             * @description When updates may begin; none: always.
+             * @default []
+             */
+            windows: components["schemas"]["WindowBody"][];
+        };
         /** @description The settings of the platform, in the shape that existing apps read. */
         PlatformSettings: {
             /**
@@ -2589,6 +5170,86 @@ export interface components {
              *     }
              */
             mobile_app: components["schemas"]["MobileApp"];
+        };
+        /** @description The sign of life was heard. */
+        Pong: {
+            /** @description The id that was named. */
+            device_id: string;
+            /** @description Always `pong`. */
+            message: string;
+            /** @description Always `success`. */
+            status: string;
+            /** @description The server's time (RFC 3339, UTC). */
+            timestamp: string;
+        };
+        /** @description Which kinds of text a screen shows. */
+        Preferences: {
+            /**
+             * @description Of `dad_jokes`, `programming_jokes`, `clean_jokes`.
+             * @default []
+             */
+            jokes: string[];
+            /**
+             * @description Of `tech_news`, `world_news`, `science_news`; empty until a source of news is there.
+             * @default []
+             */
+            news: string[];
+            /**
+             * @description Of `easy_riddles`, `logic_riddles`, `math_riddles`.
+             * @default []
+             */
+            riddles: string[];
+        };
+        /** @description Which kinds of text a board's screen shows. */
+        PreferencesBody: {
+            /** @description Categories with their subcategories; what does not exist is left out. */
+            preferences: components["schemas"]["Preferences"];
+        };
+        /** @description What a rollout would do. Nothing of it is stored. */
+        Preview: {
+            /** @description One page of the devices that are meant: those that would get an image by wave, then the others. */
+            devices: components["schemas"]["PreviewDevice"][];
+            /** @description Make the rollout with this id, and each device is in the wave that is shown here. */
+            id: string;
+            /** @description Devices per page. */
+            limit: number;
+            /** @description Devices that are meant. */
+            meant: number;
+            /** @description This page, from 1. */
+            page: number;
+            /** @description Devices that would get none, by reason. */
+            reasons: {
+                [key: string]: number;
+            };
+            /** @description Devices that would get an image. */
+            served: number;
+            /** @description Devices of each wave that would get an image. */
+            waves: number[];
+        };
+        /** @description A device in a preview. */
+        PreviewDevice: {
+            /** @description Its id. */
+            device_id: string;
+            /** @description The image that it would get. */
+            firmware_id?: string | null;
+            /** @description Why it would get none, as a sentence. */
+            message?: string | null;
+            /** @description What it is called. */
+            name: string;
+            /**
+             * @description Why it would get none, as a stable word: `installed`, `chip`, `revision`, `slot`, `secure_version`, `type`, `unsigned`,
+             *     `no_image` or `no_wave`.
+             */
+            reason?: string | null;
+            /** @description The version that it runs. */
+            running?: string | null;
+            /** @description It was never heard of. */
+            silent: boolean;
+            /**
+             * Format: int32
+             * @description Its wave, from 1; null: in none.
+             */
+            wave?: number | null;
         };
         /** @description The body of every failure (RFC 9457, with the keys that existing clients read). */
         Problem: {
@@ -2708,14 +5369,155 @@ export interface components {
             /** @description The refresh token; a browser that has the cookie sends none. */
             refresh_token?: string | null;
         };
+        /** @description What an old board says when it starts. */
+        RegisterBody: {
+            /** @description What it can. */
+            capabilities?: string | null;
+            /** @description The id that it has compiled in, at most 255 bytes. */
+            device_id: string;
+            /** @description What it calls itself. */
+            device_name: string;
+            /** @description Its type. */
+            device_type: string;
+            /** @description The version of its firmware. */
+            firmware_version?: string | null;
+            /** @description What people call it. */
+            nickname?: string | null;
+            /** @description What its person does. */
+            occupation: string;
+            /** @description What it wants to be shown. */
+            preferences?: Record<string, unknown> | null;
+            /** @description The network it is in. */
+            wifi_ssid?: string | null;
+        };
+        /** @description The board is registered, or waits. */
+        Registered: {
+            /** @description The id that it has compiled in. */
+            device_id: string;
+            /** @description The device's token, when a person registered a new device; in clear for the only time. */
+            device_token?: string | null;
+            /** @description A sentence. */
+            message: string;
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description An image of a release. */
+        ReleaseImage: {
+            /** @description The chip it is for. */
+            chip: string;
+            /** @description The type under which old clients ask for it. */
+            device_type?: string | null;
+            /** @description The image's id. */
+            id: string;
+            /** @description Whether boards are offered it. */
+            installable: boolean;
+            /** @description The project's name. */
+            project: string;
+            /** @description Its SHA-256. */
+            sha256: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+            /** @description The version that it says of itself. */
+            version: string;
+        };
+        /** @description What to change of a release; what is left out stays. Its images never change. */
+        ReleasePatch: {
+            /** @description The channel. */
+            channel?: string | null;
+            /** @description What is new, as Markdown. */
+            notes?: string | null;
+            /** @description The version that people see. */
+            version?: string | null;
+        };
+        /**
+         * Release
+         * @description A release.
+         */
+        ReleaseView: {
+            /** @description The channel. */
+            channel: string;
+            /** @description When it was made. */
+            created_at: string;
+            /** @description The account that made it. */
+            created_by: string;
+            /** @description Its images. */
+            firmware: components["schemas"]["ReleaseImage"][];
+            /** @description Its id. */
+            id: string;
+            /** @description What is new, as Markdown. */
+            notes: string;
+            /** @description The account whose it is. */
+            owner_id: string;
+            /** @description The version. */
+            version: string;
+            /** @description When it was withdrawn; no rollout may begin with it since. */
+            withdrawn_at?: string | null;
+        };
+        /** @description The device is gone. */
+        Removed: {
+            /** @description What went with it. */
+            cleanup_summary: components["schemas"]["Cleanup"];
+            /** @description The id compiled into its board. */
+            device_id: string;
+            /** @description What it was called. */
+            device_name: string;
+            /** @description A sentence. */
+            message: string;
+            /** @description Always `success`. */
+            status: string;
+        };
+        /** @description The device has a new name. */
+        Renamed: {
+            /** @description The id compiled into its board. */
+            device_id: string;
+            /** @description A sentence. */
+            message: string;
+            /** @description What it is called now. */
+            nickname: string;
+            /** @description Always true. */
+            success: boolean;
+        };
         /** @description What renewing comes to. */
         RenewedEither: components["schemas"]["TokenPair"] | components["schemas"]["BrowserSession"];
+        /** @description How far a board is with an update. */
+        ReportBody: {
+            /**
+             * Format: int32
+             * @description The attempt of the offer.
+             */
+            attempt: number;
+            /**
+             * Format: int32
+             * @description Bytes of the new image that are in flash, while downloading.
+             */
+            bytes?: number | null;
+            /** @description Whether a patch is applied. */
+            patch?: boolean | null;
+            /** @description Why it failed or was rolled back. */
+            reason?: string | null;
+            /** @description SHA-256 of the image that runs now, hexadecimal. */
+            running?: string | null;
+            /** @description `downloading`, `written`, `trial`, `confirmed`, `rolled_back` or `failed`. */
+            stage: string;
+        };
         /** @description What came of a restore request. */
         Restored: {
             /** @description What the archive holds. */
             contents: components["schemas"]["Contents"];
             /** @description What happens now. */
             message: string;
+        };
+        /** @description Devices on their way back. */
+        ReturningView: {
+            /** @description Those that cannot return; the list of devices says why. */
+            barred: number;
+            /** @description All. */
+            devices: number;
+            /** @description Those that run again what they ran before. */
+            returned: number;
         };
         /** @description One revision. */
         Revision: {
@@ -2731,6 +5533,115 @@ export interface components {
             /** @description The document. */
             rules: Record<string, unknown>;
         };
+        /** @description A device in a rollout. */
+        RolloutDevice: {
+            back?: components["schemas"]["UpdateView"] | null;
+            /** @description Its id. */
+            device_id: string;
+            /** @description Why it waits, is apart or is not well. */
+            message?: string | null;
+            /** @description What it is called. */
+            name: string;
+            /** @description It is there. */
+            online: boolean;
+            /**
+             * @description `waiting`, `offered`, `downloading`, `written`, `trial`, `watched` (confirmed, in its health window), `succeeded`,
+             *     `unwell`, `rolled_back`, `failed`, `cancelled` or `apart` (nothing is there for it).
+             */
+            state: string;
+            /** @description Until when it waits, as far as that is known. */
+            until?: string | null;
+            update?: components["schemas"]["UpdateView"] | null;
+            /**
+             * Format: int32
+             * @description Its wave, from 1.
+             */
+            wave?: number | null;
+        };
+        /** @description Something that happened to a rollout. */
+        RolloutEvent: {
+            /** @description When. */
+            at: string;
+            /** @description More about it. */
+            detail: Record<string, unknown>;
+            /** @description The device, when it is about one. */
+            device_id?: string | null;
+            /** @description The device's name. */
+            device_name?: string | null;
+            /** @description Its id. */
+            id: string;
+            /**
+             * @description `created`, `changed`, `started`, `approved`, `running`, `wave_opened`, `paused`, `resumed`, `halted`, `finished`, `aborted`,
+             *     `rolling_back`, `rolled_back`; of one device `failed`, `rolled_back` or `unwell`.
+             */
+            kind: string;
+        };
+        /** @description What to change of a rollout. Once it runs, only its name. */
+        RolloutPatch: {
+            /**
+             * @description What to call it, 1 to 100 characters.
+             * @default null
+             */
+            name: string | null;
+            /** @default null */
+            plan: components["schemas"]["PlanBody"] | null;
+            /**
+             * @description The release to bring.
+             * @default null
+             */
+            release_id: string | null;
+            /** @description Which devices are meant. */
+            target?: unknown;
+        };
+        /** @description A rollout. */
+        RolloutView: {
+            /** @description Who approved it. */
+            approved_by?: string | null;
+            /** @description The release's channel. */
+            channel: string;
+            /** @description All waves together. */
+            counts: components["schemas"]["CountsView"];
+            /** @description When it was made. */
+            created_at: string;
+            /** @description Who made it: an account's id. */
+            created_by: string;
+            /** @description The name of who made it. */
+            created_by_name: string;
+            /** @description When it was over. */
+            ended_at?: string | null;
+            /** @description Its id. */
+            id: string;
+            /** @description Why it halted, as a sentence. */
+            message?: string | null;
+            /** @description What it is called. */
+            name: string;
+            /** @description How many waves are open. */
+            open_waves: number;
+            /** @description The account whose devices it reaches. */
+            owner_id: string;
+            /** @description How. */
+            plan: components["schemas"]["PlanBody"];
+            /** @description Why it halted, as a stable word. */
+            reason?: string | null;
+            /** @description The release that it brings. */
+            release_id: string;
+            returning?: components["schemas"]["ReturningView"] | null;
+            /** @description When it began. */
+            started_at?: string | null;
+            /** @description Who started it. */
+            started_by?: string | null;
+            /**
+             * @description `draft`, `awaiting_approval`, `scheduled`, `running`, `paused`, `halted`, `finished`, `aborted`, `rolling_back`
+             *     or `rolled_back`.
+             */
+            state: string;
+            /** @description Which devices are meant. */
+            target: unknown;
+            /** @description The release's version. */
+            version: string;
+            /** @description The waves. */
+            waves: components["schemas"]["WaveView"][];
+        };
         /** @description The access rules in force. */
         Rules: {
             /** @description The newest revisions, newest first. */
@@ -2744,6 +5655,37 @@ export interface components {
             revision: number;
             /** @description Per collection the expressions `.read`, `.control`, `.manage`, `.own`. */
             rules: Record<string, unknown>;
+        };
+        /** @description One image's time on a board. */
+        RunView: {
+            /**
+             * Format: int32
+             * @description Starts that were noticed.
+             */
+            boots: number;
+            /** @description Why it crashed last. */
+            crash_reason?: string | null;
+            /** @description When it crashed last (RFC 3339, UTC). */
+            crashed_at?: string | null;
+            /**
+             * Format: int32
+             * @description Those that followed a crash.
+             */
+            crashes: number;
+            /** @description Since when (RFC 3339, UTC). */
+            from: string;
+            /**
+             * Format: int32
+             * @description The least free heap that it told of, bytes.
+             */
+            heap_min?: number | null;
+            image?: components["schemas"]["ImageRef"] | null;
+            /** @description SHA-256 of the image, hexadecimal. */
+            sha256?: string | null;
+            /** @description Until when; null: it runs. */
+            to?: string | null;
+            /** @description The version. */
+            version?: string | null;
         };
         /** @description One sample of a batch. */
         SampleBody: {
@@ -2767,6 +5709,120 @@ export interface components {
             /** @description Per collection the expressions `.read`, `.control` (or `.write`), `.manage`, `.own`. */
             rules: Record<string, unknown>;
         };
+        /** @description What to change of a screen; what is left out stays. */
+        ScreenChange: {
+            /** @default null */
+            clock: components["schemas"]["ClockFace"] | null;
+            /** @default null */
+            fit: components["schemas"]["Fit"] | null;
+            /**
+             * @description The ids of its pictures, in their order; at most 50.
+             * @default null
+             */
+            images: string[] | null;
+            /** @default null */
+            layout: components["schemas"]["ScreenLayout"] | null;
+            /** @default null */
+            mode: components["schemas"]["Mode"] | null;
+            /** @default null */
+            preferences: components["schemas"]["Preferences"] | null;
+            /**
+             * Format: int32
+             * @description How long each picture or text stays, 30 to 86400 seconds.
+             * @default null
+             */
+            rotation_seconds: number | null;
+            /**
+             * @description The time zone of dates and times, an IANA name.
+             * @default null
+             */
+            timezone: string | null;
+        };
+        /** @description A sentence that says what was done. */
+        ScreenDone: {
+            /** @description The sentence. */
+            message: string;
+        };
+        /** @description A picture of somebody's collection. The file itself is never given out, only its dots. */
+        ScreenImage: {
+            /** @description Its dots as boards read them. */
+            bmp_url: string;
+            /**
+             * Format: int64
+             * @description Bytes of the file.
+             */
+            file_size: number;
+            /** @description What boards call it. */
+            filename: string;
+            /**
+             * Format: int64
+             * @description Rows.
+             */
+            height: number;
+            /** @description Its 24-digit id. */
+            id: string;
+            /** @description `png`, `jpeg`, `gif`, `webp` or `bmp`. */
+            kind: string;
+            /** @description Its dots as a PNG of 800×480. */
+            preview_url: string;
+            /** @description What the file was called when it was uploaded. */
+            title: string;
+            /** @description When it was uploaded (RFC 3339, UTC). */
+            uploaded_at: string;
+            /**
+             * Format: int64
+             * @description Pixels per row of the file, upright.
+             */
+            width: number;
+        };
+        /** @description What the dashboard is made of. With nothing chosen it shows the newest values of the board. */
+        ScreenLayout: {
+            /**
+             * @description Show one of the device's texts (jokes, riddles, your own) where `text` would stand.
+             * @default false
+             */
+            content: boolean;
+            /**
+             * @description The id of a picture to show beside the values.
+             * @default null
+             */
+            image: string | null;
+            /**
+             * @description A text of your own, up to 500 characters.
+             * @default null
+             */
+            text: string | null;
+            /**
+             * @description Up to 8 values; none chosen means the first six keys with a value.
+             * @default []
+             */
+            tiles: components["schemas"]["Tile"][];
+            /**
+             * @description The heading, up to 60 characters; without one the device's name.
+             * @default null
+             */
+            title: string | null;
+        };
+        /** @description What a device's screen shows. */
+        ScreenView: components["schemas"]["Settings"] & {
+            /** @description The same as boards read it. */
+            bmp_url: string;
+            /** @description The device's 24-digit id. */
+            device_id: string;
+            /** @description The ids of its pictures, in their order. */
+            images: string[];
+            /** @description Which kinds of text it shows. */
+            preferences: components["schemas"]["Preferences"];
+            /** @description What it shows now, as a PNG. */
+            preview_url: string;
+            /** @description When it was changed last (RFC 3339, UTC). */
+            updated_at?: string | null;
+            /**
+             * Format: int64
+             * @description Grows with every change; 0 before the first.
+             */
+            version: number;
+        };
         /** @description A command to send. */
         SendCommand: {
             /**
@@ -2778,6 +5834,41 @@ export interface components {
             name: string;
             /** @description With what. */
             params?: Record<string, unknown> | null;
+        };
+        /** @description What an old board measured. */
+        SensorBody: {
+            /**
+             * Format: double
+             * @description Percent.
+             */
+            humidity?: number | null;
+            /** @description Whether it saw motion. */
+            motion_detected?: boolean | null;
+            /** @description Whether it sleeps. */
+            sleep_mode?: boolean | null;
+            /**
+             * Format: double
+             * @description Degrees Celsius; null when the sensor failed.
+             */
+            temperature?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds since it started.
+             */
+            timestamp?: number | null;
+        };
+        /** @description One picture in it. */
+        SequenceImage: {
+            /** @description The same. */
+            bmp_url: string;
+            /** @description Bytes of what is there. */
+            file_size: number;
+            /** @description Its name. */
+            filename: string;
+            /** @description Its id. */
+            id: string;
+            /** @description Where its pixels are. */
+            url: string;
         };
         /** @description One series of an answer. */
         SeriesAnswer: {
@@ -2815,6 +5906,46 @@ export interface components {
             state?: unknown;
             /** @description The same under another name. */
             value?: unknown;
+        };
+        /** @description What a device's screen shows. */
+        Settings: {
+            /**
+             * @description Whether the dashboard tells the time.
+             * @default date
+             */
+            clock: components["schemas"]["ClockFace"];
+            /**
+             * @description How pictures fill the screen.
+             * @default contain
+             */
+            fit: components["schemas"]["Fit"];
+            /**
+             * @description What the dashboard is made of.
+             * @default {
+             *       "title": null,
+             *       "tiles": [],
+             *       "text": null,
+             *       "content": false,
+             *       "image": null
+             *     }
+             */
+            layout: components["schemas"]["ScreenLayout"];
+            /**
+             * @description What `_current.bmp` shows.
+             * @default dashboard
+             */
+            mode: components["schemas"]["Mode"];
+            /**
+             * Format: int32
+             * @description How long each picture or text stays, 30 to 86400 seconds; by default 300.
+             * @default 300
+             */
+            rotation_seconds: number;
+            /**
+             * @description The time zone of dates and times, an IANA name; by default `UTC`.
+             * @default UTC
+             */
+            timezone: string;
         };
         /** @description What was entered on the page of a one-time link. */
         SetupBody: {
@@ -2912,6 +6043,15 @@ export interface components {
             /** @description The value as it was stored. */
             value: unknown;
         };
+        /** @description Who vouches for an image. */
+        Signature: {
+            /** @description The key's id. */
+            key?: string | null;
+            /** @description What people call the key. */
+            key_name?: string | null;
+            /** @description `trusted`, `retired` (only by a key that was retired) or `unsigned`. */
+            state: string;
+        };
         /** @description A pair of tokens and whose they are. */
         SignedIn: components["schemas"]["TokenPair"] & {
             /** @description The account. */
@@ -2938,6 +6078,24 @@ export interface components {
             password: string;
             /** @description 3 to 64 letters, digits, `-` or `_`. */
             username: string;
+        };
+        /**
+         * @description Where the texts of a kind come from.
+         * @enum {string}
+         */
+        Source: "preset" | "none";
+        /** @description One kind of text and where it comes from. */
+        SourceView: {
+            /** @description `jokes`, `riddles` or `news`. */
+            category: string;
+            /** @description Why it has none. */
+            note?: string | null;
+            /** @description `preset` or `none`. */
+            source_type: components["schemas"]["Source"];
+            /** @description The subcategory. */
+            subcategory: string;
+            /** @description How many texts it has. */
+            texts: number;
         };
         /** @description The state of a device, as people see it. */
         StateAnswer: {
@@ -3015,6 +6173,30 @@ export interface components {
              */
             ts?: number | null;
         };
+        /** @description A text of one's own. */
+        TextView: {
+            /** @description `custom`, `jokes`, `riddles` or `news`. */
+            category: string;
+            /** @description When it was written (RFC 3339, UTC). */
+            created_at: string;
+            /** @description The device that shows it; null means all of yours. */
+            device_id?: string | null;
+            /** @description When it is no longer shown (RFC 3339, UTC). */
+            expires_at?: string | null;
+            /** @description Its 24-digit id. */
+            id: string;
+            /**
+             * Format: int64
+             * @description The higher is shown first.
+             */
+            priority: number;
+            /** @description The subcategory. */
+            subcategory: string;
+            /** @description What it says. */
+            text: string;
+            /** @description Its heading. */
+            title: string;
+        };
         /** @description A ticket for one event stream. */
         Ticket: {
             /**
@@ -3024,6 +6206,35 @@ export interface components {
             expires_in: number;
             /** @description What to send as `?ticket=`; it opens one stream once. */
             ticket: string;
+        };
+        /** @description One value on the dashboard. */
+        Tile: {
+            /** @description Whether the curve of the last 24 hours is drawn below; by default it is. */
+            chart?: boolean;
+            /**
+             * Format: int32
+             * @description Digits after the point, 0 to 6; without one as many as the value needs.
+             */
+            decimals?: number | null;
+            /** @description The telemetry key. */
+            key: string;
+            /** @description What to call it, up to 40 characters; without one the key in words. */
+            label?: string | null;
+            /** @description Its unit, up to 12 characters; without one the usual unit of such a key. An empty text means none. */
+            unit?: string | null;
+        };
+        /** @description Where texts of a kind come from. */
+        Toggled: {
+            /** @description `jokes`, `riddles` or `news`. */
+            category: string;
+            /** @description A sentence. */
+            message: string;
+            /** @description `preset` or `none`. */
+            source_type: components["schemas"]["Source"];
+            /** @description The subcategory. */
+            subcategory: string;
+            /** @description Always true. */
+            success: boolean;
         };
         /** @description Name and password as a form; it only describes the body, which is read field by field. */
         TokenForm: {
@@ -3062,6 +6273,141 @@ export interface components {
             /** @description The expression. */
             expression: string;
         };
+        /** @description Counts of one type. */
+        TypeStats: {
+            /** @description Images. */
+            count: number;
+            /** @description The newest one. */
+            latest_version: components["schemas"]["FirmwareVersion"];
+            /**
+             * Format: int64
+             * @description How often boards have downloaded one of them.
+             */
+            total_downloads: number;
+        };
+        /** @description There is no such device. */
+        Unfound: {
+            /** @description A stable word for programs. */
+            code: string;
+            /** @description The id that was named. */
+            device_id: string;
+            /** @description A sentence. */
+            error: string;
+            /** @description The same sentence. */
+            message: string;
+            /** @description Names this request in the server's log. */
+            request_id: string;
+            /** @description Always `NOT_FOUND`. */
+            status: string;
+        };
+        /** @description The device is unlinked. */
+        Unlinked: {
+            /** @description The id compiled into its board. */
+            device_id: string;
+            /** @description What it is called. */
+            device_name: string;
+            /** @description A sentence. */
+            message: string;
+            /** @description What stays. */
+            note: string;
+            /** @description Always `success`. */
+            status: string;
+        };
+        /** @description The report is noted. */
+        UpdateNoted: {
+            /** @description Where the update stands. */
+            state: string;
+        };
+        /** @description One device's way to one image. */
+        UpdateView: {
+            /**
+             * Format: int32
+             * @description The attempt, from 1.
+             */
+            attempt: number;
+            /** @description Why the device cannot return to what it ran before. */
+            barred?: string | null;
+            /**
+             * Format: int32
+             * @description Bytes that are in flash.
+             */
+            bytes: number;
+            /** @description When it was first decided. */
+            created_at: string;
+            /** @description The device. */
+            device_id: string;
+            /** @description The image. */
+            firmware_id: string;
+            /** @description What the device ran before. */
+            from_version?: string | null;
+            /** @description After `confirmed` in a rollout: `watched`, `healthy`, or why the device is not well. */
+            health?: string | null;
+            /** @description Its id. */
+            id: string;
+            /** @description When the next attempt begins, after one that failed. */
+            next_attempt_at?: string | null;
+            /** @description A patch is applied. */
+            patch: boolean;
+            /** @description Why the attempt failed, as the device said. */
+            reason?: string | null;
+            /** @description The rollout; null when a person wanted it for this device. */
+            rollout_id?: string | null;
+            /** @description The image's SHA-256. */
+            sha256: string;
+            /**
+             * Format: int64
+             * @description The image's bytes, while it is in the library.
+             */
+            size?: number | null;
+            /** @description `waiting`, `offered`, `downloading`, `written`, `trial`, `confirmed`, `rolled_back`, `failed` or `cancelled`. */
+            state: string;
+            /** @description When it changed last. */
+            updated_at: string;
+            /** @description The image's version. */
+            version: string;
+            /**
+             * Format: int32
+             * @description The wave, from 1.
+             */
+            wave?: number | null;
+            /** @description `forward`, `back` (a roll back) or `forced` (one device, without a rollout). */
+            way: string;
+        };
+        /** @description What was uploaded. */
+        UploadedFirmware: {
+            /** @description What is known of it. */
+            firmware_info: components["schemas"]["FirmwareInfo"];
+            /** @description Its key. */
+            firmware_key: string;
+            /** @description Always `true`. */
+            success: boolean;
+        };
+        /** @description A picture that was taken. */
+        UploadedPicture: {
+            /** @description Where its dots are. */
+            bmp_url: string;
+            /**
+             * Format: int64
+             * @description Bytes of the file.
+             */
+            file_size: number;
+            /** @description What boards call it. */
+            filename: string;
+            /** @description The picture's id. */
+            id: string;
+            /** @description A sentence. */
+            message: string;
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description A file to upload. */
+        UploadForm: {
+            /**
+             * Format: binary
+             * @description PNG, JPEG, GIF (its first frame), WebP or BMP; at most 10 MB and 40 million pixels.
+             */
+            file: string;
+        };
         /** @description An account. */
         UserOut: {
             /** @description When it was created. */
@@ -3086,6 +6432,85 @@ export interface components {
             role: string;
             /** @description The name to sign in with, in lower case. */
             username: string;
+        };
+        /** @description A board that waits to be claimed. */
+        WaitingBoard: {
+            /** @description Where it speaks from. */
+            address: string;
+            /** @description What it can. */
+            capabilities?: string | null;
+            /** @description Another board has the same id: one that waits, or one of `devices`. They are kept apart by MAC and address. */
+            collision: boolean;
+            /** @description The id that the board has compiled in. */
+            device_id: string;
+            /** @description What it calls itself. */
+            device_name?: string | null;
+            /** @description Its type. */
+            device_type?: string | null;
+            /** @description The devices that have this id already, because of another board, or because this board's address changed. */
+            devices: components["schemas"]["KnownDevice"][];
+            /** @description The version of its firmware. */
+            firmware_version?: string | null;
+            /** @description When it was first heard of (RFC 3339, UTC). */
+            first_seen: string;
+            /**
+             * Format: int32
+             * @description Free heap, bytes.
+             */
+            free_heap?: number | null;
+            /** @description Names this entry. */
+            id: string;
+            /** @description When it was last heard of (RFC 3339, UTC). */
+            last_seen: string;
+            /** @description The MAC of its station, when it sent one. */
+            mac?: string | null;
+            /** @description What people call it. */
+            nickname?: string | null;
+            /** @description What its person does. */
+            occupation?: string | null;
+            /**
+             * Format: int64
+             * @description How often it asked.
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Seconds since it started.
+             */
+            uptime_seconds?: number | null;
+            /**
+             * Format: int32
+             * @description Wi-Fi signal strength, dBm.
+             */
+            wifi_rssi?: number | null;
+            /** @description The network it is in. */
+            wifi_ssid?: string | null;
+        };
+        /** @description One wave of a plan. */
+        WaveBody: {
+            /**
+             * Format: int32
+             * @description So many percent of all devices that are meant, the waves before counted in.
+             */
+            percent: number;
+        } | {
+            /**
+             * Format: int32
+             * @description So many devices, the waves before counted in.
+             */
+            count: number;
+        } | {
+            /** @description The devices of a group, as far as they are meant. */
+            group: string;
+        };
+        /** @description A wave as it stands. */
+        WaveView: {
+            /** @description Its devices. */
+            counts: components["schemas"]["CountsView"];
+            /** @description When it opened; null: not yet. */
+            opened_at?: string | null;
+            /** @description What it is. */
+            wave: components["schemas"]["WaveBody"];
         };
         /** @description A widget with the current value of its key. */
         WidgetView: {
@@ -3147,6 +6572,20 @@ export interface components {
              * @description Its place from the top.
              */
             y?: number | null;
+        };
+        /** @description When updates may begin, in each device's own time. */
+        WindowBody: {
+            /** @description When it begins, `HH:MM`. */
+            from: string;
+            /** @description When it ends, `HH:MM`, up to `24:00`; before `from` means on the next day. */
+            to: string;
+            /** @description The days on which it begins, `mon` to `sun`; none: every day. */
+            weekdays?: string[];
+        };
+        /** @description The time zone of a device. */
+        ZoneBody: {
+            /** @description Its name, for example `Europe/Berlin`; null: as each rollout says. */
+            time_zone?: string | null;
         };
     };
     responses: never;
@@ -4055,6 +7494,1314 @@ export interface operations {
             };
         };
     };
+    get_api_devices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_devices_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyDevice"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    delete_api_devices_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_devices_id_content: {
+        parameters: {
+            query?: {
+                /** @description Begin with this one, in their order. Without it the list begins with whose turn it is. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The board's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pictures and texts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BoardContent"];
+                };
+            };
+            /** @description Not the board, and nobody who may see it */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_devices_id_dashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The board's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the page */
+            302: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not the board, and nobody who may see it */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_devices_id_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HeartbeatBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Heard"];
+                };
+            };
+            /** @description No JSON object */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Wrong token, or boards without one are not heard from here */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The token of another device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_devices_id_images_sequence: {
+        parameters: {
+            query?: {
+                /** @description Begin with this one, in their order. Without it the list begins with whose turn it is. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The board's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pictures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImagesSequence"];
+                };
+            };
+            /** @description Not the board, and nobody who may see it */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_api_devices_id_nickname: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NicknameBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Renamed"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    post_api_devices_id_ping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pong"];
+                };
+            };
+            /** @description Wrong token, or boards without one are not heard from here */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The token of another device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_devices_id_preferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The board's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The preferences */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreferencesBody"];
+                };
+            };
+            /** @description Not the board, and nobody who may see it */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_api_devices_id_preferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The board's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreferencesBody"];
+            };
+        };
+        responses: {
+            /** @description The preferences */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreferencesBody"];
+                };
+            };
+            /** @description Not the board, and nobody who may control it */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description You may only see this device */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not preferences */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_devices_id_sensor_data: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SensorBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Measured"];
+                };
+            };
+            /** @description No JSON object, or a value of another kind */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Wrong token, or boards without one are not heard from here */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The token of another device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    post_api_devices_id_unlink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Unlinked"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    post_api_devices_register: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegisterBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Registered"];
+                };
+            };
+            /** @description A field is missing */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Wrong token, or boards without one are not heard from here */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The token of another device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_esp32_debug_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the board, or any name of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Debug"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Unfound"];
+                };
+            };
+        };
+    };
+    get_api_ota_check_id: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The sketch's type */
+                "X-Device-Type"?: string | null;
+                /** @description The sketch's version */
+                "X-Device-Version"?: string | null;
+            };
+            path: {
+                /** @description The id compiled into the sketch, or any id of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to install, or that there is nothing */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckView"];
+                };
+            };
+            /** @description Boards without a token are not heard from there */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description A person asked */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The token is another device's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    delete_api_ota_delete_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedFirmware"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description No such image of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description A release or a rollout needs it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_ota_download_key: {
+        parameters: {
+            query?: {
+                /** @description From the `firmware_url` of a check. */
+                ticket?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The image's key, e.g. `ESP32_OTA_Base_20260301.120000` */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image; `x-MD5` is its MD5 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description The board runs it */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No link and no token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The link is another board's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description No such image, or the link is used up */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The image does not fit the board */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Too many boards download */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_ota_firmware: {
+        parameters: {
+            query?: {
+                /** @description Their type. */
+                device_type?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The images, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareVersions"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_ota_firmware_types: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The types */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareTypes"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    post_api_ota_force_update_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id compiled into the sketch, or any id of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForceUpdateBody"];
+            };
+        };
+        responses: {
+            /** @description What the board will be told to install */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldUpdate"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description No such device, or no image of that type */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The image does not fit the board, or it runs it already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_ota_stats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareStats"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    post_api_ota_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["LegacyFirmwareForm"];
+            };
+        };
+        responses: {
+            /** @description The image is kept, or was there already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedFirmware"];
+                };
+            };
+            /** @description No file, not a sound and signed image, or a field is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The image is there under another type, or the library is full */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Larger than 16 MB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description Too many uploads at once */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
+    get_api_ota_versions: {
+        parameters: {
+            query?: {
+                /** @description Their type. */
+                device_type?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The images, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareVersions"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegacyProblem"];
+                };
+            };
+        };
+    };
     get_app_config: {
         parameters: {
             query?: never;
@@ -4071,6 +8818,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AppConfig"];
+                };
+            };
+        };
+    };
+    post_assign_device_images: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": string;
+            };
+        };
+        responses: {
+            /** @description Assigned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FormDone"];
+                };
+            };
+            /** @description No device is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description You may only see a device */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device or picture of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many pictures */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4176,14 +8992,22 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The dashboard */
+            /** @description The dashboard, or the picture */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DashboardWithWidgets"];
+                    "image/bmp": number[];
                 };
+            };
+            /** @description You have the picture */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Not signed in */
             401: {
@@ -4194,7 +9018,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such dashboard of yours */
+            /** @description No such dashboard or device of yours */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4472,6 +9296,299 @@ export interface operations {
             };
             /** @description No such dashboard of yours */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_device_update: {
+        parameters: {
+            query?: {
+                /** @description The serial of the key set that the board holds. */
+                keys?: number;
+                /** @description SHA-256 of the image that runs, 64 hexadecimal digits. */
+                running?: string;
+                /** @description The lowest secure version that the board accepts. */
+                secure?: number;
+                /** @description Bytes that the slot for the next image has. */
+                slot?: number;
+                /** @description 1: it runs on trial. */
+                trial?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Install this */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferBody"];
+                };
+            };
+            /** @description Nothing to do */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description As before (`If-None-Match`) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_device_update_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The update's id, from the offer */
+                update: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReportBody"];
+            };
+        };
+        responses: {
+            /** @description UpdateNoted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpdateNoted"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not this board's update */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_device_update_update_image: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The update's id, from the offer */
+                update: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description The part that `Range` names */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description The board has it (`If-None-Match`) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not this board's update, or over */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such bytes */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many boards download; see `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_device_update_update_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The update's id, from the offer */
+                update: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The patch */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description The part that `Range` names */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description The board has it (`If-None-Match`) */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No patch: take the whole image; or not this board's update */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such bytes */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many boards download; see `Retry-After` */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5708,6 +10825,261 @@ export interface operations {
             };
         };
     };
+    get_devices_id_firmware: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 24-digit id, UUID or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BoardView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_devices_id_legacy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 24-digit id, UUID or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpeningView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_devices_id_legacy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 24-digit id, UUID or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpeningBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpeningView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It could not be told from another open device */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_devices_id_screen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The screen */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenView"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_devices_id_screen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScreenChange"];
+            };
+        };
+        responses: {
+            /** @description The screen */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenView"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description You may only see this device */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device or picture of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_devices_id_shares: {
         parameters: {
             query?: never;
@@ -5911,6 +11283,110 @@ export interface operations {
             };
         };
     };
+    get_devices_id_time_zone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The device's id or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its time zone */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ZoneBody"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_devices_id_time_zone: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The device's id or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ZoneBody"];
+            };
+        };
+        responses: {
+            /** @description Its time zone now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ZoneBody"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description You may see the device, but not change it */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such time zone */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_devices_id_token: {
         parameters: {
             query?: never;
@@ -6014,6 +11490,133 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_devices_id_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The device's id or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForceBody"];
+            };
+        };
+        responses: {
+            /** @description The update */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpdateView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description You may see the device, but not change it */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device or image */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The image does not fit the device, or it runs it already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_devices_id_updates: {
+        parameters: {
+            query?: {
+                /** @description Things per page, 1 to 500; 50 when absent. */
+                limit?: number;
+                /** @description The page, from 1. */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The device's id or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of updates */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_UpdateView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6323,6 +11926,860 @@ export interface operations {
             };
             /** @description Too many tickets are waiting. */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firmware: {
+        parameters: {
+            query?: {
+                /** @description The chip, e.g. `esp32c3`. */
+                chip?: string;
+                /** @description At most so many, 1 to 1000; without it 100. */
+                limit?: number;
+                /** @description Leave out so many first. */
+                offset?: number;
+                /** @description The project's name. */
+                project?: string;
+                /** @description Part of the project, version, file name, type, description or digest; case does not matter. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The images; the header `X-Total-Count` has their number without paging */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareView"][];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A filter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_firmware: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["FirmwareForm"];
+            };
+        };
+        responses: {
+            /** @description The image was there already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareView"];
+                };
+            };
+            /** @description The image is kept */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareView"];
+                };
+            };
+            /** @description No form, or no file in it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The library is full */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Larger than 16 MB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not a sound app image, not signed, or the signature does not count */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many uploads at once */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firmware_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such image of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_firmware_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such image of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A release or a rollout needs it; the sentence says which */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_firmware_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FirmwarePatch"];
+            };
+        };
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such image of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Two images of a release would then be for the same boards */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firmware_id_image: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such image of yours, or its file is missing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file is damaged */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_firmware_id_signature: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSignature"];
+            };
+        };
+        responses: {
+            /** @description The image */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FirmwareView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such image of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The signature does not count; the sentence says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_firmware_inspect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["FirmwareForm"];
+            };
+        };
+        responses: {
+            /** @description What it is, and what is wrong with it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inspection"];
+                };
+            };
+            /** @description No form, or no file in it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Larger than 16 MB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A text beside the file is none */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many uploads at once */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firmware_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyView"][];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_firmware_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSigningKey"];
+            };
+        };
+        responses: {
+            /** @description The key was trusted already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyView"];
+                };
+            };
+            /** @description The key is trusted */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key was retired, or there are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not a public key */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_firmware_keys_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The key's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key is retired */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such key of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firmware_keys_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeySetView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is none yet */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_firmware_keys_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewKeySet"];
+            };
+        };
+        responses: {
+            /** @description The key set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeySetView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The serial does not grow, or there are too many keys */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not a key set, or no trusted key signed it */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_fleet: {
+        parameters: {
+            query?: {
+                /** @description The boards of everybody; for admins. */
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7355,6 +13812,292 @@ export interface operations {
             };
         };
     };
+    get_quarantine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaitingBoard"][];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_quarantine_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The entry's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_quarantine_id_block: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The entry's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBoard"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many are blocked */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_quarantine_id_claim: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The entry's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaimBoard"];
+            };
+        };
+        responses: {
+            /** @description The device, a new one with its token */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It waits no more, or there is no such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It could not be told from another open board */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_quarantine_blocked: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBoard"][];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_quarantine_blocked_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The block's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_refresh: {
         parameters: {
             query?: {
@@ -7409,6 +14152,331 @@ export interface operations {
             };
         };
     };
+    get_releases: {
+        parameters: {
+            query?: {
+                /** @description The channel. */
+                channel?: string;
+                /** @description The id of an image that they hold. */
+                firmware?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The releases */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"][];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_releases: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRelease"];
+            };
+        };
+        responses: {
+            /** @description The release */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many releases */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong, or two images are for the same boards */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_releases_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The release's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such release of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_releases_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The release's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such release of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A rollout needs it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_releases_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The release's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleasePatch"];
+            };
+        };
+        responses: {
+            /** @description The release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such release of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_releases_id_withdraw: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The release's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such release of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_reset_password: {
         parameters: {
             query?: never;
@@ -7451,6 +14519,1301 @@ export interface operations {
             };
             /** @description Too many wrong codes */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rollouts: {
+        parameters: {
+            query?: {
+                /** @description Rollouts per page, 1 to 500; 50 when absent. */
+                limit?: number;
+                /** @description The page, from 1. */
+                page?: number;
+                /** @description Only those in this state, e.g. `running`. */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of rollouts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRollout"];
+            };
+        };
+        responses: {
+            /** @description The draft */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A viewer cannot make rollouts */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such release */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The release was withdrawn or has no images, or there are too many rollouts */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rollouts_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rollout */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_rollouts_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone, with the history of its updates */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patch_rollouts_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutPatch"];
+            };
+        };
+        responses: {
+            /** @description The rollout now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout or release */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has begun */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts_id_abort: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rollout now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is over, or was never started */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts_id_approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rollout now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not wait for approval, or the caller created or started it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rollouts_id_devices: {
+        parameters: {
+            query?: {
+                /** @description Devices per page, 1 to 500; 50 when absent. */
+                limit?: number;
+                /** @description The page, from 1. */
+                page?: number;
+                /** @description Only those in this state: one of a device's states, `under_way` or `failed` (also those that are tried again). */
+                state?: string;
+                /** @description Only those in this wave, from 1. */
+                wave?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of devices */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_RolloutDevice"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_rollouts_id_events: {
+        parameters: {
+            query?: {
+                /** @description Things per page, 1 to 500; 50 when absent. */
+                limit?: number;
+                /** @description The page, from 1. */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_RolloutEvent"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts_id_pause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rollout now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not run */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts_id_resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rollout now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It neither is paused nor has halted */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts_id_rollback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rollout now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It reached no device yet, or is rolled back already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts_id_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rollout now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutView"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such rollout, or its release is gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was started already, or its release was withdrawn */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rollouts_preview: {
+        parameters: {
+            query?: {
+                /** @description Things per page, 1 to 500; 50 when absent. */
+                limit?: number;
+                /** @description The page, from 1. */
+                page?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRollout"];
+            };
+        };
+        responses: {
+            /** @description What it would do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such release */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The release was withdrawn or has no images */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_screens_content: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The texts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextView"][];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_screens_content: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewText"];
+            };
+        };
+        responses: {
+            /** @description The text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextView"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many texts */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_screens_content_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The text's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewText"];
+            };
+        };
+        responses: {
+            /** @description The text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextView"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such text or device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_screens_content_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The text's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenDone"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such text of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_screens_images: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pictures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenImage"][];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_screens_images: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["UploadForm"];
+            };
+        };
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenImage"];
+                };
+            };
+            /** @description No file, or not a picture */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many pictures */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_screens_images_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The picture's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenDone"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such picture of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_screens_images_id_preview_png: {
+        parameters: {
+            query?: {
+                /** @description `contain` (the default) shows all of it, `cover` fills the screen. */
+                fit?: components["schemas"]["Fit"];
+            };
+            header?: never;
+            path: {
+                /** @description The picture's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": number[];
+                };
+            };
+            /** @description You have it */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such picture of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such fit */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_screens_preview: {
+        parameters: {
+            query: {
+                /** @description The device. */
+                device: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": number[];
+                };
+            };
+            /** @description You have it */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description You may not see what it measures */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Say which device */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_screens_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The kinds of text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceView"][];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8011,6 +16374,57 @@ export interface operations {
             };
         };
     };
+    post_toggle_content_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": string;
+            };
+        };
+        responses: {
+            /** @description Set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Toggled"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such kind or source */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_token: {
         parameters: {
             query?: never;
@@ -8071,6 +16485,123 @@ export interface operations {
             };
             /** @description Too many people are signing in */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["UploadForm"];
+            };
+        };
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedPicture"];
+                };
+            };
+            /** @description No file, or not a picture */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many pictures */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_uploads_name_bmp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The picture's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 48,062 bytes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/bmp": number[];
+                };
+            };
+            /** @description You have it */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody known asks */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such picture for you */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -8,7 +8,7 @@ type Page = () => Promise<{ default: Component<never> }>;
 export interface Route {
   path: string;
   /** Which part of the navigation is marked. */
-  area: 'home' | 'devices' | 'dashboards' | 'notifications' | 'settings' | 'admin';
+  area: 'home' | 'devices' | 'dashboards' | 'firmware' | 'notifications' | 'settings' | 'admin';
   page: Page;
   /** Only for admins of the installation. */
   admin?: boolean;
@@ -19,15 +19,35 @@ export interface Route {
 // One function for both paths: a change of tab is not another page.
 const devicePage: Page = () => import('$/areas/device/DevicePage.svelte');
 
+const firmwarePage: Page = () => import('$/areas/firmware/FirmwarePage.svelte');
+
 export const routes: Route[] = [
   { path: '/', area: 'home', page: () => import('$/areas/home/HomePage.svelte') },
   { path: '/ui/devices', area: 'devices', page: () => import('$/areas/devices/DevicesPage.svelte') },
   { path: '/ui/devices/new', area: 'devices', page: () => import('$/areas/devices/AddDevicePage.svelte') },
   { path: '/ui/devices/claim', area: 'devices', page: () => import('$/areas/devices/ClaimPage.svelte') },
+  {
+    path: '/ui/devices/waiting',
+    area: 'devices',
+    page: () => import('$/areas/devices/WaitingPage.svelte'),
+    admin: true,
+  },
   { path: '/ui/devices/:id', area: 'devices', page: devicePage },
   { path: '/ui/devices/:id/:tab', area: 'devices', page: devicePage },
   { path: '/ui/dashboards', area: 'dashboards', page: () => import('$/areas/dashboards/DashboardsPage.svelte') },
   { path: '/ui/dashboards/:id', area: 'dashboards', page: () => import('$/areas/dashboards/DashboardPage.svelte') },
+  { path: '/ui/firmware', area: 'firmware', page: firmwarePage },
+  {
+    path: '/ui/firmware/rollouts/new',
+    area: 'firmware',
+    page: () => import('$/areas/firmware/rollouts/NewRolloutPage.svelte'),
+  },
+  {
+    path: '/ui/firmware/rollouts/:id',
+    area: 'firmware',
+    page: () => import('$/areas/firmware/rollouts/RolloutPage.svelte'),
+  },
+  { path: '/ui/firmware/:tab', area: 'firmware', page: firmwarePage },
   {
     path: '/ui/notifications',
     area: 'notifications',

@@ -1,7 +1,7 @@
 // The app socket: one connection for the whole app. It says when it is lost, comes back by itself, and tells
 // everybody to catch up on what was missed.
 
-import type { Device, Json, Notice, Values, Widget } from '$/api/client';
+import type { Device, Json, Notice, Schemas, Values, Widget } from '$/api/client';
 
 export type Frame =
   | { type: 'connected'; message: string; timestamp?: string }
@@ -32,6 +32,8 @@ export type Frame =
       error?: string;
       timestamp: string;
     }
+  | { type: 'rollout'; rollout_id: string; rollout: Schemas['RolloutView']; timestamp: string }
+  | { type: 'update'; device_id: string; update: Schemas['UpdateView']; timestamp: string }
   | { type: 'error'; message: string; code?: string };
 
 type Kind = Frame['type'];

@@ -60,7 +60,9 @@ export class Board {
   /** Fetches it (again). What is shown stays meanwhile. */
   async reload(): Promise<void> {
     try {
-      const { widgets, ...info } = await ask(api.GET('/dashboards/{id}', { params: { path: { id: this.id } } }));
+      const got = await ask(api.GET('/dashboards/{id}', { params: { path: { id: this.id } } }));
+      // The same path is a picture for electronic paper when one asks for it; here it never is.
+      const { widgets, ...info } = got as Exclude<typeof got, number[]>;
       const known = new Map(this.widgets.map((widget) => [widget.id, widget]));
       this.widgets = widgets.map((widget) => {
         const old = known.get(widget.id);

@@ -1,6 +1,7 @@
 // What a person should look at, the most urgent first: pure, from what the page knows anyway.
 
 import type { Notice } from '$/api/client';
+import { placeOf } from '$/areas/notifications/show';
 import type { LiveDevice } from '$/live/fleet.svelte';
 import { deviceState, type StateKind } from '$/ui/states';
 import { duration, valueText } from '$/util/format';
@@ -98,7 +99,7 @@ export function attention(
       state: notice.type === 'error' ? 'Error' : 'Warning',
       title: notice.title,
       text: notice.message,
-      href: notice.device_id ? `/ui/devices/${notice.device_id}` : '/ui/notifications',
+      href: placeOf(notice),
       at: Date.parse(notice.created_at),
       notice: notice.id,
     });

@@ -1,6 +1,7 @@
 // The inbox and what the socket told, as one list of sentences, the newest first. Pure.
 
 import type { Notice } from '$/api/client';
+import { placeOf } from '$/areas/notifications/show';
 import type { StateKind } from '$/ui/states';
 import type { Happening } from './recent.svelte';
 
@@ -50,7 +51,7 @@ export function lines(
   const told = notices.map((notice): Line => {
     const { kind, word } = severity(notice);
     const at = Date.parse(notice.created_at);
-    const href = notice.device_id ? `/ui/devices/${notice.device_id}` : '/ui/notifications';
+    const href = placeOf(notice);
     const name = notice.device_id ? nameOf(notice.device_id) : undefined;
     // The title of these says again what the sentence says; the device's name is what is looked for.
     if (name && notice.details?.status === kind) {

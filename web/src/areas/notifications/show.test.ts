@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Notice } from '$/api/client';
-import { byDay, isShow, shown } from './show';
+import { byDay, isShow, placeOf, shown } from './show';
 
 const notice = (id: string, more: Partial<Notice> = {}): Notice =>
   ({ id, type: 'info', read: false, created_at: '2026-11-21T12:00:00Z', ...more }) as Notice;
@@ -31,4 +31,10 @@ test('days have names', () => {
   const days = byDay(list, now);
   expect(days.map((d) => d.notices.length)).toEqual([2, 1, 1]);
   expect(days.slice(0, 2).map((d) => d.day)).toEqual(['Today', 'Yesterday']);
+});
+
+test('a notification leads to what it is about', () => {
+  expect(placeOf(notice('a', { details: { rollout_id: 'r1' } }))).toBe('/ui/firmware/rollouts/r1');
+  expect(placeOf(notice('b', { device_id: 'd1' }))).toBe('/ui/devices/d1');
+  expect(placeOf(notice('c'))).toBe('/ui/notifications');
 });

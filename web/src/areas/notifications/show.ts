@@ -41,3 +41,10 @@ export function byDay(list: readonly Notice[], now: number): { day: string; noti
   }
   return days;
 }
+
+/** The page of what a notification is about: a rollout, a device, or else the inbox. */
+export function placeOf(notice: Pick<Notice, 'details' | 'device_id'>): string {
+  const rollout = notice.details?.['rollout_id'];
+  if (typeof rollout === 'string') return `/ui/firmware/rollouts/${rollout}`;
+  return notice.device_id ? `/ui/devices/${notice.device_id}` : '/ui/notifications';
+}
