@@ -139,7 +139,6 @@ fn boards_survive_cuts_anywhere() {
 }
 
 #[test]
-#[ignore = "ten thousand cuts take a while without optimisation: run it with --release"]
 fn boards_survive_ten_thousand_cuts() {
     let (cuts, updates, boots) = at_random(10_000, 4);
     println!(
