@@ -65,6 +65,8 @@ pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Hel
             }
             "signature" => {
                 let text = text(field, "signature", MAX_MANIFEST).await?;
+                // Browsers end the lines of a text field with CR LF; what is signed has LF only.
+                let text = text.replace("\r\n", "\n");
                 upload.signature = Some(text).filter(|text| !text.trim().is_empty());
             }
             "description" => upload.description = text(field, "description", MAX_TEXT).await?,
