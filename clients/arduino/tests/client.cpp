@@ -5,6 +5,8 @@ using namespace espalier;
 
 static const char kLatest[] = "{\"device_id\":\"d\",\"data\":{},\"timestamp\":null,\"time\":1700000000000}";
 
+static const char kTaken[] = "{\"message\":\"ok\",\"device_id\":\"d\",\"accepted\":1,\"timestamp\":\"t\"}";
+
 /// A board with a client; the server answers what a test wants.
 struct Desk {
   FakeBoard board;
@@ -17,7 +19,7 @@ struct Desk {
   Desk() : client(board, socket) {
     socket.piece = 64;
     answers["GET /telemetry/latest"] = http(200, kLatest);
-    answers["POST /devices/d1/telemetry"] = http(200, "{\"message\":\"ok\"}");
+    answers["POST /devices/d1/telemetry"] = http(200, kTaken);
     answers["POST /api/devices/d1/heartbeat"] = http(200, "{}");
     answers["GET /devices/d1/commands/pending"] = http(200, "{\"commands\":[]}");
     socket.answer = [this](const Got& got) {
@@ -109,7 +111,7 @@ static void a_lost_answer_repeats_the_same_times() {
   desk.run(11000);
   const std::string first = desk.last("POST").body;
   CHECK(!desk.client.settled());
-  desk.answers["POST /devices/d1/telemetry"] = http(200, "{}");
+  desk.answers["POST /devices/d1/telemetry"] = http(200, kTaken);
   desk.run(5000);
   CHECK_TEXT(desk.last("POST").body, first);
   CHECK(desk.client.settled());
@@ -147,11 +149,25 @@ static void a_busy_server_is_left_alone_as_long_as_it_wants() {
   CHECK(moved.socket.got.size() < 10);
 }
 
+static void a_page_that_is_not_the_server_gets_no_samples() {
+  Desk desk;
+  desk.run(300);
+  CHECK(desk.client.add("n", 1) && desk.client.send());
+  const std::string page = http(200, "<html>Welcome to the hotel</html>");
+  desk.answers["POST /devices/d1/telemetry"] = desk.answers["GET /telemetry/latest"] = page;
+  desk.run(60000);
+  CHECK(!desk.client.settled() && desk.client.state() == kOffline && desk.socket.got.size() < 15);
+  desk.answers["POST /devices/d1/telemetry"] = http(200, kTaken);
+  desk.answers["GET /telemetry/latest"] = http(200, kLatest);
+  desk.run(120000);
+  CHECK(desk.client.settled());
+}
+
 static void one_bad_sample_does_not_stop_the_others() {
   Desk desk;
   desk.run(300);
   desk.socket.answer = [](const Got& got) {
-    return got.body.find("\"bad\"") != std::string::npos ? http(422, "{}") : http(200, kLatest);
+    return got.body.find("\"bad\"") != std::string::npos ? http(422, "{}") : http(200, got.line[0] == 'G' ? kLatest : kTaken);
   };
   for (const char* key : {"a", "bad", "c"}) CHECK(desk.client.add(key, 1) && desk.client.send());
   desk.run(1000);
@@ -301,6 +317,7 @@ int main() {
   a_lost_answer_repeats_the_same_times();
   a_wrong_token_is_said_and_not_hammered();
   a_busy_server_is_left_alone_as_long_as_it_wants();
+  a_page_that_is_not_the_server_gets_no_samples();
   one_bad_sample_does_not_stop_the_others();
   a_wish_is_polled_done_and_reported();
   commands_are_done_once_and_answered_until_known();

@@ -205,8 +205,8 @@ class Client {
 
   /// The one request of this turn. What people wait for comes first.
   void work(int64_t now) {
-    const bool poll = due(poll_every_, poll_at_, now);
-    if (!offset_known_ || poll) {
+    const bool poll = now >= poll_at_ && (poll_every_ > 0 || !offset_known_);
+    if (poll) {
       poll_at_ = now + (poll_every_ > 0 ? poll_every_ : 60000);
       ask_state();
     } else if (pins_.open() || queue_.load()) {
@@ -238,14 +238,19 @@ class Client {
     const int status = response.status;
     if (status == 401 || status == 403) {
       refuse(now, status);
-    } else if (status < 300 || status == 304) {
-      if (state_ != kOnline) board_.say("Espalier: online");
-      state_ = kOnline;
-      backoff_.reset();
-      refusals_.reset();
-    } else if (!is_about_the_request(status)) {
+    } else if ((status >= 300 || status < 200) && !is_about_the_request(status)) {
       offline(now, status == 429 ? "too many requests" : "the server cannot answer now", status, response.retry_after_s);
     }
+    return status;
+  }
+
+  /// The server itself has answered.
+  int good(int status) {
+    if (status != 200) return status;
+    if (state_ != kOnline) board_.say("Espalier: online");
+    state_ = kOnline;
+    backoff_.reset();
+    refusals_.reset();
     return status;
   }
 
@@ -266,6 +271,9 @@ class Client {
     line.raw("; next attempt in ").integer((wait + 999) / 1000).raw(" s, samples are kept");
     board_.say(line.c_str());
   }
+
+  /// A page of a hotel's network also answers 200.
+  void strange(int64_t now) { offline(now, "what answers is not understood; is it this server?", 0, 0); }
 
   void refuse(int64_t now, int status) {
     const uint32_t wait = refusals_.next(board_.random());
@@ -289,10 +297,8 @@ class Client {
     // This path knows the device by its token alone.
     if (status == 404) return refuse(now, status);
     if (status != 200) return;
-    if (!filter.finish()) {
-      board_.say("Espalier: the answer with the wished states was not understood");
-      return;
-    }
+    if (!filter.finish()) return strange(now);
+    good(status);
     Slice value;
     int64_t time = 0;
     if (json::find(scratch_.slice(), "time", value) && json::to_integer(value, time) && time > 0) {
@@ -327,8 +333,16 @@ class Client {
     parts[2] = with_pins ? Slice("],\"reported\":") : Slice("]");
     if (with_pins) parts[3] = scratch_.slice();
     parts[4] = Slice("}");
-    NoSink nothing;
-    return exchange("POST", path, parts, 5, nothing);
+    static const char* const names[] = {"accepted"};
+    Text<64> accepted;
+    MemberFilter filter(names, 1, accepted);
+    const int status = exchange("POST", path, parts, 5, filter);
+    if (status != 200) return status;
+    // Samples are forgotten only when the server itself says that it has them.
+    Slice count;
+    if (filter.finish() && json::find(accepted.slice(), "accepted", count)) return good(status);
+    strange(uptime_.now(board_));
+    return 0;
   }
 
   /// The server took none of a block, because of some of it: each sample is sent alone, and what is refused alone is dropped.
@@ -365,7 +379,7 @@ class Client {
     HeadSink head(scratch_);
     const int status = exchange("GET", path.c_str(), NULL, 0, head);
     if (status == 404) return refuse(uptime_.now(board_), status);
-    if (status == 200) commands_.take(scratch_.slice(), head.cut());
+    if (good(status) == 200) commands_.take(scratch_.slice(), head.cut());
   }
 
   void answer_command() {
@@ -377,7 +391,7 @@ class Client {
     path.raw(id).raw("/result");
     const Slice body = scratch_.slice();
     NoSink nothing;
-    const int status = exchange("POST", path.c_str(), &body, 1, nothing);
+    const int status = good(exchange("POST", path.c_str(), &body, 1, nothing));
     // An outcome that is not wanted (the command is over, or unknown) is not told again.
     if (status == 200 || is_about_the_request(status)) commands_.answered(id);
   }
@@ -394,7 +408,7 @@ class Client {
     scratch_.put('}');
     const Slice body = scratch_.slice();
     NoSink nothing;
-    if (exchange("POST", path.c_str(), &body, 1, nothing) == 404) refuse(uptime_.now(board_), 404);
+    if (good(exchange("POST", path.c_str(), &body, 1, nothing)) == 404) refuse(uptime_.now(board_), 404);
   }
 
   void ask_update() {
