@@ -1,8 +1,8 @@
 // Runs the tests of the package in the real MicroPython interpreter (its WebAssembly build) against a running server.
 //
-//   ESPALIER_URL=… ESPALIER_SESSION=… node run.mjs FOLDER
+//   ESPALIER_URL=… ESPALIER_SESSION=… node run.mjs FOLDER [PROGRAM]
 //
-// FOLDER holds the package as it is installed, `.py` or `.mpy`. Each `test_*.py` here gets an interpreter of its own; each function
+// With a PROGRAM only that is run, as a board's main.py. FOLDER holds the package as it is installed, `.py` or `.mpy`. Each `test_*.py` here gets an interpreter of its own; each function
 // `test_…` in it is one test. `socket`, `network` and `machine`, which this build lacks, are the shims in `shims/`.
 import { loadMicroPython } from '@micropython/micropython-webassembly-pyscript/micropython.mjs';
 import fs from 'node:fs';
@@ -10,9 +10,9 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 const { ESPALIER_URL: server, ESPALIER_SESSION: session } = process.env;
-const [folder] = process.argv.slice(2);
+const [folder, program] = process.argv.slice(2);
 if (!server || !session || !folder) {
-  console.error('usage: ESPALIER_URL=… ESPALIER_SESSION=… node run.mjs FOLDER');
+  console.error('usage: ESPALIER_URL=… ESPALIER_SESSION=… node run.mjs FOLDER [PROGRAM]');
   process.exit(2);
 }
 const here = import.meta.dirname;
@@ -43,22 +43,33 @@ function install(mp, from, to) {
   }
 }
 
-let failed = 0;
-let passed = 0;
-for (const file of fs.readdirSync(here).filter((name) => /^test_.*\.py$/.test(name))) {
+async function interpreter() {
   const mp = await loadMicroPython({ heapsize: 512 * 1024, stdout: (line) => console.log(`      ${line}`) });
   mp.registerJsModule('_host', host);
   install(mp, path.join(here, 'shims'), '/shims');
   mp.FS.mkdir('/lib');
   install(mp, folder, '/lib/espalier');
   install(mp, path.join(here, '../app'), '/app');
+  mp.runPython(`import sys\nsys.path.insert(0, '/shims')\nimport prepare\nprepare.board = ${JSON.stringify(board)}`);
+  return mp;
+}
+
+if (program) {
+  const mp = await interpreter();
+  mp.runPython(fs.readFileSync(program, 'utf8'));
+  await worker.terminate();
+  process.exit(0);
+}
+
+let failed = 0;
+let passed = 0;
+for (const file of fs.readdirSync(here).filter((name) => /^test_.*\.py$/.test(name))) {
+  const mp = await interpreter();
   mp.FS.writeFile('/tests.py', fs.readFileSync(path.join(here, file)));
-  const run = (code) => mp.runPython(code);
-  run(`import sys\nsys.path.insert(0, '/shims')\nimport prepare\nprepare.board = ${JSON.stringify(board)}\nimport tests`);
-  run(`import json\n_names = json.dumps(sorted(name for name in dir(tests) if name.startswith('test_')))`);
+  mp.runPython(`import json, tests\n_names = json.dumps(sorted(name for name in dir(tests) if name.startswith('test_')))`);
   for (const name of JSON.parse(mp.globals.get('_names'))) {
     try {
-      run(`tests.${name}()`);
+      mp.runPython(`tests.${name}()`);
       passed += 1;
     } catch (error) {
       failed += 1;

@@ -41,6 +41,11 @@ class String {
   String(const std::string& text) : text_(text) {}
   const char* c_str() const { return text_.c_str(); }
   unsigned length() const { return static_cast<unsigned>(text_.size()); }
+  String operator+(const char* more) const { return String(text_ + more); }
+  String operator+(const String& more) const { return String(text_ + more.text_); }
+  String operator+(int more) const { return String(text_ + std::to_string(more)); }
+  String operator+(unsigned more) const { return String(text_ + std::to_string(more)); }
+  String operator+(unsigned long more) const { return String(text_ + std::to_string(more)); }
 
  private:
   std::string text_;
@@ -62,6 +67,10 @@ class Print {
 class FakeSerial : public Print {
  public:
   void begin(unsigned long) { std::setvbuf(stdout, nullptr, _IOLBF, 0); }
+  template <typename... T>
+  int printf(const char* format, T... values) {
+    return std::printf(format, values...);
+  }
   size_t write(uint8_t byte) override { return std::putchar(byte) == EOF ? 0 : 1; }
   using Print::print;
   using Print::println;
