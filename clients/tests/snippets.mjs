@@ -38,8 +38,10 @@ async function programs(access) {
 
 async function write() {
   const device = await ask('POST', '/devices', { name: 'snippets' });
-  const access = { origin: server, id: device.id, token: device.device_token, interval: 1 };
-  const all = Object.fromEntries((await programs(access)).map((one) => [one.id, one]));
+  // The fake board skips the pauses, MicroPython would sleep.
+  const access = (interval) => ({ origin: server, id: device.id, token: device.device_token, interval });
+  const by = (all) => Object.fromEntries(all.map((one) => [one.id, one]));
+  const all = { ...by(await programs(access(0))), arduino: by(await programs(access(10))).arduino };
   fs.writeFileSync(at('espalier.ino'), all.arduino.text);
   fs.writeFileSync(at('device.json'), JSON.stringify(device.id));
 

@@ -142,7 +142,7 @@ impl Bench {
             let sketch = arduino().join(format!("examples/{name}/{name}.ino"));
             for chip in ["ESP8266", "ESP32"] {
                 let program = self.sketch(&sketch, name, chip)?;
-                process::run(Command::new(program).env("ESPALIER_RUN_MS", "50"))?;
+                process::run(Command::new(program).env("ESPALIER_RUN_MS", "1000"))?;
             }
         }
         let listed = fs::read_dir(arduino().join("examples"))?.count();
@@ -228,7 +228,7 @@ impl Bench {
         write.arg(clients().join("tests/snippets.mjs"));
         process::run(person(write, server).args(["write"]).arg(&folder))?;
         let sketch = self.sketch(&folder.join("espalier.ino"), "snippet", "ESP32")?;
-        process::run(Command::new(sketch).env("ESPALIER_RUN_MS", "1500"))?;
+        process::run(Command::new(sketch).env("ESPALIER_RUN_MS", "15000"))?;
         let mut check = Command::new("node");
         check.arg(clients().join("tests/snippets.mjs"));
         process::run(person(check, server).args(["check"]).arg(&folder))

@@ -175,6 +175,25 @@ static void one_bad_sample_does_not_stop_the_others() {
   CHECK(desk.count("POST") == 4);
 }
 
+static void a_server_that_fails_while_the_bad_one_is_looked_for_loses_nothing() {
+  Desk desk;
+  desk.run(300);
+  int alone = 0;
+  desk.socket.answer = [&alone](const Got& got) {
+    if (got.line[0] == 'G') return http(200, kLatest);
+    if (got.body.find("\"samples\":[{") != std::string::npos && got.body.find("reported") != std::string::npos) return http(422, "{}");
+    return ++alone == 1 || alone == 3 ? http(503, "{}") : http(200, kTaken);
+  };
+  CHECK(desk.client.set_pin("v0", 1) && desk.client.add("n", 1) && desk.client.send());
+  desk.run(500);
+  CHECK(alone == 1 && !desk.client.settled() && desk.client.in_memory() == 2);
+  desk.run(60000);
+  CHECK(desk.client.settled() && desk.client.refused() == 0);
+  std::string all;
+  for (const Got& got : desk.socket.got) all += got.body;
+  CHECK(all.find("{\"samples\":[],\"reported\":{\"v0\"") != std::string::npos && all.find("\"data\":{\"n\":1}") != std::string::npos);
+}
+
 static bool relay(const char*, const Value& value, void* context) {
   *static_cast<int*>(context) = value.integer();
   return true;
@@ -319,6 +338,7 @@ int main() {
   a_busy_server_is_left_alone_as_long_as_it_wants();
   a_page_that_is_not_the_server_gets_no_samples();
   one_bad_sample_does_not_stop_the_others();
+  a_server_that_fails_while_the_bad_one_is_looked_for_loses_nothing();
   a_wish_is_polled_done_and_reported();
   commands_are_done_once_and_answered_until_known();
   a_command_that_does_not_fit_is_refused_and_odd_ones_are_not_done();

@@ -56,7 +56,7 @@ function run() {
     ESPALIER_TOKEN: device.device_token,
     ESPALIER_FAKE_FLASH: at('flash.bin'),
     ESPALIER_FAKE_FILES: folder,
-    ESPALIER_RUN_MS: '1500',
+    ESPALIER_RUN_MS: '30000',
   };
   const { status, stdout, stderr } = spawnSync(sketch, { encoding: 'utf8', env, timeout: 60_000 });
   return { status, said: stdout + stderr };

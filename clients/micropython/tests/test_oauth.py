@@ -74,7 +74,7 @@ def test_no_means_no_and_nobody_means_none():
     assert page.wait(port=18081, timeout_s=30, ready=lambda: prepare.call("visit", 18081, requests)) is None
     assert page.denied
     prepare.call("visited")
-    assert Callback("right").wait(port=18082, timeout_s=1) is None
+    assert Callback("right").wait(port=18082, timeout_s=0) is None
 
 
 class FakeHttp:

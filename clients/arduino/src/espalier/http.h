@@ -130,7 +130,7 @@ class Http {
   bool send(const Request& request) {
     size_t length = 0;
     for (size_t i = 0; i < request.count; i++) length += request.parts[i].size;
-    Text<512> head;
+    Text<800> head;
     head.raw(request.method).put(' ').raw(request.path).raw(" HTTP/1.1\r\nHost: ").raw(address.host);
     if (address.port != (address.secure ? 443 : 80)) head.put(':').integer(address.port);
     head.raw("\r\nUser-Agent: espalier-arduino/0.1\r\nAuthorization: Bearer ").raw(token_).raw("\r\n");
