@@ -34,6 +34,7 @@ pub fn run(steps: &mut Steps) {
     let Some(bench) = steps.value("clients: compiler and interpreter", Bench::prepare) else {
         return;
     };
+    steps.step("clients: lists of what is in them", lists);
     steps.step("clients: Arduino library", || bench.library());
     steps.step("clients: Arduino examples", || bench.examples());
     let mpy = steps.value("clients: MicroPython cross compiler", || {
@@ -78,6 +79,40 @@ fn start() -> Result<(PathBuf, Server)> {
     };
     let server = Server::start(&program)?;
     Ok((program, server))
+}
+
+/// What the packagers read is what is there: every module of the package, every word of the library.
+fn lists() -> Result<()> {
+    let package = clients().join("micropython");
+    let list = fs::read_to_string(package.join("package.json"))?;
+    let mut listed = 0;
+    for entry in fs::read_dir(package.join("espalier"))? {
+        let name = entry?.file_name();
+        let name = format!("espalier/{}", name.to_string_lossy());
+        ensure!(
+            list.contains(&format!("[\"{name}\", \"{name}\"]")),
+            "clients/micropython/package.json does not list {name}"
+        );
+        listed += 1;
+    }
+    ensure!(
+        list.matches("[\"").count() == listed,
+        "clients/micropython/package.json lists a file that is not there"
+    );
+    let header = fs::read_to_string(arduino().join("src/Espalier.h"))?;
+    let words = fs::read_to_string(arduino().join("keywords.txt"))?;
+    for line in words.lines() {
+        let (word, kind) = line.split_once('\t').context("a line without a tab")?;
+        let wanted = match kind {
+            "KEYWORD1" => format!("class {word}"),
+            _ => format!(" {word}("),
+        };
+        ensure!(
+            header.contains(&wanted),
+            "clients/arduino/keywords.txt names {word}, which Espalier.h does not have"
+        );
+    }
+    Ok(())
 }
 
 /// What the checks share: the tools are there, and a folder for what they make.
@@ -136,8 +171,18 @@ impl Bench {
         Ok(())
     }
 
-    /// Every example for both families of boards, with the fakes; each one is started once.
+    /// Every example for both families of boards, with the fakes, and what the README shows; each one is started once.
     fn examples(&self) -> Result<()> {
+        let readme = fs::read_to_string(arduino().join("README.md"))?;
+        let shown = readme
+            .split("```")
+            .find_map(|part| part.strip_prefix("cpp\n"));
+        let sketch = self.scratch.path().join("readme.ino");
+        fs::write(
+            &sketch,
+            shown.context("clients/arduino/README.md shows no sketch")?,
+        )?;
+        self.sketch(&sketch, "readme", "ESP32")?;
         for name in EXAMPLES {
             let sketch = arduino().join(format!("examples/{name}/{name}.ino"));
             for chip in ["ESP8266", "ESP32"] {
