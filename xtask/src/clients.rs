@@ -71,6 +71,10 @@ fn arduino() -> PathBuf {
     clients().join("arduino")
 }
 
+fn example(name: &str) -> PathBuf {
+    arduino().join(format!("examples/{name}/{name}.ino"))
+}
+
 /// Builds the program, or takes the one that `ESPALIER_PROGRAM` names, and starts it.
 fn start() -> Result<(PathBuf, Server)> {
     let program = match process::environment("ESPALIER_PROGRAM") {
@@ -171,7 +175,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Every example for both families of boards, with the fakes, and what the README shows; each one is started once.
+    /// Every example for both families of boards, with the fakes, and what the README shows; each example is started once.
     fn examples(&self) -> Result<()> {
         let readme = fs::read_to_string(arduino().join("README.md"))?;
         let shown = readme
@@ -182,13 +186,12 @@ impl Bench {
             &sketch,
             shown.context("clients/arduino/README.md shows no sketch")?,
         )?;
-        self.sketch(&sketch, "readme", "ESP32")?;
+        self.understand(&sketch, "readme", "ESP32")?;
         for name in EXAMPLES {
-            let sketch = arduino().join(format!("examples/{name}/{name}.ino"));
-            for chip in ["ESP8266", "ESP32"] {
-                let program = self.sketch(&sketch, name, chip)?;
-                process::run(Command::new(program).env("ESPALIER_RUN_MS", "1000"))?;
-            }
+            let sketch = example(name);
+            self.understand(&sketch, name, "ESP8266")?;
+            let program = self.sketch(&sketch, name, "ESP32")?;
+            process::run(Command::new(program).env("ESPALIER_RUN_MS", "1000"))?;
         }
         let listed = fs::read_dir(arduino().join("examples"))?.count();
         ensure!(
@@ -199,23 +202,37 @@ impl Bench {
         Ok(())
     }
 
-    /// Compiles a sketch beside secrets that come from the environment.
-    fn sketch(&self, sketch: &Path, name: &str, chip: &str) -> Result<PathBuf> {
-        let folder = self.folder(&format!("{name}-{chip}"))?;
+    /// Writes a sketch as the compiler wants it, beside secrets that come from the environment.
+    fn source(&self, sketch: &Path, name: &str) -> Result<PathBuf> {
+        let folder = self.folder(&format!("{name}-sketch"))?;
         let copy = folder.join("sketch.cpp");
         // The Arduino IDE puts this line before every sketch.
         let text = fs::read_to_string(sketch)?;
         fs::write(&copy, format!("#include <Arduino.h>\n{text}"))?;
-        let tests = arduino().join("tests");
-        fs::copy(tests.join("board/secrets.h"), folder.join("secrets.h"))?;
-        let fakes = format!("-I{}", tests.join("fakes").display());
+        let secrets = arduino().join("tests/board/secrets.h");
+        fs::copy(secrets, folder.join("secrets.h"))?;
+        Ok(copy)
+    }
+
+    /// Lets the compiler read a sketch without making a program of it.
+    fn understand(&self, sketch: &Path, name: &str, chip: &str) -> Result<()> {
+        let source = self.source(sketch, name)?;
+        let mut command = Command::new("g++");
+        command.args(FLAGS).args(["-std=c++17", "-fsyntax-only"]);
+        command.arg(format!("-D{chip}")).arg("-I");
+        command.arg(arduino().join("src")).arg("-I");
+        process::run(command.arg(arduino().join("tests/fakes")).arg(source))
+    }
+
+    /// Compiles a sketch into a program.
+    fn sketch(&self, sketch: &Path, name: &str, chip: &str) -> Result<PathBuf> {
+        let source = self.source(sketch, name)?;
+        let fakes = arduino().join("tests/fakes");
+        let include = format!("-I{}", fakes.display());
         let chip = format!("-D{chip}");
-        let main = tests.join("fakes/run.cpp");
-        self.compile(
-            &format!("{name}-{chip}-run"),
-            &["-std=c++17", &chip, &fakes],
-            &[&copy, &main],
-        )
+        let arguments = ["-std=c++17", &chip, &include];
+        let files = [&*source, &fakes.join("run.cpp")];
+        self.compile(&format!("{name}-run"), &arguments, &files)
     }
 
     /// The library with its glue against the server.
@@ -234,8 +251,7 @@ impl Bench {
 
     /// The example that updates itself, from the first check to the new image.
     fn update(&self, server: &Server, program: &Path) -> Result<()> {
-        let sketch = arduino().join("examples/Update/Update.ino");
-        let sketch = self.sketch(&sketch, "Update", "ESP32")?;
+        let sketch = self.sketch(&example("Update"), "Update", "ESP32")?;
         let mut command = Command::new("node");
         command.arg(arduino().join("tests/update.mjs")).arg(sketch);
         command.arg(self.folder("update-files")?);
