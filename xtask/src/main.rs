@@ -6,6 +6,7 @@
 //! and looks at it from outside, as a user would.
 
 mod cargo_test;
+mod clients;
 mod r#gen;
 mod http_checks;
 mod image_checks;
@@ -41,6 +42,7 @@ Options of test:
   --filter NAME          only the tests whose path contains NAME (no other check); with --fast on SQLite alone
   --http                 only the checks of the running program: metrics, client generator, schema fuzzer
   --images               only the checks of firmware files against other tools: esptool
+  --clients              only the checks of the Arduino library and the MicroPython package, against the running program
   --web                  only the checks of the web app: types, format, unit tests, size, stories in Chromium
 
 Options of gen:
@@ -54,6 +56,7 @@ Examples:
   cargo xtask gen && git diff docs/generated
   cargo xtask bench --help
 
+ESPALIER_PROGRAM, when set, names the program that --clients runs; then none is built.
 TEST_DATABASE_URL, when set, names the PostgreSQL to test with; then no private one is started.
 The exit code is 0 when everything passed, 1 when something failed, 2 when the command line was not understood.
 ";
