@@ -72,9 +72,9 @@ impl Updater {
     /// write over what runs.
     fn slot(&self) -> Option<u64> {
         let free = self.free?;
-        let single = self
-            .flash
-            .is_some_and(|flash| 2 * free + BEFORE_SLOTS > flash);
+        // What a board says is not believed to be a number that can be added to.
+        let both = free.saturating_mul(2).saturating_add(BEFORE_SLOTS);
+        let single = self.flash.is_some_and(|flash| both > flash);
         Some(if single { 0 } else { free })
     }
 
@@ -178,7 +178,9 @@ fn ticket(
     let ticket = found.ok_or_else(over)?;
     let device = app.devices.get(ticket.device).ok_or_else(over)?;
     let other = matches!(who, Identified::Known(Principal::Device(own)) if own.id != device.id);
-    if other || ticket.offer.firmware.legacy_key != key {
+    // A device that was given away since does not take what its owner before sent.
+    let given_away = ticket.offer.firmware.owner != device.owner;
+    if other || given_away || ticket.offer.firmware.legacy_key != key {
         return Err(no_firmware());
     }
     Ok((ticket, device))
@@ -345,6 +347,7 @@ mod tests {
         assert_eq!(slot(0x30_0000, flash), Some(0));
         assert_eq!(slot(0x20_0000, flash), Some(0));
         assert_eq!(of(&[]).slot(), None);
+        assert_eq!(slot(u64::MAX, flash), Some(0));
     }
 
     #[test]

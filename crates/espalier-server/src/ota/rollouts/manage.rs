@@ -59,10 +59,11 @@ pub fn check(target: &mut Target, plan: &Plan) -> ApiResult<()> {
 
 fn check_name(name: &str) -> ApiResult<String> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > 100 {
+    let fits = (1..=100).contains(&name.chars().count());
+    if !fits || name.chars().any(char::is_control) {
         return Err(ApiError::invalid(
             &["body", "name"],
-            "must be 1 to 100 characters",
+            "must be 1 to 100 characters on one line",
         ));
     }
     Ok(name.to_owned())
@@ -201,6 +202,7 @@ pub async fn patch(
         State::Scheduled if planned && plan.approval => State::AwaitingApproval,
         state => state,
     };
+    let by = caller.account;
     engine::change(
         app,
         id,
@@ -220,6 +222,10 @@ pub async fn patch(
                 row.target = target;
                 row.plan = plan;
                 row.state = state;
+                // Who changed what was started stands for it, and cannot be the second person.
+                if row.started_by.is_some() {
+                    row.started_by = Some(by);
+                }
             }
         },
     )
