@@ -225,3 +225,50 @@ story!(a_nul_in_a_path_is_no_failure_of_ours, |app| async move {
         }
     }
 });
+
+story!(
+    one_account_does_not_keep_all_places_for_uploads,
+    |app| async move {
+        use tokio::io::AsyncWriteExt;
+        let server = app.serve().await;
+        let eve = app.person("eve").await;
+        let ada = app.person("ada").await;
+        let head = format!(
+            "POST /firmware/inspect HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+             Content-Length: 1000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"firmware\"; filename=\"a.bin\"\r\n\r\n",
+            server.address, eve.token
+        );
+        let mut slow = Vec::new();
+        for _ in 0..8 {
+            let mut stream = tokio::net::TcpStream::connect(server.address)
+                .await
+                .expect("a connection");
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            slow.push(stream);
+        }
+        let body = b"--XX\r\ncontent-disposition: form-data; name=\"firmware\"; filename=\"a.bin\"\r\n\r\nx\r\n--XX--\r\n";
+        let kind = Some("multipart/form-data; boundary=XX");
+        let path = "/firmware/inspect";
+        // Her places are taken as soon as the server has read the requests.
+        for _ in 0..500 {
+            let answer = eve
+                .client
+                .send(Method::POST, path, kind, body.to_vec())
+                .await;
+            if answer.status == 503 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let refused = eve
+            .client
+            .send(Method::POST, path, kind, body.to_vec())
+            .await;
+        refused.expect(503);
+        let answer = ada
+            .client
+            .send(Method::POST, path, kind, body.to_vec())
+            .await;
+        answer.expect(200);
+    }
+);

@@ -4,6 +4,7 @@
 use super::legacy::{offer_for, word};
 use super::progress::{Following, refused};
 use super::send::{Blob, send, value};
+use super::slots::By;
 use super::tickets::Ticket;
 use crate::devices::cms::{self, Admitted, Failure, LegacyProblem as Problem};
 use crate::devices::{self, Device};
@@ -276,7 +277,7 @@ async fn board(
     let none = HeaderMap::new();
     let blob = blob(&firmware);
     Ok(named(
-        send(app, method, &none, &blob, following).await?,
+        send(app, By::Board(device.id), method, &none, &blob, following).await?,
         &firmware,
     ))
 }
@@ -318,7 +319,7 @@ async fn person(
     let sees = |one: &Arc<Firmware>| one.owner == caller.account || caller.role.is_admin();
     let firmware = found.filter(sees).ok_or_else(no_firmware)?;
     let blob = blob(&firmware);
-    let response = send(app, method, headers, &blob, ()).await?;
+    let response = send(app, By::Person(caller.account), method, headers, &blob, ()).await?;
     Ok(named(response, &firmware))
 }
 
