@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use espalier_db::Conn;
 use espalier_model::{AccountId, Role};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Pictures of one account.
@@ -61,11 +62,22 @@ pub fn may_change(caller: &Caller) -> ApiResult<()> {
 pub async fn upload(app: &AppState, caller: &Caller, title: &str, file: Bytes) -> ApiResult<Image> {
     may_change(caller)?;
     let owner = caller.account;
-    let what = |read: decode::Decoded| (read.kind, read.picture.width(), read.picture.height());
-    let (kind, width, height) = read(app, file.clone(), what).await?;
+    let bytes = file.clone();
+    let what = move |read: decode::Decoded| {
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        (
+            sha256,
+            read.kind,
+            read.picture.width(),
+            read.picture.height(),
+        )
+    };
+    let (sha256, kind, width, height) = read(app, file.clone(), what).await?;
     let size = i64::try_from(file.len()).unwrap_or(i64::MAX);
-    let sha256 = app.ota.blobs.put(file).await?;
+    // Held from before the file is there until a row refers to it: whoever deletes the last other picture of the same file would
+    // take it away in between.
     let _hold = app.ota.blobs.hold(&sha256).await;
+    app.ota.blobs.put(file).await?;
     let image = Image {
         id: random::oid(&app.clock).to_string(),
         owner,

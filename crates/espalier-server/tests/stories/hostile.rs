@@ -250,7 +250,7 @@ story!(
         let kind = Some("multipart/form-data; boundary=XX");
         let path = "/firmware/inspect";
         // Her places are taken as soon as the server has read the requests.
-        for _ in 0..500 {
+        for _ in 0..50 {
             let answer = eve
                 .client
                 .send(Method::POST, path, kind, body.to_vec())
