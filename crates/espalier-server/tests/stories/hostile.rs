@@ -135,6 +135,22 @@ story!(
         assert_eq!(refused["code"], "own_rollout");
         let eve = lab.app.person_with("eve", Role::Admin).await;
         eve.client.post(&path, json!({})).await.expect(200);
+        // Nor does what was approved become something else without approval.
+        let later = "2100-01-01T00:00:00Z";
+        let first = plan(json!({ "approval": true, "start_at": later }));
+        let second = lab.draft(first, json!({ "kinds": ["x"] })).await;
+        lab.act(&second, "start").await;
+        let path = format!("/rollouts/{second}");
+        let approved = eve
+            .client
+            .post(&format!("{path}/approve"), json!({}))
+            .await
+            .expect(200);
+        assert_eq!(approved["state"], "scheduled");
+        let waived = plan(json!({ "approval": false, "start_at": later }));
+        let change = json!({ "target": "everything", "plan": waived });
+        let changed = lab.client().patch(&path, change).await.expect(200);
+        assert_eq!(changed["state"], "awaiting_approval");
         // A name is one line.
         for name in ["a\0b", "a\nb", "\u{1b}[31m"] {
             let renamed = json!({ "name": name });

@@ -199,7 +199,10 @@ pub async fn patch(
     check(&mut target, &plan)?;
     let state = match row.state {
         // Who approves must have seen what runs: a changed plan is approved again.
-        State::Scheduled if planned && plan.approval => State::AwaitingApproval,
+        // Not even a plan that waives approval comes without it.
+        State::Scheduled if planned && (plan.approval || row.plan.approval) => {
+            State::AwaitingApproval
+        }
         state => state,
     };
     let by = caller.account;
