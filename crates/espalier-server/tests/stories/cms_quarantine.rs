@@ -280,7 +280,8 @@ story!(
 
 story!(an_owner_opens_and_closes_a_device, |app| async move {
     let app = lan(&app).await;
-    let ada = app.person("ada").await;
+    // Of which board it is, only an admin says.
+    let ada = app.person_with("ada", Role::Admin).await;
     let eve = app.person("eve").await;
     ada.client
         .post("/devices", json!({ "name": "Mine", "alias": ID }))

@@ -548,7 +548,9 @@ async fn force(
         .ok()
         .and_then(|id| app.ota.library.get(id))
         .ok_or_else(missing)?;
-    if firmware.owner != caller.account && !caller.role.is_admin() {
+    // The image must be of the library whose keys the device trusts, whoever else may manage the device.
+    let sees = firmware.owner == caller.account || caller.role.is_admin();
+    if firmware.owner != device.owner || !sees {
         return Err(missing());
     }
     updates::force(&app, &caller, &device, firmware).await?;

@@ -59,10 +59,11 @@ pub fn check(target: &mut Target, plan: &Plan) -> ApiResult<()> {
 
 fn check_name(name: &str) -> ApiResult<String> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > 100 {
+    let fits = (1..=100).contains(&name.chars().count());
+    if !fits || name.chars().any(char::is_control) {
         return Err(ApiError::invalid(
             &["body", "name"],
-            "must be 1 to 100 characters",
+            "must be 1 to 100 characters on one line",
         ));
     }
     Ok(name.to_owned())
@@ -198,9 +199,13 @@ pub async fn patch(
     check(&mut target, &plan)?;
     let state = match row.state {
         // Who approves must have seen what runs: a changed plan is approved again.
-        State::Scheduled if planned && plan.approval => State::AwaitingApproval,
+        // Not even a plan that waives approval comes without it.
+        State::Scheduled if planned && (plan.approval || row.plan.approval) => {
+            State::AwaitingApproval
+        }
         state => state,
     };
+    let by = caller.account;
     engine::change(
         app,
         id,
@@ -220,6 +225,10 @@ pub async fn patch(
                 row.target = target;
                 row.plan = plan;
                 row.state = state;
+                // Who changed what was started stands for it, and cannot be the second person.
+                if row.started_by.is_some() {
+                    row.started_by = Some(by);
+                }
             }
         },
     )
