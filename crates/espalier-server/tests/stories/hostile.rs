@@ -133,7 +133,20 @@ story!(
         let path = format!("/rollouts/{id}/approve");
         let refused = bob.client.post(&path, json!({})).await.expect(409);
         assert_eq!(refused["code"], "own_rollout");
+        // Nor does anybody approve what they have not seen.
         let eve = lab.app.person_with("eve", Role::Admin).await;
+        let seen = eve.client.get(&format!("/rollouts/{id}")).await.expect(200);
+        let seen = seen["fingerprint"].as_str().unwrap().to_owned();
+        let narrower = json!({ "target": { "kinds": ["x", "y"] } });
+        let changed = bob.client.patch(&format!("/rollouts/{id}"), narrower);
+        let now = changed.await.expect(200)["fingerprint"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let stale = format!("{path}?seen={seen}");
+        let refused = eve.client.post(&stale, json!({})).await.expect(409);
+        assert_eq!(refused["code"], "changed");
+        let path = format!("{path}?seen={now}");
         eve.client.post(&path, json!({})).await.expect(200);
         // Nor does what was approved become something else without approval.
         let later = "2100-01-01T00:00:00Z";

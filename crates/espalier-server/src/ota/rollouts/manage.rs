@@ -313,9 +313,18 @@ pub async fn start(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<
 ///
 /// # Errors
 /// 409 when it does not wait for approval, or the caller created or started it.
-pub async fn approve(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<()> {
+pub async fn approve(
+    app: &AppState,
+    caller: &Caller,
+    id: RolloutId,
+    seen: Option<&str>,
+) -> ApiResult<()> {
     let _alone = app.ota.rollouts.changing.lock().await;
     let row = current(app, id)?;
+    if seen.is_some_and(|seen| seen != super::view::fingerprint(&row)) {
+        let why = "The rollout was changed since you looked at it; look at it again before you approve it.";
+        return Err(ApiError::conflict("changed", why));
+    }
     let second = row.created_by != caller.account && row.started_by != Some(caller.account);
     let (_, state) = obeyed(app, id, Command::Approve { second })?;
     let by = caller.account;
