@@ -337,8 +337,8 @@ story!(
                 "64 hexadecimal digits",
             ),
             (
-                changed(&|kit| kit.json["notes"] = json!("x".repeat(2001))),
-                "2000",
+                changed(&|kit| kit.json["notes"] = json!("x".repeat(1801))),
+                "1800",
             ),
             (
                 changed(&|kit| {

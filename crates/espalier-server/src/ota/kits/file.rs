@@ -16,8 +16,8 @@ pub const MAX_KIT_FILE: usize = 64 << 10;
 const MAX_VARIANT: usize = 32;
 /// The longest name of a file, characters.
 const MAX_NAME: usize = 128;
-/// The longest notes, characters.
-const MAX_NOTES: usize = 2000;
+/// The longest notes, characters: with a few words more they describe the image in the library.
+const MAX_NOTES: usize = 1800;
 /// The parts of a kit, all of them.
 const PARTS: [&str; 3] = ["bootloader", "partitions", "app"];
 

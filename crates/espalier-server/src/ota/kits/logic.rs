@@ -94,7 +94,7 @@ pub async fn keep(app: &AppState, caller: &Caller, upload: Upload) -> ApiResult<
         bytes: image.clone(),
         filename: format!("{}-{}.bin", kit.variant, upload.kit.chip.as_str()),
         signature: upload.signature,
-        description: format!("The app of the kit {} {}.", kit.variant, kit.version),
+        description: format!("The app of the kit {} {}. {}", kit.variant, kit.version, kit.notes),
         ..library::Upload::default()
     };
     library::keep_for(app, caller, owner, image).await?;
