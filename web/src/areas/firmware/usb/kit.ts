@@ -1,30 +1,12 @@
 // Kits of the server's library: which fits a board, and their files, checked.
 
+import type { Schemas } from '$/api/client';
 import { UsbFailure } from './failure';
 import type { Facts, Piece } from './board';
 import { hex } from './md5';
 import { region, type Settings } from './record';
 
-/** A range of flash, bytes. */
-export interface Region {
-  offset: number;
-  size: number;
-}
-
-export interface Kit {
-  id: string;
-  variant: string;
-  chip: string;
-  project: string;
-  version: string;
-  /** What to know before it is flashed. */
-  notes: string;
-  flash_size: number;
-  parts: (Region & { name: string; sha256: string })[];
-  settings: Region;
-  otadata: Region;
-  created_at: string;
-}
+export type Kit = Schemas['KitView'];
 
 /** What people pick: "base for ESP32-C3". */
 export function kitName({ variant, chip }: Pick<Kit, 'variant' | 'chip'>): string {
@@ -64,22 +46,14 @@ export function choices(kits: readonly Kit[], chip?: string): Kit[] {
   );
 }
 
-/** Downloads a kit's files and compares them with their digests. Throws a `UsbFailure`. */
-export async function files(kit: Kit, get: (path: string) => Promise<ArrayBuffer>): Promise<Piece[]> {
-  return Promise.all(
-    kit.parts.map(async ({ name, offset, size, sha256 }) => {
-      const data = new Uint8Array(
-        await get(`/firmware/kits/${encodeURIComponent(kit.id)}/parts/${encodeURIComponent(name)}`),
-      );
-      const digest = hex(new Uint8Array(await crypto.subtle.digest('SHA-256', data)));
-      if (digest !== sha256 || data.length !== size) {
-        throw new UsbFailure(
-          'damaged-kit',
-          `The ${name} that came from the server is damaged. Load this page again; if it stays so, import the kit anew on the server.`,
-        );
-      }
-      return { name, offset, data };
-    }),
+/** Compares a file that came with what the kit says of it. Throws a `UsbFailure`. */
+export async function checked({ name, offset, size, sha256 }: Kit['parts'][number], file: ArrayBuffer): Promise<Piece> {
+  const data = new Uint8Array(file);
+  const digest = hex(new Uint8Array(await crypto.subtle.digest('SHA-256', data)));
+  if (digest === sha256 && data.length === size) return { name, offset, data };
+  throw new UsbFailure(
+    'damaged-kit',
+    `The ${name} that came from the server is damaged. Load this page again; if it stays so, import the kit anew on the server.`,
   );
 }
 
