@@ -94,13 +94,18 @@ pub async fn keep(app: &AppState, caller: &Caller, upload: Upload) -> ApiResult<
         bytes: image.clone(),
         filename: format!("{}-{}.bin", kit.variant, upload.kit.chip.as_str()),
         signature: upload.signature,
-        description: format!("The app of the kit {} {}. {}", kit.variant, kit.version, kit.notes),
+        description: format!(
+            "The app of the kit {} {}. {}",
+            kit.variant, kit.version, kit.notes
+        ),
         ..library::Upload::default()
     };
-    library::keep_for(app, caller, owner, image).await?;
     let (spawned, caller) = (app.clone(), caller.clone());
-    let work = async move { store_kit(&spawned, &caller, kit, upload.files).await };
-    // To its end even when the client hangs up meanwhile: what is in the library has its kit.
+    let work = async move {
+        library::keep_for(&spawned, &caller, owner, image).await?;
+        store_kit(&spawned, &caller, kit, upload.files).await
+    };
+    // To its end even when the client hangs up meanwhile: an app that came with a kit has its kit.
     app.tasks.spawn(work).await.map_err(ApiError::internal)?
 }
 
