@@ -16,6 +16,7 @@ export class Socket {
   #chip: Chip | undefined;
   #out: Uint8Array[] = [];
   #pushing = false;
+  #held = false;
 
   private constructor(page: Page) {
     this.#page = page;
@@ -47,6 +48,12 @@ export class Socket {
     await this.#page.evaluate(() => (window as unknown as Hooks).__serialGone());
   }
 
+  /** Holds back what the board sends, for pictures of what takes a moment; or lets it through again. */
+  hold(held: boolean): void {
+    this.#held = held;
+    void this.#push();
+  }
+
   #hear(op: string, args: unknown[]): unknown {
     if (op === 'choose') return this.#chip || this.choice !== 'board' ? this.choice : 'nothing';
     const chip = this.#chip;
@@ -73,9 +80,9 @@ export class Socket {
   }
 
   async #push(): Promise<void> {
-    if (this.#pushing) return;
+    if (this.#pushing || this.#held) return;
     this.#pushing = true;
-    while (this.#out.length) {
+    while (this.#out.length && !this.#held) {
       const bytes = Buffer.concat(this.#out.splice(0)).toString('base64');
       // A page that is being left hears nothing more.
       await this.#page.evaluate((b) => (window as unknown as Hooks).__serialBytes(b), bytes).catch(() => undefined);

@@ -48,4 +48,8 @@ it('keeps secrets that are typed out of the log', () => {
   expect(spoken('provision', false)).toBe('provision');
   expect(spoken('provision wifi hunter2', false)).toBe('provision •••');
   expect(spoken('hunter2', true)).toBe('•••');
+  const lines = new Lines();
+  lines.hide('hunter2');
+  lines.take(bytes('> hunter2\r\nsaved hunter2 as password\r\nhunter'), 1);
+  expect(lines.list.map(({ text }) => text)).toEqual(['> •••', 'saved ••• as password', 'hunter']);
 });

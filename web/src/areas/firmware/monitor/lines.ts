@@ -18,6 +18,8 @@ export interface Line {
 export const MOST = 5_000;
 /** A board that never ends a line must not fill the memory. */
 const LONGEST = 2_000;
+/** Hiding less than this would hide half of every line. */
+const SHORTEST_SECRET = 4;
 
 export class Lines {
   /** Oldest first. Replaced, never changed in place, when `take` or `note` adds something. */
@@ -28,6 +30,7 @@ export class Lines {
   #restAt = 0;
   #style: Style = {};
   #next = 1;
+  #secrets: string[] = [];
   /** The unfinished line as it is shown already. */
   #open: Line | undefined;
 
@@ -40,7 +43,7 @@ export class Lines {
     this.#rest = parts.pop() ?? '';
     const fresh: Line[] = [];
     const finish = (part: string): void => {
-      const read = pieces(part, this.#style);
+      const read = pieces(this.#hidden(part), this.#style);
       this.#style = read.style;
       fresh.push(this.#line('in', read.pieces, this.#restAt, this.#open?.id));
       this.#open = undefined;
@@ -56,7 +59,7 @@ export class Lines {
     // A lone \r at the end may be the first half of \r\n.
     const shown = this.#rest.replace(/\r$/, '');
     if (shown) {
-      this.#open = this.#line('in', pieces(shown, this.#style).pieces, this.#restAt, this.#open?.id);
+      this.#open = this.#line('in', pieces(this.#hidden(shown), this.#style).pieces, this.#restAt, this.#open?.id);
       fresh.push(this.#open);
     } else {
       this.#open = undefined;
@@ -68,6 +71,15 @@ export class Lines {
   add(kind: 'out' | 'note', text: string, at: number): void {
     this.#end();
     this.#set([...this.list, this.#line(kind, [{ text }], at)]);
+  }
+
+  /** From now on this text is not written down, also when the board repeats it. */
+  hide(secret: string): void {
+    if (secret.length >= SHORTEST_SECRET) this.#secrets.push(secret);
+  }
+
+  #hidden(text: string): string {
+    return this.#secrets.reduce((rest, secret) => rest.replaceAll(secret, '•••'), text);
   }
 
   clear(): void {

@@ -81,6 +81,7 @@ export class Monitor {
 
   /** Sends a line; a secret one is not written down. */
   async send(line: string, ending: Ending, secret = false): Promise<void> {
+    if (secret) this.#log.hide(line);
     this.#log.add('out', spoken(line, secret), Date.now());
     this.#show();
     await this.#try(() => this.#link?.write(new TextEncoder().encode(line + ending)));

@@ -59,6 +59,8 @@ export class Flash {
   #link: Link | undefined;
   // Made once per device, so that a second attempt is the same device with the same token.
   #made: { key: string; device: Device } | undefined;
+  // Whoever connects again at once must not find the port half closed.
+  #closing: Promise<void> | undefined;
   #files: { kit: string; parts: Piece[] } | undefined;
 
   get kit(): Kit | undefined {
@@ -199,9 +201,8 @@ export class Flash {
     this.backup = '';
     this.steps = [];
     this.phase = 'idle';
-    // A board that waits in its loader would wait for ever.
-    if (link && !link.lost) await link.restart().catch(() => undefined);
-    await link?.close();
+    if (link) this.#closing = end(link);
+    await this.#closing;
   }
 
   /** Everything for another board: a new device, the same firmware and networks. */
@@ -226,13 +227,16 @@ export class Flash {
   }
 
   #fail(error: unknown, back: Phase): void {
-    this.phase = this.#board && this.facts ? back : 'idle';
-    const lost = error instanceof UsbFailure && error.trouble === 'lost';
+    const trouble = error instanceof UsbFailure ? error.trouble : undefined;
+    const gone = trouble === 'lost' || trouble === 'protocol';
+    const why = trouble === 'lost' ? 'The connection was lost' : 'The board stopped answering';
     this.problem =
-      lost && this.half
-        ? 'The connection was lost while the board was being written. It holds half a firmware and starts nothing, but it is not broken: its loader is in the chip. Plug it in again, connect it, and write again; the device and its token stay the same.'
+      gone && this.half
+        ? `${why} while the board was being written. It holds half a firmware and starts nothing, but it is not broken: its loader is in the chip. Plug it in again, connect it, and write again; the device and its token stay the same.`
         : sentence(error);
-    if (this.phase === 'idle') this.facts = undefined;
+    this.phase = this.#board && this.facts && !gone ? back : 'idle';
+    // Who does not answer is asked again from the beginning.
+    if (this.phase === 'idle') void this.leave();
   }
 
   async #parts(kit: Kit): Promise<Piece[]> {
@@ -296,4 +300,10 @@ export class Flash {
     if (long) throw new RangeError(long);
     return settings;
   }
+}
+
+/** Lets a board go: one that waits in its loader would wait for ever. */
+async function end(link: Link): Promise<void> {
+  if (!link.lost) await link.restart().catch(() => undefined);
+  await link.close();
 }
