@@ -52,6 +52,10 @@ story!(
             let kept = LAYOUT.lines().filter(|one| !one.starts_with(line));
             kept.collect::<Vec<_>>().join("\n")
         };
+        let low = "espalier, data, undefined, 0x8000, 0x12000
+otadata, data, ota, 0x1a000, 0x2000
+ota_0, app, ota_0, 0x20000, 1M
+ota_1, app, ota_1, 0x120000, 1M";
         let small = LAYOUT.replace("0x10000, 0x1e0000", "0x10000, 0x1000");
         let c6 = Make {
             chip: Chip::Esp32C6,
@@ -156,19 +160,25 @@ story!(
                 "for something else",
             ),
             (
-                set("/parts/1/offset", json!(0)),
-                "bootloader and the part partitions overlap",
+                set("/parts/1/offset", json!(0x9000)),
+                "look for it at 0x8000",
             ),
             (
-                set("/parts/1/offset", json!(0x1_0000)),
-                "the part partitions and the part app overlap",
+                files(&|kit| kit.bootloader.resize(0x8001, 0xFF)),
+                "the part bootloader and the part partitions overlap",
             ),
             (
-                set("/parts/1/offset", json!(0x3d_0000)),
+                kit.clone()
+                    .divided(low)
+                    .with("/parts/2/offset", 0x2_0000)
+                    .with("/otadata/offset", 0x1_a000)
+                    .with("/settings/offset", 0x8000)
+                    .with("/settings/size", 0x1_2000),
                 "the part partitions and the settings region overlap",
             ),
             (
-                set("/parts/1/offset", json!(0x9000)),
+                kit.clone()
+                    .divided(&LAYOUT.replace("0x9000, 0x4000", "0x8000, 0x5000")),
                 "reaches into the partition nvs",
             ),
         ];

@@ -5,7 +5,7 @@ use super::file::{FilePart, KitFile};
 use bytes::Bytes;
 use espalier_image::app;
 use espalier_image::merged::{Kind, recognise};
-use espalier_image::partitions::{Entry, Table};
+use espalier_image::partitions::{self, Entry, Table};
 use sha2::Digest as _;
 
 /// What is erased at once, bytes.
@@ -94,6 +94,14 @@ fn check_bootloader(kit: &KitFile, part: &FilePart, bytes: &[u8]) -> Result<(), 
 
 fn check_table(kit: &KitFile, part: &FilePart, bytes: &[u8]) -> Result<Table, String> {
     let file = &part.file;
+    // Ours and those of ESP-IDF, unless somebody changed that: where the firmware looks for its settings, too.
+    if usize::try_from(part.place.offset) != Ok(partitions::OFFSET) {
+        return Err(format!(
+            "The partition table is to be written at 0x{:x}, but bootloader and firmware look for it at 0x{:x}: correct its offset.",
+            part.place.offset,
+            partitions::OFFSET
+        ));
+    }
     if part.place.size > SECTOR {
         return Err(format!(
             "{file} has {} bytes, and a partition table has at most {SECTOR}: put the binary partition table in its place.",

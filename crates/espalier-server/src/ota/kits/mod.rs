@@ -11,6 +11,8 @@ mod http;
 mod intake;
 mod logic;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use file::{KitFile, MAX_KIT_FILE};
 pub use intake::Upload;
