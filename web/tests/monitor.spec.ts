@@ -21,9 +21,11 @@ function talking(): Chip {
   chip.flash.program(0x8000, entry);
   chip.flash.program(0x10000, image);
   chip.console = (line) =>
-    ({ help: ['help status provision reset'], status: ['\x1b[0;33mWi-Fi: not connected\x1b[0m'] })[line] ?? [
-      `? ${line}`,
-    ];
+    ({
+      help: ['help status provision reset'],
+      wifi: ['Password, empty for an open network: '],
+      status: ['\x1b[0;33mWi-Fi: not connected\x1b[0m'],
+    })[line] ?? [`? ${line}`];
   return chip;
 }
 
@@ -84,6 +86,15 @@ test('the monitor shows, filters, pauses, sends and keeps what a board says', as
   await expect(log).toContainText('? •••');
   await page.getByLabel('Secret').uncheck();
 
+  // Asked for a password by the board, the page hides it without being told.
+  await line.fill('wifi');
+  await line.press('Enter');
+  await expect(page.getByLabel('Secret')).toBeChecked();
+  await expect(line).toHaveAttribute('type', 'password');
+  await line.fill('battery staple');
+  await line.press('Enter');
+  await expect(page.getByLabel('Secret')).not.toBeChecked();
+
   const download = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download' }).click();
   const text = readFileSync((await (await download).path())!, 'utf8');
@@ -91,6 +102,7 @@ test('the monitor shows, filters, pauses, sends and keeps what a board says', as
   expect(text).toMatch(/^\d\d:\d\d:\d\d\.\d{3}   while nobody looked$/m);
   expect(text).toMatch(/^\d\d:\d\d:\d\d\.\d{3}   \? •••$/m);
   expect(text).not.toContain('correct horse');
+  expect(text).not.toContain('battery staple');
 
   await socket.unplug();
   await expect(page.getByText('Unplugged', { exact: true })).toBeVisible();

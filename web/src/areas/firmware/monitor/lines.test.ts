@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { asText, filtered, Lines, MOST, spoken } from './lines';
+import { asksSecret, asText, filtered, Lines, MOST, spoken } from './lines';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -52,4 +52,18 @@ it('keeps secrets that are typed out of the log', () => {
   lines.hide('hunter2');
   lines.take(bytes('> hunter2\r\nsaved hunter2 as password\r\nhunter'), 1);
   expect(lines.list.map(({ text }) => text)).toEqual(['> •••', 'saved ••• as password', 'hunter']);
+});
+
+it('knows when the console asks for a secret', () => {
+  const asked = (text: string): boolean => {
+    const lines = new Lines();
+    lines.take(bytes(text), 1);
+    return asksSecret(lines.list);
+  };
+  expect(asked('Device Token: \r\n')).toBe(true);
+  expect(asked('Password, empty for an open network: \r\n')).toBe(true);
+  expect(asked('Wi-Fi password: ')).toBe(true);
+  expect(asked('Device ID: \r\n')).toBe(false);
+  expect(asked('Password: abcd-efgh\r\n')).toBe(false);
+  expect(asked('Device Token: \r\nSaved.\r\n')).toBe(false);
 });

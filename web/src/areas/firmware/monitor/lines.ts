@@ -125,6 +125,12 @@ export function filtered(lines: readonly Line[], needle: string): readonly Line[
   return lines.filter((line) => line.kind === 'note' || line.text.toLowerCase().includes(wanted));
 }
 
+/** Whether the board has just asked for something that nobody else should read. */
+export function asksSecret(lines: readonly Line[]): boolean {
+  const last = lines.at(-1);
+  return last?.kind === 'in' && /\b(pass\w*|token|key|secret)\b[^:]{0,40}:\s*$/i.test(last.text);
+}
+
 /**
  * What a typed line looks like in the log. What follows `provision` may be a token or a password: the log can be copied
  * and sent to somebody.

@@ -8,7 +8,17 @@ import { fleet } from '$/live/fleet.svelte';
 import { monitor } from '../monitor/monitor.svelte';
 import type { Board, Facts, Piece } from './board';
 import { SENTENCES, UsbFailure } from './failure';
-import { certificate, check, keyDigits, origin, portalPassword, profileOf, tooLong } from './form';
+import {
+  boardName,
+  certificate,
+  check,
+  keyDigits,
+  origin,
+  portalPassword,
+  profileFor,
+  profiles,
+  tooLong,
+} from './form';
 import { checked, choices, misfit, pieces, type Kit } from './kit';
 import { choosePort, Link } from './link';
 import type { Network, Settings } from './record';
@@ -38,6 +48,8 @@ export class Flash {
   server = $state(window.location.origin);
   networks = $state<Network[]>([{ ssid: '', password: '' }]);
   ca = $state('');
+  /** Which pins are what: as chosen for this chip, else as the firmware is made for. */
+  chosenProfile = $state('');
   errors = $state<Record<string, string>>({});
 
   phase = $state<Phase>('idle');
@@ -82,6 +94,12 @@ export class Flash {
     if (!kit || !facts) return undefined;
     const fits = this.sorted.filter((one) => !misfit(one, facts));
     return fits.find(({ variant }) => variant === kit.variant) ?? fits[0];
+  }
+
+  get profile(): string {
+    const { kit, chosenProfile } = this;
+    if (!kit) return '';
+    return profiles(kit.chip).some(([name]) => name === chosenProfile) ? chosenProfile : profileFor(kit);
   }
 
   get busy(): boolean {
@@ -158,7 +176,7 @@ export class Flash {
     try {
       const parts = await this.#parts(kit);
       const device = await this.#device();
-      const all = pieces(kit, parts, await this.#settings(kit, device));
+      const all = pieces(kit, parts, await this.#settings(device));
       this.steps = all.map(({ name, data }) => ({ name, size: data.length, done: 0, state: 'waiting' }));
       for (const [i, piece] of all.entries()) {
         const step = this.steps[i]!;
@@ -278,20 +296,21 @@ export class Flash {
     return device;
   }
 
-  async #settings(kit: Kit, device: Device): Promise<Settings> {
+  async #settings(device: Device): Promise<Settings> {
     this.portal ||= portalPassword();
     const keys = await ask(api.GET('/firmware/keys'));
     const trusted = keys.filter((one) => !one.retired_at).map((one) => keyDigits(one.public_key));
-    const ca = certificate(this.ca);
+    const server = origin(this.server) ?? this.server;
+    const ca = server.startsWith('https:') ? certificate(this.ca) : undefined;
     const tz = hereZone();
     const settings: Settings = {
-      name: device.name,
-      server: origin(this.server) ?? this.server,
+      name: boardName(device.name),
+      server,
       device: device.id,
       token: device.device_token,
       networks: this.networks.map(({ ssid, password }) => ({ ssid, password })),
       portal: this.portal,
-      profile: profileOf(kit.chip),
+      profile: this.profile,
       ...(ca ? { ca } : {}),
       keys: trusted.filter((one) => one !== undefined).slice(0, MOST_KEYS),
       ...(tz ? { tz } : {}),

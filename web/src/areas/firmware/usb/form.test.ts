@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { certificate, check, keyDigits, origin, portalPassword, tooLong, type Form } from './form';
+import {
+  boardName,
+  certificate,
+  check,
+  keyDigits,
+  origin,
+  portalPassword,
+  profileFor,
+  tooLong,
+  type Form,
+} from './form';
 import type { Settings } from './record';
 
 const golden = JSON.parse(
@@ -13,7 +23,7 @@ const golden = JSON.parse(
 const pem = `-----BEGIN CERTIFICATE-----\n${golden.ca.replace(/(.{64})/g, '$1\n')}\n-----END CERTIFICATE-----\n`;
 const form = (change: Partial<Form>): Form => ({
   name: 'Kitchen',
-  server: 'https://farm.example',
+  server: 'http://192.168.1.20:8000',
   networks: [{ ssid: 'home', password: 'long enough' }],
   ca: '',
   ...change,
@@ -22,7 +32,8 @@ const form = (change: Partial<Form>): Form => ({
 describe('what is entered for a board', () => {
   it('is let through when a board can use it', () => {
     expect(check(form({}), true)).toEqual({});
-    expect(check(form({ ca: pem }), true)).toEqual({});
+    expect(check(form({ server: 'https://farm.example', ca: pem }), true)).toEqual({});
+    expect(check(form({ ca: 'left over from before' }), true)).toEqual({});
     expect(check(form({ networks: [{ ssid: 'open', password: '' }] }), true)).toEqual({});
     expect(check(form({ networks: [{ ssid: 'psk', password: 'aB'.repeat(32) }] }), true)).toEqual({});
     expect(check(form({ name: '' }), false)).toEqual({});
@@ -35,9 +46,13 @@ describe('what is entered for a board', () => {
       { ssid: 'ü'.repeat(17), password: 'x'.repeat(64) },
     ];
     expect(Object.keys(check(form({ networks }), true))).toEqual(['ssid0', 'password0', 'ssid1', 'password1']);
-    expect(Object.keys(check(form({ ca: 'no certificate' }), true))).toEqual(['ca']);
-    expect(Object.keys(check(form({ ca: pem + pem }), true))).toEqual(['ca']);
-    expect(Object.keys(check(form({ ca: pem, server: 'http://10.0.0.2' }), true))).toEqual(['ca']);
+    const https = (ca: string): string => check(form({ server: 'https://farm.example', ca }), true).ca ?? '';
+    expect(https('')).toMatch(/believes nobody but the certificate/);
+    expect(https('no certificate')).toMatch(/Choose one certificate/);
+    expect(https(pem + pem)).toMatch(/Choose one certificate/);
+    const rsa = Buffer.from(golden.ca, 'base64');
+    rsa.fill(0, rsa.indexOf(Buffer.from('2a8648ce3d030107', 'hex')));
+    expect(https(rsa.toString('base64'))).toMatch(/P-256 only/);
   });
 
   it('has a server without path, and a certificate without wrapping', () => {
@@ -66,4 +81,13 @@ it('reads the public keys of the server', () => {
 it('says before anything is written that settings are too long', () => {
   expect(tooLong(golden)).toBe('');
   expect(tooLong({ ...golden, keys: Array<string>(20).fill(golden.keys[0]!) })).toMatch(/and a board keeps 2048/);
+});
+
+it('gives a board the pins that its firmware is made for, and a name that it can keep', () => {
+  expect(profileFor({ chip: 'ESP32-C3', variant: 'base' })).toBe('esp32-c3-devkit');
+  expect(profileFor({ chip: 'ESP32-C3', variant: 'full' })).toBe('esp32-c3-full');
+  expect(profileFor({ chip: 'ESP32-C6', variant: 'things' })).toBe('esp32-c6-things');
+  expect(profileFor({ chip: 'ESP32-C6', variant: 'full' })).toBe('esp32-c6-devkit');
+  expect(boardName('Kitchen ☀')).toBe('Kitchen ☀');
+  expect(boardName('☀'.repeat(30))).toBe('☀'.repeat(21));
 });

@@ -5,12 +5,17 @@ import { MAX_PAYLOAD, payload, type Network, type Settings } from './record';
 export const MOST_NETWORKS = 4;
 /** The largest certificate that a board keeps, bytes. */
 const MAX_CA = 1024;
+/** The longest address of a server and name of a board that firmware keeps, bytes. */
+const MAX_SERVER = 128;
+const MAX_NAME = 64;
+/** How DER says that a key is on the curve P-256. */
+const P256 = '\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07';
 
 export interface Form {
   name: string;
   server: string;
   networks: Network[];
-  /** The authority's certificate as PEM or base64; empty for none. */
+  /** The certificate that is believed, as PEM or base64; for https only. */
   ca: string;
 }
 
@@ -24,7 +29,8 @@ export function check(form: Form, fresh: boolean): Record<string, string> {
     else if ([...form.name.trim()].length > 100) wrong.name = 'At most 100 characters.';
   }
   const server = origin(form.server);
-  if (!server) wrong.server = 'Enter an address like https://farm.example or http://192.168.1.20:8000.';
+  if (!server || size(server) > MAX_SERVER)
+    wrong.server = 'Enter an address like https://farm.example or http://192.168.1.20:8000.';
   form.networks.forEach(({ ssid, password }, i) => {
     if (!ssid) wrong[`ssid${i}`] = 'Enter the name of the Wi-Fi network.';
     else if (size(ssid) > 32) wrong[`ssid${i}`] = 'At most 32 bytes, as in every Wi-Fi network.';
@@ -33,10 +39,15 @@ export function check(form: Form, fresh: boolean): Record<string, string> {
       wrong[`password${i}`] = 'Wi-Fi passwords have 8 to 63 characters. Leave it empty for an open network.';
     }
   });
-  if (form.ca.trim() && !certificate(form.ca)) {
-    wrong.ca = `Choose one certificate (PEM) of at most ${MAX_CA} bytes: the authority that signed the server’s.`;
-  } else if (form.ca.trim() && server?.startsWith('http:')) {
-    wrong.ca = 'A certificate is only of use with an https address.';
+  if (server?.startsWith('https:')) {
+    const ca = certificate(form.ca);
+    if (!form.ca.trim()) {
+      wrong.ca = 'Over https a board believes nobody but the certificate that you give it: choose it here.';
+    } else if (!ca) {
+      wrong.ca = `Choose one certificate (PEM), of at most ${MAX_CA} bytes without its wrapping.`;
+    } else if (!atob(ca).includes(P256)) {
+      wrong.ca = 'The firmware knows keys on the curve P-256 only; this certificate has another one.';
+    }
   }
   return wrong;
 }
@@ -79,9 +90,38 @@ export function portalPassword(): string {
   return [0, 4, 8].map((at) => letters.slice(at, at + 4).join('')).join('-');
 }
 
-/** The firmware's name for the usual board with a chip. */
-export function profileOf(chip: string): string {
-  return `${chip.toLowerCase()}-devkit`;
+/** A name as firmware keeps it: whole letters, as many as fit. */
+export function boardName(name: string): string {
+  let short = '';
+  for (const letter of name) {
+    if (size(short + letter) > MAX_NAME) break;
+    short += letter;
+  }
+  return short;
+}
+
+/** The boards whose pins the firmware knows by name, by chip: the usual one first. */
+const PROFILES: Record<string, [name: string, what: string][]> = {
+  'ESP32-C3': [
+    ['esp32-c3-devkit', 'Development board: LED, button, trigger'],
+    ['esp32-c3-things', 'Five relays (v0 to v4) and a DHT22'],
+    ['esp32-c3-full', 'Sensors, motion and e-ink display'],
+  ],
+  'ESP32-C6': [
+    ['esp32-c6-devkit', 'Development board: LED, button, trigger'],
+    ['esp32-c6-things', 'Five relays (v0 to v4) and a DHT22'],
+  ],
+};
+
+/** What the pins of boards with a chip can be. */
+export function profiles(chip: string): [name: string, what: string][] {
+  return PROFILES[chip] ?? [[`${chip.toLowerCase()}-devkit`, 'Development board']];
+}
+
+/** The pins that a variant of the firmware is made for, where there are such; else those of the usual board. */
+export function profileFor({ chip, variant }: { chip: string; variant: string }): string {
+  const all = profiles(chip).map(([name]) => name);
+  return all.find((name) => name.endsWith(`-${variant}`)) ?? all[0]!;
 }
 
 /** A public key's file as hexadecimal digits; nothing when it is none. */
