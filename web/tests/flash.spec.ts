@@ -111,7 +111,7 @@ test('a new board is flashed with firmware, identity and Wi-Fi, and reports for 
   await expect(page.getByRole('heading', { level: 1, name: 'Greenhouse south' })).toBeVisible();
 });
 
-test('a backup is the flash byte by byte', async ({ page, demo }) => {
+test('a backup is the flash byte by byte, and goes back the same way', async ({ page, demo }) => {
   const socket = await openPage(page, demo);
   const chip = new Chip();
   chip.flash.bytes.set(randomBytes(0x90001), 0x1000);
@@ -123,11 +123,22 @@ test('a backup is the flash byte by byte', async ({ page, demo }) => {
   const file = await download;
   expect(file.suggestedFilename()).toMatch(/^esp32-c3-6055f9010203-\d{4}-\d\d-\d\d\.bin$/);
   expect(readFileSync((await file.path())!).equals(Buffer.from(chip.flash.bytes))).toBe(true);
-  // Nothing was written, and nothing still has to be: the board is let go.
   expect(chip.flash.programmed).toBe(0);
-  await page.getByRole('button', { name: 'Disconnect' }).click();
+
+  // What is written meanwhile is undone by putting it back; another file is not taken.
+  const before = chip.flash.bytes.slice();
+  chip.flash.erase(0, 0x80000);
+  const back = page.getByLabel('Put a backup back');
+  await back.setInputFiles({ name: 'notes.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(5000) });
+  await page.getByRole('dialog').getByRole('button', { name: 'Put back' }).click();
+  await expect(page.getByRole('alert')).toHaveText(/notes.bin has 5.0 kB, and the board’s flash 4.2 MB/);
+  await back.setInputFiles((await file.path())!);
+  await page.getByRole('dialog').getByRole('button', { name: 'Put back' }).click();
+  await expect(page.getByText('is on the board again')).toBeVisible({ timeout: 60_000 });
+  expect(Buffer.from(chip.flash.bytes).equals(Buffer.from(before))).toBe(true);
+  // Nothing still has to be done: the board was let go and has started.
   await expect(page.getByRole('button', { name: 'Connect the board' })).toBeVisible();
-  await expect.poll(() => chip.mode).toBe('nothing');
+  expect(chip.mode).toBe('nothing');
 });
 
 test('another chip, less flash and a locked board are refused before anything is written', async ({ page, demo }) => {

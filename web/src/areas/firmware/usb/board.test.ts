@@ -117,3 +117,11 @@ it('reports a port that somebody else holds', async () => {
   const told = await refusal(Board.connect(link));
   expect(told.trouble).toBe('busy');
 });
+
+it('has patience with a computer that is busy while the stub starts', async () => {
+  const { chip, link } = plugged();
+  const send = chip.send;
+  // Longer than the library waits for an answer here.
+  chip.send = (bytes) => void (chip.loader.stub ? setTimeout(() => send(bytes), 300) : send(bytes));
+  expect((await Board.connect(link)).facts.chip).toBe('ESP32-C3');
+}, 30_000);

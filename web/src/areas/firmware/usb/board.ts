@@ -13,8 +13,10 @@ const BAUD = 460_800;
 /** Resets that are tried before a person is asked to press BOOT. */
 const ATTEMPTS = 4;
 
-/** Read at once, bytes: each piece is checked for itself. */
+/** Read and written at once, bytes: a read is checked, and a write is waited for, piece by piece. */
 const PIECE = 0x40000;
+/** What erasing and programming a piece takes on the slowest flash. */
+const WRITE_TIMEOUT_MS = 12_000;
 const READ_FLASH = 0xd2;
 /** A packet of a read, and how many may be on their way. */
 const PACKET = 0x1000;
@@ -48,6 +50,29 @@ export type Progress = (done: number, total: number) => void;
 // Nothing of what the library tells is kept: it is for developers, and the flash holds passwords.
 const silent: IEspLoaderTerminal = { clean: () => {}, write: () => {}, writeLine: () => {} };
 
+const HELLO = 'OHAI';
+const START_TIMEOUT_MS = 3_000;
+
+/**
+ * The library gives the ROM 200 ms to acknowledge that it starts the stub, and fails when a busy computer takes longer, or the
+ * ROM starts without a word. What counts is the stub's hello.
+ */
+class Loader extends ESPLoader {
+  override async memFinish(entry: number): Promise<void> {
+    const line = this.transport as Line;
+    const start = new Uint8Array(8);
+    const view = new DataView(start.buffer);
+    view.setUint32(0, entry === 0 ? 1 : 0, true);
+    view.setUint32(4, entry, true);
+    await this.command(this.ESP_MEM_END, start, 0, false);
+    for (const end = Date.now() + START_TIMEOUT_MS; ;) {
+      const packet = await line.read(end - Date.now());
+      if (String.fromCharCode(...packet) !== HELLO) continue;
+      return line.unread(packet);
+    }
+  }
+}
+
 export class Board {
   readonly facts: Facts;
   readonly link: Link;
@@ -64,7 +89,7 @@ export class Board {
   /** Resets the board into its loader and asks who it is. Throws a `UsbFailure`; the link is closed then. */
   static async connect(link: Link): Promise<Board> {
     const line = new Line(link);
-    const loader = new ESPLoader({
+    const loader = new Loader({
       transport: line,
       // The chip's own USB controller knows no baud rate; opening it again would only cost time.
       baudrate: link.native ? ROM_BAUD : BAUD,
@@ -83,6 +108,8 @@ export class Board {
       return new Board(link, line, loader, { chip: loader.chip.CHIP_NAME, description, mac: mac.toUpperCase(), flash });
     } catch (error) {
       const told = explain(error, link);
+      // It shall not wait in its loader for somebody who does not come.
+      if (link.isOpen && !link.lost) await link.restart().catch(() => undefined);
       await link.close();
       throw told;
     }
@@ -122,19 +149,26 @@ export class Board {
 
   /** Writes one piece; what lay in its sectors is erased. Throws a `UsbFailure`. */
   async write({ offset, data }: Piece, progress: Progress): Promise<void> {
-    const total = padded(data).length;
-    await this.#do(() =>
-      this.#loader.writeFlash({
-        fileArray: [{ data: padded(data), address: offset }],
-        flashMode: 'keep',
-        flashFreq: 'keep',
-        flashSize: 'keep',
-        eraseAll: false,
-        compress: true,
-        // The library counts compressed bytes.
-        reportProgress: (_, done, packed) => progress(packed ? (total * done) / packed : total, total),
-      }),
-    );
+    const bytes = padded(data);
+    await this.#do(async () => {
+      for (let at = 0; at < bytes.length; at += PIECE) {
+        const part = bytes.subarray(at, at + PIECE);
+        await this.#writePart(offset + at, part, (done) => progress(at + done, bytes.length));
+      }
+    });
+  }
+
+  // The library's own `writeFlash` counts what it sends by inflating it again byte by byte, which takes longer than the board.
+  async #writePart(offset: number, part: Uint8Array<ArrayBuffer>, progress: (done: number) => void): Promise<void> {
+    const loader = this.#loader;
+    const packed = await deflated(part);
+    await loader.flashDeflBegin(part.length, packed.length, offset);
+    const block = loader.FLASH_WRITE_SIZE;
+    for (let at = 0; at < packed.length; at += block) {
+      await loader.flashDeflBlock(packed.subarray(at, at + block), at / block, WRITE_TIMEOUT_MS);
+      progress((part.length * Math.min(at + block, packed.length)) / packed.length);
+    }
+    await loader.flashDeflFinish(false, WRITE_TIMEOUT_MS);
   }
 
   /** Lets the board compute the digest of what it has and compares. Throws a `UsbFailure`. */
@@ -167,10 +201,16 @@ export class Board {
 }
 
 /** The library writes whole words. */
-function padded(data: Uint8Array): Uint8Array {
+function padded(data: Uint8Array): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(Math.ceil(data.length / 4) * 4).fill(0xff);
   out.set(data);
   return out;
+}
+
+/** As zlib packs it: what the stub unpacks. */
+async function deflated(data: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const packed = new Blob([data]).stream().pipeThrough(new CompressionStream('deflate'));
+  return new Uint8Array(await new Response(packed).arrayBuffer());
 }
 
 /** Says in our words what went wrong. */

@@ -6,6 +6,8 @@ import { api, ask, sentence, type Device } from '$/api/client';
 import { Resource } from '$/api/resource.svelte';
 import { fleet } from '$/live/fleet.svelte';
 import { monitor } from '../monitor/monitor.svelte';
+import { toasts } from '$/ui/toasts.svelte';
+import { bytes } from '$/util/format';
 import type { Board, Facts, Piece } from './board';
 import { SENTENCES, UsbFailure } from './failure';
 import {
@@ -148,11 +150,11 @@ export class Flash {
     this.problem = '';
     this.saved = 0;
     try {
-      const bytes = await board.read(0, board.facts.flash, (done, all) => (this.saved = done / all));
+      const read = await board.read(0, board.facts.flash, (done, all) => (this.saved = done / all));
       const { chip, mac } = board.facts;
       const day = new Date().toISOString().slice(0, 10);
       this.backup = `${chip.toLowerCase()}-${mac.replaceAll(':', '').toLowerCase()}-${day}.bin`;
-      save(this.backup, new Blob([bytes], { type: 'application/octet-stream' }));
+      save(this.backup, new Blob([read], { type: 'application/octet-stream' }));
       this.phase = 'ready';
     } catch (error) {
       this.#fail(error, 'ready');
@@ -177,24 +179,49 @@ export class Flash {
       const parts = await this.#parts(kit);
       const device = await this.#device();
       const all = pieces(kit, parts, await this.#settings(device));
-      this.steps = all.map(({ name, data }) => ({ name, size: data.length, done: 0, state: 'waiting' }));
-      for (const [i, piece] of all.entries()) {
-        const step = this.steps[i]!;
-        step.state = 'writing';
-        this.half = true;
-        await board.write(piece, (done) => (step.done = done));
-        step.done = step.size;
-        step.state = 'written';
-      }
-      for (const [i, piece] of all.entries()) {
-        await board.verify(piece);
-        this.steps[i]!.state = 'checked';
-      }
-      this.half = false;
+      await this.#put(board, all);
       await this.#start(board, device);
     } catch (error) {
       this.#fail(error, 'ready');
     }
+  }
+
+  /** Puts a backup back: all of the flash as it was. */
+  async restore(file: File): Promise<void> {
+    const board = this.#board;
+    if (!board || this.busy) return;
+    this.problem = '';
+    if (file.size !== board.facts.flash) {
+      this.problem = `${file.name} has ${bytes(file.size)}, and the board’s flash ${bytes(board.facts.flash)}. Choose a backup of all of its flash.`;
+      return;
+    }
+    this.phase = 'writing';
+    this.steps = [];
+    try {
+      await this.#put(board, [{ name: 'backup', offset: 0, data: new Uint8Array(await file.arrayBuffer()) }]);
+      await this.leave();
+      toasts.done(`${file.name} is on the board again, and it has started anew`);
+    } catch (error) {
+      this.#fail(error, 'ready');
+    }
+  }
+
+  /** Writes pieces in their order, then verifies all of them. */
+  async #put(board: Board, all: readonly Piece[]): Promise<void> {
+    this.steps = all.map(({ name, data }) => ({ name, size: data.length, done: 0, state: 'waiting' }));
+    for (const [i, piece] of all.entries()) {
+      const step = this.steps[i]!;
+      step.state = 'writing';
+      this.half = true;
+      await board.write(piece, (done) => (step.done = done));
+      step.done = step.size;
+      step.state = 'written';
+    }
+    for (const [i, piece] of all.entries()) {
+      await board.verify(piece);
+      this.steps[i]!.state = 'checked';
+    }
+    this.half = false;
   }
 
   /** Starts the board when everybody listens already, so that nothing of its first words is missed. */

@@ -16,6 +16,7 @@ export class Line extends Transport {
   readonly link: Link;
   /** What came and was not asked for yet. */
   #waiting: Uint8Array[] = [];
+  #back: Uint8Array[] = [];
   #packet: number[] | undefined;
   #escaped = false;
   #wake: () => void = () => {};
@@ -113,6 +114,7 @@ export class Line extends Transport {
 
   override flushInput(): void {
     this.#waiting = [];
+    this.#back = [];
     this.#packet = undefined;
     this.#escaped = false;
   }
@@ -126,11 +128,16 @@ export class Line extends Transport {
     this.flushInput();
   }
 
+  /** Lets the next `read` have a packet that was read already. */
+  unread(packet: Uint8Array): void {
+    this.#back.push(packet);
+  }
+
   /** The next packet; what lies before one is noise. Throws when none comes within `timeout` ms, or none can come any more. */
   override async read(timeout: number): Promise<Uint8Array> {
     const end = Date.now() + timeout;
     for (;;) {
-      const packet = this.#take();
+      const packet = this.#back.shift() ?? this.#take();
       if (packet) return packet;
       if (this.link.lost) throw failure('lost');
       const left = end - Date.now();
