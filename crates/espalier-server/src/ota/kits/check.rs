@@ -51,7 +51,7 @@ fn same(part: &FilePart, bytes: &[u8]) -> Result<(), String> {
             hex::encode(part.sha256)
         ));
     }
-    if part.place.offset % SECTOR != 0 {
+    if !part.place.offset.is_multiple_of(SECTOR) {
         return Err(format!(
             "The part {} is to be written at 0x{:x}, which is no multiple of 0x{SECTOR:x}: correct its offset.",
             part.name, part.place.offset
@@ -184,7 +184,7 @@ fn check_regions(kit: &KitFile, table: &Table) -> Result<(), String> {
         ));
     }
     let Region { offset, size } = kit.settings;
-    if offset % SECTOR != 0 || size % SECTOR != 0 || size < MIN_SETTINGS {
+    if !offset.is_multiple_of(SECTOR) || !size.is_multiple_of(SECTOR) || size < MIN_SETTINGS {
         return Err(format!(
             "The settings region (0x{offset:x}, {size} bytes) must begin at a multiple of {SECTOR} and have a multiple of that, at least {MIN_SETTINGS} bytes."
         ));
