@@ -138,8 +138,9 @@ story!(
         let seen = eve.client.get(&format!("/rollouts/{id}")).await.expect(200);
         let seen = seen["fingerprint"].as_str().unwrap().to_owned();
         let narrower = json!({ "target": { "kinds": ["x", "y"] } });
-        let changed = bob.client.patch(&format!("/rollouts/{id}"), narrower);
-        let now = changed.await.expect(200)["fingerprint"]
+        let rollout = format!("/rollouts/{id}");
+        let changed = bob.client.patch(&rollout, narrower).await;
+        let now = changed.expect(200)["fingerprint"]
             .as_str()
             .unwrap()
             .to_owned();

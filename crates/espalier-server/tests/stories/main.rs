@@ -29,6 +29,8 @@ mod ota_delivery;
 mod ota_deltas;
 mod ota_fleet;
 mod ota_kit;
+mod ota_kits;
+mod ota_kits_refused;
 mod ota_legacy_management;
 mod ota_library;
 mod ota_rollouts;
