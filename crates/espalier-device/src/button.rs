@@ -267,10 +267,8 @@ mod tests {
         }
         assert_eq!(button.step(100, true), None);
         // Nobody looked for a minute, and the button was perhaps up in between.
-        let seen: Vec<_> = (0..5)
-            .map(|n| button.step(60_000 + n, true))
-            .chain([button.step(64_002, true), button.step(70_000, true)])
-            .collect();
+        let times = [60_000, 60_001, 60_002, 60_003, 64_001, 64_002, 70_000];
+        let seen = times.map(|at| button.step(at, true));
         let in_order = [
             Some(Press::Down),
             Some(Press::LongReached),

@@ -64,7 +64,7 @@ pub mod led;
 //pub mod node;
 //pub mod parts;
 //pub mod profile;
-//pub mod safe;
+pub mod safe;
 //pub mod schedule;
 pub mod wifi;
 

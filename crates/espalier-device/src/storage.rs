@@ -59,7 +59,7 @@ pub(crate) fn open(stored: &[u8]) -> Option<&[u8]> {
 }
 
 /// CRC-32 (IEEE), bit by bit: it runs over a few kilobytes once in half a minute.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             if crc & 1 == 1 {
