@@ -63,7 +63,7 @@ pub mod button;
 pub mod led;
 //pub mod node;
 //pub mod parts;
-//pub mod profile;
+pub mod profile;
 pub mod safe;
 //pub mod schedule;
 pub mod wifi;
