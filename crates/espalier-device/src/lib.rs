@@ -65,7 +65,7 @@ pub mod led;
 //pub mod parts;
 pub mod profile;
 pub mod safe;
-//pub mod schedule;
+pub mod schedule;
 pub mod wifi;
 
 pub use config::{Config, ConfigError, Endpoint, UpdatePolicy};

@@ -15,6 +15,12 @@ pub enum Slot {
     KeysA,
     /// The other set.
     KeysB,
+    /// Who the board is and how it reaches its server.
+    Settings,
+    /// How the last starts went.
+    Boots,
+    /// What happens by the clock, also without a server.
+    Schedules,
 }
 
 /// Storage that survives a restart: NVS on a chip, memory or a file in the simulator.
