@@ -41,7 +41,13 @@
 //! | [`state`] | switches: desired, applied, reported |
 //! | [`commands`] | things to do once |
 //! | [`clock`], [`backoff`], [`rng`] | time, patience, chance |
-//! | [`storage`] | what survives a restart |
+//! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
+//! | [`settings`] | who the board is: its record, and what other firmware left |
+//! | [`setup`] | how a person sets it up: portal, console, Improv |
+//! | [`node`] | the machine beside the core: what a board does besides its connection |
+//! | [`wifi`], [`led`], [`button`], [`schedule`], [`safe`] | the parts of it |
+//! | [`profile`] | which pin does what |
+//! | [`parts`] | sensors and displays |
 //! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]
@@ -67,6 +73,11 @@ pub mod profile;
 pub mod safe;
 pub mod schedule;
 pub mod wifi;
+
+// Setting a board up.
+pub mod records;
+pub mod settings;
+pub mod setup;
 
 pub use config::{Config, ConfigError, Endpoint, UpdatePolicy};
 pub use machine::{Core, Input, Led, Method, Output};

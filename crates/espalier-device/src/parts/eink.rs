@@ -178,7 +178,7 @@ impl Glass {
         let Some(row) = self.rows.get_mut(usize::from(y)) else {
             return false;
         };
-        let sum = crc32(pixels);
+        let sum = crc32(0, pixels);
         let changed = core::mem::replace(row, sum) != sum || !self.known;
         if changed {
             (self.first, self.last) = (self.first.min(y), self.last.max(y));
