@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `mod.rs` | the machine |
 //! | `io.rs` | inputs, outputs, capabilities |
+//! | `station.rs` | the node and [`crate::setup`] together: what a board with Wi-Fi runs |
 //! | `switches.rs` | relays and PWM pins |
 //! | `lights.rs` | what the LEDs show |
 //! | `glow.rs` | the pattern that a person chooses for the LED |
@@ -26,6 +27,9 @@ mod glow;
 mod hands;
 mod io;
 mod lights;
+mod station;
+#[cfg(test)]
+mod station_tests;
 mod switches;
 #[cfg(test)]
 mod tests;
@@ -44,6 +48,7 @@ use glow::Glow;
 use hands::{Hands, Wish};
 pub use io::{Capabilities, NodeInput, NodeOutput, View, Why};
 use lights::Lit;
+pub use station::{Station, StationError, StationInput, StationOutput, profile_of};
 use switches::Pins;
 
 /// How long the loop of the node may be silent until the watchdog is not fed any more, in milliseconds.

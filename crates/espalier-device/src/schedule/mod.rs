@@ -149,6 +149,11 @@ impl Schedules {
         Ok(())
     }
 
+    /// Forgets every schedule, without a word to the storage.
+    pub fn clear(&mut self) {
+        *self = Schedules::new(self.zone);
+    }
+
     /// Moves the board to another zone.
     pub fn set_zone(&mut self, zone: Zone) {
         self.zone = zone;
