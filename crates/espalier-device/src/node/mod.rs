@@ -7,8 +7,8 @@
 //! 3. Between node and core: `Output::Apply` of the core goes to [`Node::apply`]; [`NodeOutput::Changed`] becomes
 //!    `Input::LocalChange`; [`NodeOutput::AskForUpdate`] is [`crate::Core::ask_for_update`]; what [`crate::Core::led`],
 //!    [`crate::Core::wall_ms`] and [`crate::Core::update_state`] return goes into [`NodeInput::Core`] after every step of the core.
-//! 4. At the start: [`crate::safe::Boots::start`], then [`Node::new`]; declare [`Node::switches`] to the core, restore the core,
-//!    and [`Node::apply`] what the core remembers.
+//! 4. At the start: [`crate::safe::Boots::start`], then [`Node::new`], [`Node::restore`] and [`Node::declare`]; restore the core, and
+//!    [`Node::apply`] what its switches remember.
 //!
 //! # Variants
 //! The kinds of firmware are capabilities of one node ([`Capabilities`]), not copies of it.
@@ -38,6 +38,7 @@ use espalier_wire::json::{Json, Value};
 
 use crate::clock::Clock;
 use crate::led::{Burst, Lamp, bursts};
+use crate::machine::Core;
 use crate::profile::{Profile, Role};
 use crate::safe::{self, Safe, Task, Watchdog};
 use crate::schedule::{self, Schedules, Zone};
@@ -133,6 +134,22 @@ impl Node {
             .filter(|_| self.can.schedules);
         let list = list.map(|list| (schedule::KEY, Value::Json(list)));
         self.pins.values().chain(glow).chain(list)
+    }
+
+    /// Declares the switches of the board to its core; says whether all of them found room. Call it after [`Node::restore`].
+    pub fn declare<const QUEUE: usize, const FRAME: usize>(
+        &self,
+        core: &mut Core<QUEUE, FRAME>,
+    ) -> bool {
+        let mut all = true;
+        for (key, value) in self.switches() {
+            all &= if key == schedule::KEY {
+                core.declare_long_switch(key, value)
+            } else {
+                core.declare_switch(key, value)
+            };
+        }
+        all
     }
 
     /// Takes over the schedules that an earlier start stored; returns how many.
