@@ -44,6 +44,10 @@
 //! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
 //! | [`settings`] | who the board is: its record, and what other firmware left |
 //! | [`setup`] | how a person sets it up: portal, console, Improv |
+//! | [`node`] | the machine beside the core: what a board does besides its connection |
+//! | [`wifi`], [`led`], [`button`], [`schedule`], [`safe`] | the parts of it |
+//! | [`profile`] | which pin does what |
+//! | [`parts`] | sensors and displays |
 //! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]
@@ -59,6 +63,16 @@ pub mod state;
 pub mod stats;
 pub mod storage;
 pub mod update;
+
+// What a board has beside its connection, and what composes it with the core.
+pub mod button;
+pub mod led;
+pub mod node;
+pub mod parts;
+pub mod profile;
+pub mod safe;
+pub mod schedule;
+pub mod wifi;
 
 // Setting a board up.
 pub mod records;
