@@ -41,7 +41,9 @@
 //! | [`state`] | switches: desired, applied, reported |
 //! | [`commands`] | things to do once |
 //! | [`clock`], [`backoff`], [`rng`] | time, patience, chance |
-//! | [`storage`] | what survives a restart |
+//! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
+//! | [`settings`] | who the board is: its record, and what other firmware left |
+//! | [`setup`] | how a person sets it up: portal, console, Improv |
 //! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]
@@ -57,6 +59,11 @@ pub mod state;
 pub mod stats;
 pub mod storage;
 pub mod update;
+
+// Setting a board up.
+pub mod records;
+pub mod settings;
+pub mod setup;
 
 pub use config::{Config, ConfigError, Endpoint, UpdatePolicy};
 pub use machine::{Core, Input, Led, Method, Output};
