@@ -15,6 +15,12 @@ pub enum Slot {
     KeysA,
     /// The other set.
     KeysB,
+    /// Who the board is and how it reaches its server.
+    Settings,
+    /// How the last starts went.
+    Boots,
+    /// What happens by the clock, also without a server.
+    Schedules,
 }
 
 /// Storage that survives a restart: NVS on a chip, memory or a file in the simulator.
@@ -59,7 +65,7 @@ pub(crate) fn open(stored: &[u8]) -> Option<&[u8]> {
 }
 
 /// CRC-32 (IEEE), bit by bit: it runs over a few kilobytes once in half a minute.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             if crc & 1 == 1 {
