@@ -41,7 +41,7 @@
 //! | [`state`] | switches: desired, applied, reported |
 //! | [`commands`] | things to do once |
 //! | [`clock`], [`backoff`], [`rng`] | time, patience, chance |
-//! | [`storage`] | what survives a restart |
+//! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
 //! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]
@@ -67,6 +67,9 @@ pub mod profile;
 pub mod safe;
 pub mod schedule;
 pub mod wifi;
+
+// Setting a board up.
+pub mod records;
 
 pub use config::{Config, ConfigError, Endpoint, UpdatePolicy};
 pub use machine::{Core, Input, Led, Method, Output};

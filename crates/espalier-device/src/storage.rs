@@ -15,9 +15,10 @@ pub enum Slot {
     KeysA,
     /// The other set.
     KeysB,
-    /// Who the board is and how it reaches its server.
+    /// Who the board is and how it reaches its server: [`crate::settings`].
     Settings,
-    /// How the last starts went.
+    /// How the last starts went, written at least once for each start that does not last: what is kept here must stay small and
+    /// change seldom.
     Boots,
     /// What happens by the clock, also without a server.
     Schedules,
@@ -39,6 +40,14 @@ pub trait Storage {
     /// # Errors
     /// When the medium cannot be written.
     fn write(&mut self, slot: Slot, parts: &[&[u8]]) -> Result<(), Self::Error>;
+
+    /// Empties a slot, so that it reads as one that was never written; nothing of it should stay on the medium.
+    ///
+    /// # Errors
+    /// When the medium cannot be written.
+    fn forget(&mut self, slot: Slot) -> Result<(), Self::Error> {
+        self.write(slot, &[])
+    }
 }
 
 /// Bytes before the content of a slot: a format number, the length, and a checksum over the content.
@@ -54,7 +63,7 @@ pub(crate) fn seal(content: &[u8]) -> [u8; ENVELOPE] {
             .unwrap_or(u32::MAX)
             .to_le_bytes(),
     );
-    out[8..].copy_from_slice(&crc32(content).to_le_bytes());
+    out[8..].copy_from_slice(&crc32(0, content).to_le_bytes());
     out
 }
 
@@ -64,17 +73,28 @@ pub(crate) fn open(stored: &[u8]) -> Option<&[u8]> {
     (envelope == seal(content)).then_some(content)
 }
 
-/// CRC-32 (IEEE), bit by bit: it runs over a few kilobytes once in half a minute.
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0xedb8_8320
-            } else {
-                crc >> 1
-            }
-        })
-    })
+/// The checksum's steps for the sixteen values of half a byte: a small table, for records of a few kilobytes.
+const CRC_STEPS: [u32; 16] = {
+    let mut steps = [0; 16];
+    let mut half = 0;
+    while half < 16 {
+        let (mut step, mut bit) = (half as u32, 0);
+        while bit < 4 {
+            step = (step >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(step & 1));
+            bit += 1;
+        }
+        steps[half] = step;
+        half += 1;
+    }
+    steps
+};
+
+/// CRC-32 (IEEE), continued from the one of the bytes before, 0 at first.
+pub(crate) fn crc32(before: u32, bytes: &[u8]) -> u32 {
+    let half = |crc: u32| (crc >> 4) ^ CRC_STEPS[(crc & 15) as usize];
+    !bytes
+        .iter()
+        .fold(!before, |crc, byte| half(half(crc ^ u32::from(*byte))))
 }
 
 #[cfg(test)]
@@ -83,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_torn_write_is_recognised() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(0, b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(crc32(0, b"1234"), b"56789"), 0xcbf4_3926);
         let content = b"four samples";
         let mut stored = [0; ENVELOPE + 12];
         stored[..ENVELOPE].copy_from_slice(&seal(content));

@@ -127,7 +127,7 @@ fn fresh<F: NorFlash>(
     // The starts that are noted again are counted already.
     let before = head.before.saturating_sub(carried);
     bytes[8..12].copy_from_slice(&before.to_le_bytes());
-    let crc = crc32(&bytes[..12]);
+    let crc = crc32(0, &bytes[..12]);
     bytes[12..].copy_from_slice(&crc.to_le_bytes());
     // The head comes last: without it the other sector counts.
     flash.write(sector, &bytes).ok()?;
@@ -172,7 +172,7 @@ fn head<F: NorFlash>(flash: &mut F, sector: u32) -> Option<Option<Head>> {
             bytes.get(4 * n..)?.first_chunk().copied()?,
         ))
     };
-    let sound = word(0)? == MAGIC && word(3)? == crc32(&bytes[..12]);
+    let sound = word(0)? == MAGIC && word(3)? == crc32(0, &bytes[..12]);
     let (generation, before) = (word(1)?, word(2)?);
     Some(sound.then_some(Head { generation, before }))
 }

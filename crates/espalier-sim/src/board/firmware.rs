@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use espalier_device::records::Records;
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::update::{BootReason, Gate, UpdateState, gate};
 use espalier_device::{Core, Input};
@@ -11,8 +12,7 @@ use tokio::time::Instant;
 
 use super::{Board, Link, QUEUE};
 use crate::firmware::{Behaviour, Fault, Firmware};
-use crate::flash::nvs::Nvs;
-use crate::flash::{Flash, Pool, SLOTS, bootloader, layout};
+use crate::flash::{Flash, Pool, SLOTS, bootloader, layout, records};
 use crate::options::{BoardSpec, SimOptions};
 use crate::summary::Runs;
 
@@ -30,7 +30,7 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The flash of a board and what runs from it.
 pub(super) struct Computer {
     pub(super) flash: Flash,
-    pub(super) nvs: Nvs,
+    pub(super) records: Records<Flash>,
     chip: Chip,
     behaviour: Behaviour,
     slot: u8,
@@ -64,10 +64,7 @@ pub(super) fn computer(
             .map_err(|_| std::io::Error::other("the firmware does not fit into the slot"))?;
     }
     Ok(Computer {
-        nvs: match &file {
-            Some(file) => Nvs::in_files(flash.clone(), file),
-            None => Nvs::new(flash.clone()),
-        },
+        records: records(&flash),
         flash,
         chip,
         behaviour: Behaviour {
@@ -103,8 +100,8 @@ impl Board {
                 computer.behaviour = behaviour;
             }
             computer.slot = started.slot;
-            let (nvs, flash) = (&mut computer.nvs, &mut computer.flash);
-            match gate(nvs, flash, &layout(), started.slot, reason) {
+            let (records, flash) = (&mut computer.records, &mut computer.flash);
+            match gate(records, flash, &layout(), started.slot, reason) {
                 Gate::Go(boot) => break boot,
                 Gate::Restart => reason = BootReason::Restart,
             }
@@ -124,7 +121,7 @@ impl Board {
         *self.core = Core::new(self.config.clone(), seed);
         self.declare_switches();
         let mut scratch = vec![0; QUEUE.max(STATE_IMAGE) + 16];
-        self.core.restore(&mut self.computer.nvs, &mut scratch);
+        self.core.restore(&mut self.computer.records, &mut scratch);
         for (key, value) in self.core.switches().iter() {
             self.model.apply(key, value);
         }

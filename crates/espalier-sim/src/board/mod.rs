@@ -143,7 +143,7 @@ impl Board {
         loop {
             self.drain().await;
             if std::mem::take(&mut self.restart_wanted) {
-                self.core.persist(&mut self.computer.nvs);
+                self.core.persist(&mut self.computer.records);
                 self.restart(BootReason::Restart);
                 continue;
             }
@@ -285,7 +285,7 @@ impl Board {
                 self.slow_network().await;
                 let computer = &mut self.computer;
                 self.core
-                    .receive(&bytes, &mut computer.nvs, &mut computer.flash);
+                    .receive(&bytes, &mut computer.records, &mut computer.flash);
                 self.step(Input::Tick);
                 self.check_power();
             }
@@ -352,10 +352,10 @@ impl Board {
                         .acked_after(self.sent.swap_remove(at).1.elapsed());
                 }
             }
-            Wish::Persist => self.core.persist(&mut self.computer.nvs),
+            Wish::Persist => self.core.persist(&mut self.computer.records),
             Wish::Work => {
                 let computer = &mut self.computer;
-                self.core.work(&mut computer.nvs, &mut computer.flash);
+                self.core.work(&mut computer.records, &mut computer.flash);
                 self.check_power();
             }
             Wish::Download(path, from, len) => self.fetch(path, from, len),

@@ -5,10 +5,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`bootloader`] | which slot starts, as the real one decides it |
-//! | [`nvs`] | the records of a board in sectors of the same chip |
 
 pub mod bootloader;
-pub mod nvs;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -20,14 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
+use espalier_device::records::Records;
 use espalier_device::update::{Layout, Part};
 
 /// Bytes of a sector.
 pub const SECTOR: usize = 4096;
 /// Bytes of the chip.
 pub const SIZE: usize = 4 << 20;
-/// Where records are kept, four sectors.
-pub const NVS: u32 = 0x9000;
 /// Where the OTA data are, two sectors.
 pub const OTADATA: u32 = 0xd000;
 /// The two slots.
@@ -41,6 +38,20 @@ pub const SLOTS: [Part; 2] = [
         size: 0x1e_0000,
     },
 ];
+
+/// Where the records are.
+pub const RECORDS: Part = Part {
+    offset: 0x3d_0000,
+    size: 0x2_0000,
+};
+
+/// Takes the records of a board, which lie in its chip and so in its file.
+///
+/// # Panics
+/// Never: the region is made of whole sectors and within the chip.
+pub fn records(flash: &Flash) -> Records<Flash> {
+    Records::new(flash.clone(), RECORDS.offset, RECORDS.size).expect("a region of whole sectors")
+}
 
 /// Returns where the slots are, as the partition table of the firmware has them.
 ///

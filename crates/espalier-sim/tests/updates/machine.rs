@@ -7,7 +7,7 @@ use espalier_image::chip::Chip;
 use espalier_image::keys::{PrivateKey, key_set, sign};
 use espalier_image::otadata::State;
 use espalier_sim::firmware::{Fault, Firmware};
-use espalier_sim::flash::{NVS, SLOTS};
+use espalier_sim::flash::{RECORDS, SLOTS};
 use espalier_wire::ota::{Stage, reasons};
 
 fn firmware(version: &str, fault: Fault) -> Vec<u8> {
@@ -338,7 +338,8 @@ fn a_trial_whose_record_is_lost_still_ends() {
         let image = firmware("1.1.0", fault);
         let mut world = wanting(&image);
         world.until("the slot is chosen", |w| w.ota_state() == (1, State::New));
-        world.flash.erase(NVS, NVS + 4 * 4096).unwrap();
+        let end = RECORDS.offset + RECORDS.size;
+        world.flash.erase(RECORDS.offset, end).unwrap();
         world.server.wanted = None;
         world.cut();
         world.until("it ends", |w| {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use embedded_storage::nor_flash::ReadNorFlash;
+use espalier_device::records::{Records, RecordsError};
 use espalier_device::rng::Rng;
 use espalier_device::update::{BootReason, Gate, UpdateState, gate};
 use espalier_device::{Config, Core, Input, Method, Output, Slot, Storage, UpdatePolicy};
@@ -13,8 +14,9 @@ use espalier_image::keys::{PrivateKey, sign};
 use espalier_image::manifest;
 use espalier_image::otadata::{OtaData, State};
 use espalier_sim::firmware::{Behaviour, Fault};
-use espalier_sim::flash::nvs::{Nvs, Unusable};
-use espalier_sim::flash::{Flash, NVS, OTADATA, Pool, SIZE, SLOTS, bootloader, layout};
+use espalier_sim::flash::{
+    Flash, FlashError, OTADATA, Pool, RECORDS, SIZE, SLOTS, bootloader, layout, records,
+};
 use espalier_wire::device::{Down, Up};
 use espalier_wire::json::Text;
 use espalier_wire::ota::{Offer, Report, Stage};
@@ -173,7 +175,7 @@ enum Wish {
 
 pub struct World {
     pub flash: Flash,
-    nvs: Nvs,
+    records: Records<Flash>,
     core: Option<Box<SmallCore>>,
     behaviour: Behaviour,
     pub now: u64,
@@ -199,18 +201,18 @@ pub struct World {
 }
 
 /// The records of a board, which may be broken.
-struct Records<'a>(&'a mut Nvs, bool);
+struct Breakable<'a>(&'a mut Records<Flash>, bool);
 
-impl Storage for Records<'_> {
-    type Error = Unusable;
+impl Storage for Breakable<'_> {
+    type Error = RecordsError<FlashError>;
 
-    fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, Unusable> {
+    fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, Self::Error> {
         self.0.read(slot, into)
     }
 
-    fn write(&mut self, slot: Slot, parts: &[&[u8]]) -> Result<(), Unusable> {
+    fn write(&mut self, slot: Slot, parts: &[&[u8]]) -> Result<(), Self::Error> {
         if self.1 {
-            return Err(Unusable);
+            return Err(RecordsError::NotKept);
         }
         self.0.write(slot, parts)
     }
@@ -222,7 +224,7 @@ impl World {
         let flash = Flash::in_memory(&Pool::default());
         flash.burn(SLOTS[0].offset, image).unwrap();
         let mut world = World {
-            nvs: Nvs::new(flash.clone()),
+            records: records(&flash),
             flash,
             core: None,
             behaviour: Behaviour::of(image).unwrap(),
@@ -305,7 +307,7 @@ impl World {
         self.behaviour = Behaviour::of(&started.image).unwrap();
         self.check_surroundings();
         let found = gate(
-            &mut Records(&mut self.nvs, self.storage_broken),
+            &mut Breakable(&mut self.records, self.storage_broken),
             &mut self.flash,
             &layout(),
             started.slot,
@@ -325,7 +327,7 @@ impl World {
         }
         self.started = self.now;
         let mut core = Box::new(SmallCore::new(self.config(), self.rng.next_u64()));
-        core.restore(&mut self.nvs, &mut [0; 4096]);
+        core.restore(&mut self.records, &mut [0; 4096]);
         core.booted(boot);
         core.step(0, Input::Tick);
         self.core = Some(core);
@@ -336,9 +338,10 @@ impl World {
         let [first, last] = SLOTS;
         let end = last.offset + last.size;
         for (from, to) in [
-            (0, NVS),
+            (0, OTADATA),
             (OTADATA + 0x2000, first.offset),
-            (end, SIZE as u32),
+            (end, RECORDS.offset),
+            (RECORDS.offset + RECORDS.size, SIZE as u32),
         ] {
             let mut bytes = vec![0; (to - from) as usize];
             self.flash.read(from, &mut bytes).unwrap();
@@ -422,13 +425,13 @@ impl World {
             Wish::Download(path, from, len) => self.download(&path, from, len),
             Wish::Work => {
                 if let Some(core) = &mut self.core {
-                    let mut records = Records(&mut self.nvs, self.storage_broken);
+                    let mut records = Breakable(&mut self.records, self.storage_broken);
                     core.work(&mut records, &mut self.flash);
                 }
             }
             Wish::Persist => {
                 if let Some(core) = &mut self.core {
-                    core.persist(&mut self.nvs);
+                    core.persist(&mut self.records);
                 }
             }
             Wish::SelfTest => match self.behaviour.fault {
@@ -501,7 +504,7 @@ impl World {
         self.now += 10;
         self.transfer = Some(later);
         if let Some(core) = &mut self.core {
-            core.receive(&rest, &mut self.nvs, &mut self.flash);
+            core.receive(&rest, &mut self.records, &mut self.flash);
         }
         self.step(Input::Tick);
     }
