@@ -1,15 +1,18 @@
 //! The flash of the chip as the core wants it, with a fence: nothing but the slots that do not run, the OTA data and the
 //! region of the records can be erased or written. Not a partition table.
 
+use core::cell::RefCell;
+
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use esp_storage::{FlashStorage, FlashStorageError};
 use heapless::Vec;
+use static_cell::StaticCell;
 
 /// Most places that may be written.
 const GATES: usize = 8;
-/// Bytes that are read at once: the ROM wants aligned memory, and callers may have any.
+/// Bytes that are read or written at once: the ROM wants aligned memory, and callers may have any.
 const BOUNCE: usize = 256;
 
 /// Why the flash refused.
@@ -37,37 +40,45 @@ impl NorFlashError for FlashError {
     }
 }
 
-/// Aligned memory for the ROM's reading.
+/// Aligned memory for the ROM.
 #[repr(align(4))]
 struct Bounce([u8; BOUNCE]);
 
-/// The whole flash; offsets count from its first byte.
-pub struct Flash {
+struct Inner {
     driver: FlashStorage<'static>,
     open: Vec<(u32, u32), GATES>,
 }
 
+/// The whole flash; offsets count from its first byte. Copies are the same flash: nothing holds it over an `await`.
+#[derive(Clone, Copy)]
+pub struct Flash(&'static RefCell<Inner>);
+
 impl Flash {
-    /// Takes the flash; nothing in it may be written yet.
+    /// Takes the flash; nothing in it may be written yet. Call it once.
     pub fn new(peripheral: esp_hal::peripherals::FLASH<'static>) -> Self {
-        Flash {
+        static INNER: StaticCell<RefCell<Inner>> = StaticCell::new();
+        Flash(INNER.init(RefCell::new(Inner {
             driver: FlashStorage::new(peripheral),
             open: Vec::new(),
-        }
+        })))
     }
 
     /// Allows writing from `offset` on for `size` bytes; says whether there was room to remember it.
-    pub fn open(&mut self, offset: u32, size: u32) -> bool {
+    pub fn open(&self, offset: u32, size: u32) -> bool {
         let Some(end) = offset.checked_add(size) else {
             return false;
         };
-        self.open.push((offset, end)).is_ok()
+        self.0.borrow_mut().open.push((offset, end)).is_ok()
     }
+}
 
-    fn is_open(&self, from: u32, to: u32) -> bool {
-        self.open
+impl Inner {
+    fn check(&self, from: u32, to: u32) -> Result<(), FlashError> {
+        let open = self
+            .open
             .iter()
-            .any(|&(start, end)| start <= from && from <= to && to <= end)
+            .any(|&(start, end)| start <= from && from <= to && to <= end);
+        if open { Ok(()) } else { Err(FlashError::Fenced) }
     }
 }
 
@@ -79,18 +90,19 @@ impl ReadNorFlash for Flash {
     const READ_SIZE: usize = FlashStorage::READ_SIZE;
 
     fn read(&mut self, mut offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        let inner = &mut *self.0.borrow_mut();
         let mut bounce = Bounce([0; BOUNCE]);
         for piece in bytes.chunks_mut(BOUNCE) {
             let (aligned, _) = bounce.0.split_at_mut(piece.len());
-            self.driver.read_nor(offset, aligned)?;
+            inner.driver.read_nor(offset, aligned)?;
             piece.copy_from_slice(aligned);
-            offset += piece.len() as u32;
+            offset = offset.saturating_add(piece.len() as u32);
         }
         Ok(())
     }
 
     fn capacity(&self) -> usize {
-        self.driver.capacity()
+        self.0.borrow().driver.capacity()
     }
 }
 
@@ -99,23 +111,21 @@ impl NorFlash for Flash {
     const ERASE_SIZE: usize = FlashStorage::ERASE_SIZE;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
-        if !self.is_open(from, to) {
-            return Err(FlashError::Fenced);
-        }
-        Ok(self.driver.erase(from, to)?)
+        let inner = &mut *self.0.borrow_mut();
+        inner.check(from, to)?;
+        Ok(inner.driver.erase(from, to)?)
     }
 
     fn write(&mut self, mut offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let inner = &mut *self.0.borrow_mut();
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        if !self.is_open(offset, offset.saturating_add(length)) {
-            return Err(FlashError::Fenced);
-        }
+        inner.check(offset, offset.saturating_add(length))?;
         let mut bounce = Bounce([0; BOUNCE]);
         for piece in bytes.chunks(BOUNCE) {
             let (aligned, _) = bounce.0.split_at_mut(piece.len());
             aligned.copy_from_slice(piece);
-            self.driver.write_nor(offset, aligned)?;
-            offset += piece.len() as u32;
+            inner.driver.write_nor(offset, aligned)?;
+            offset = offset.saturating_add(piece.len() as u32);
         }
         Ok(())
     }
