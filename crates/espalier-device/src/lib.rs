@@ -42,6 +42,7 @@
 //! | [`commands`] | things to do once |
 //! | [`clock`], [`backoff`], [`rng`] | time, patience, chance |
 //! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
+//! | [`settings`] | who the board is: its record, and what other firmware left |
 //! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]
@@ -70,6 +71,7 @@ pub mod wifi;
 
 // Setting a board up.
 pub mod records;
+pub mod settings;
 
 pub use config::{Config, ConfigError, Endpoint, UpdatePolicy};
 pub use machine::{Core, Input, Led, Method, Output};

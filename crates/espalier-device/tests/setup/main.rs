@@ -2,3 +2,4 @@
 
 mod flash;
 mod records;
+mod settings;

@@ -1,0 +1,424 @@
+//! Who a board is, how it reaches its server, and which networks it may join: one record of JSON, with a version. Not where the
+//! record lies (that is [`crate::records`]), and not how a person enters them (that is [`crate::setup`]).
+//!
+//! A browser writes the same record while it flashes a board; `tests/data/settings-record.bin` is what both must agree on.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the settings, their bounds, their place in storage |
+//! | `json.rs` | their JSON |
+//! | `codes.rs` | base64 and hexadecimal digits |
+//! | `import.rs` | settings that other firmware left |
+//! | `nvs.rs` | how ESP-IDF keeps values in flash |
+
+mod codes;
+// pub mod import;
+mod json;
+// pub mod nvs;
+
+use core::fmt;
+
+use espalier_wire::json::JsonError;
+use heapless::{String, Vec};
+
+use crate::config::{
+    Config, ConfigError, MAX_DEVICE_ID, MAX_KEYS, MAX_NAME, MAX_TOKEN, MAX_URL, UpdatePolicy,
+};
+use crate::storage::{Slot, Storage};
+
+/// The version of the record that this firmware writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+/// Most bytes of the JSON.
+pub const MAX_JSON: usize = 2048;
+/// Longest name that people give a board, in bytes.
+pub const MAX_LABEL: usize = 64;
+/// Most networks.
+pub const MAX_NETWORKS: usize = 4;
+/// Longest name of a network, in bytes.
+pub const MAX_SSID: usize = 32;
+/// Longest password of a network, in bytes: 64 hexadecimal digits of a key.
+pub const MAX_PASSWORD: usize = 64;
+/// Longest password of the portal, in bytes.
+pub const MAX_PORTAL: usize = 63;
+/// Shortest password of a network or the portal, in bytes.
+pub const MIN_PASSWORD: usize = 8;
+/// Most bytes of the certificate of a certification authority, as DER.
+pub const MAX_CA: usize = 1024;
+/// Longest time zone, in bytes.
+pub const MAX_TZ: usize = 64;
+
+/// Why settings are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingsError {
+    /// The record is not UTF-8.
+    NotText,
+    /// The record is not JSON.
+    NotJson(JsonError),
+    /// The record is no JSON object.
+    NotObject,
+    /// The record was written by newer firmware.
+    Newer {
+        /// Its version.
+        version: u64,
+    },
+    /// A setting cannot be used.
+    Member {
+        /// Its name in the record.
+        name: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// All settings together have more than [`MAX_JSON`] bytes.
+    TooLong,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SettingsError::NotText => f.write_str("the settings are not UTF-8 text"),
+            SettingsError::NotJson(error) => write!(f, "the settings are {error}"),
+            SettingsError::NotObject => f.write_str("the settings are no JSON object"),
+            SettingsError::Newer { version } => write!(
+                f,
+                "the settings have version {version} and this firmware knows {VERSION}: install newer firmware, or reset the board to lose them"
+            ),
+            SettingsError::Member { name, must } => write!(f, "the setting `{name}` must {must}"),
+            SettingsError::TooLong => write!(
+                f,
+                "all settings together may have at most {MAX_JSON} bytes of JSON"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for SettingsError {}
+
+/// Why settings were not read from storage or not written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessError<E> {
+    /// The storage failed.
+    Storage(E),
+    /// The settings are refused.
+    Settings(SettingsError),
+}
+
+impl<E: fmt::Debug> fmt::Display for AccessError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AccessError::Storage(error) => write!(f, "the storage failed: {error:?}"),
+            AccessError::Settings(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for AccessError<E> {}
+
+/// A network that the board may join. `Debug` hides the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Network {
+    ssid: String<MAX_SSID>,
+    password: String<MAX_PASSWORD>,
+}
+
+impl Network {
+    /// Checks a name of 1 to 32 bytes and a password: none for an open network, else 8 to 63 bytes without control characters, or
+    /// 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// Says which of them cannot be.
+    pub fn new(ssid: &str, password: &str) -> Result<Self, SettingsError> {
+        let named = String::try_from(ssid).ok().filter(|s| !s.is_empty());
+        let digits = password.bytes().all(|b| b.is_ascii_hexdigit());
+        let good = match password.len() {
+            0 | MIN_PASSWORD..=63 => !password.contains(|c: char| c.is_control()),
+            MAX_PASSWORD => digits,
+            _ => false,
+        };
+        Ok(Network {
+            ssid: named.ok_or(member("ssid", "have 1 to 32 bytes"))?,
+            password: String::try_from(password)
+                .ok()
+                .filter(|_| good)
+                .ok_or(member(
+                    "password",
+                    "be empty for an open network, or have 8 to 63 characters, or be a key of 64 hexadecimal digits",
+                ))?,
+        })
+    }
+
+    /// Returns the name.
+    pub fn ssid(&self) -> &str {
+        &self.ssid
+    }
+
+    /// Returns the password, empty for an open network.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Says whether it has no password.
+    pub fn is_open(&self) -> bool {
+        self.password.is_empty()
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("ssid", &self.ssid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of a board, each of them valid or empty. `Debug` hides what is secret.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    name: String<MAX_LABEL>,
+    server: String<MAX_URL>,
+    device: String<MAX_DEVICE_ID>,
+    token: String<MAX_TOKEN>,
+    networks: Vec<Network, MAX_NETWORKS>,
+    portal: String<MAX_PORTAL>,
+    profile: String<MAX_NAME>,
+    ca: Vec<u8, MAX_CA>,
+    keys: Vec<[u8; 32], MAX_KEYS>,
+    tz: String<MAX_TZ>,
+}
+
+const fn member(name: &'static str, must: &'static str) -> SettingsError {
+    SettingsError::Member { name, must }
+}
+
+/// Takes a text that fits and passes a check, or is empty.
+fn text<const N: usize>(
+    text: &str,
+    good: impl Fn(&str) -> bool,
+    refused: SettingsError,
+) -> Result<String<N>, SettingsError> {
+    String::try_from(text)
+        .ok()
+        .filter(|t| t.is_empty() || good(t))
+        .ok_or(refused)
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.contains(|c: char| c.is_control())
+}
+
+fn is_ascii(text: &str) -> bool {
+    text.bytes().all(|b| (b' '..=b'~').contains(&b))
+}
+
+impl Settings {
+    /// Sets what people call the board; at most [`MAX_LABEL`] bytes without control characters.
+    ///
+    /// # Errors
+    /// Refuses anything else.
+    pub fn set_name(&mut self, name: &str) -> Result<(), SettingsError> {
+        let refused = member("name", "have at most 64 bytes and no control characters");
+        self.name = text(name, is_plain, refused)?;
+        Ok(())
+    }
+
+    /// Sets the URL of the server.
+    ///
+    /// # Errors
+    /// Refuses what is no such URL.
+    pub fn set_server(&mut self, url: &str) -> Result<(), SettingsError> {
+        let refused = member("server", "look like http://host:8000 or https://host");
+        let good = |url: &str| crate::config::Endpoint::parse(url).is_ok();
+        self.server = text(url, good, refused)?;
+        Ok(())
+    }
+
+    /// Sets the id of the device.
+    ///
+    /// # Errors
+    /// Refuses what is no id.
+    pub fn set_device(&mut self, id: &str) -> Result<(), SettingsError> {
+        let refused = member("device", "be 1 to 64 letters, digits, _ or -");
+        let good = |id: &str| {
+            id.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        };
+        self.device = text(id, good, refused)?;
+        Ok(())
+    }
+
+    /// Sets the token of the device.
+    ///
+    /// # Errors
+    /// Refuses what is no token.
+    pub fn set_token(&mut self, token: &str) -> Result<(), SettingsError> {
+        let refused = member("token", "be 1 to 128 printable characters without spaces");
+        let good = |token: &str| token.bytes().all(|b| b.is_ascii_graphic());
+        self.token = text(token, good, refused)?;
+        Ok(())
+    }
+
+    /// Sets the password of the board's own network while it is set up.
+    ///
+    /// # Errors
+    /// Refuses less than 8 and more than 63 printable ASCII characters.
+    pub fn set_portal(&mut self, password: &str) -> Result<(), SettingsError> {
+        let refused = member("portal", "have 8 to 63 printable ASCII characters");
+        let good = |text: &str| text.len() >= MIN_PASSWORD && is_ascii(text);
+        self.portal = text(password, good, refused)?;
+        Ok(())
+    }
+
+    /// Sets the name of the board profile.
+    ///
+    /// # Errors
+    /// Refuses more than 32 bytes, and control characters.
+    pub fn set_profile(&mut self, name: &str) -> Result<(), SettingsError> {
+        let refused = member("profile", "have at most 32 bytes and no control characters");
+        self.profile = text(name, is_plain, refused)?;
+        Ok(())
+    }
+
+    /// Sets the time zone in the form of POSIX `TZ`.
+    ///
+    /// # Errors
+    /// Refuses more than [`MAX_TZ`] characters, and what is no printable ASCII.
+    pub fn set_tz(&mut self, tz: &str) -> Result<(), SettingsError> {
+        let refused = member("tz", "be a POSIX time zone of at most 64 ASCII characters");
+        self.tz = text(tz, is_ascii, refused)?;
+        Ok(())
+    }
+
+    /// Sets the certificate (DER) of the one certification authority that the board trusts; empty for none.
+    ///
+    /// # Errors
+    /// Refuses more than [`MAX_CA`] bytes.
+    pub fn set_ca(&mut self, der: &[u8]) -> Result<(), SettingsError> {
+        self.ca = Vec::from_slice(der).map_err(|_| json::BAD_CA)?;
+        Ok(())
+    }
+
+    /// Puts a network first; one with the same name goes, and the last one when there are too many.
+    pub fn put_network(&mut self, network: Network) {
+        self.networks.retain(|n| n.ssid != network.ssid);
+        self.networks.truncate(MAX_NETWORKS - 1);
+        // There is room now.
+        let _ = self.networks.insert(0, network);
+    }
+
+    /// Returns what people call the board, or an empty text.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the URL of the server, or an empty text.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Returns the id of the device, or an empty text.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Returns the token of the device, or an empty text.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns the networks that the board may join, the preferred one first.
+    pub fn networks(&self) -> &[Network] {
+        &self.networks
+    }
+
+    /// Returns the network with this name.
+    pub fn network(&self, ssid: &str) -> Option<&Network> {
+        self.networks.iter().find(|n| n.ssid == ssid)
+    }
+
+    /// Returns the password of the board's own network, or an empty text: then one must be made.
+    pub fn portal(&self) -> &str {
+        &self.portal
+    }
+
+    /// Returns the name of the board profile, or an empty text.
+    pub fn profile(&self) -> &str {
+        &self.profile
+    }
+
+    /// Returns the certificate of the one certification authority that the board trusts, as DER; empty for none.
+    pub fn ca(&self) -> &[u8] {
+        &self.ca
+    }
+
+    /// Returns the keys that sign firmware for this board.
+    pub fn keys(&self) -> &[[u8; 32]] {
+        &self.keys
+    }
+
+    /// Returns the time zone, or an empty text.
+    pub fn tz(&self) -> &str {
+        &self.tz
+    }
+
+    /// Says whether the board knows its server and who it is there.
+    pub fn has_identity(&self) -> bool {
+        !self.server.is_empty() && !self.device.is_empty() && !self.token.is_empty()
+    }
+
+    /// Makes the configuration of the device core. Names and intervals are the binding's to add.
+    ///
+    /// # Errors
+    /// Says what is missing or cannot be used.
+    pub fn config(&self, updates: UpdatePolicy) -> Result<Config, ConfigError> {
+        Config::new(&self.server, &self.device, &self.token)?.with_updates(updates, &self.keys)
+    }
+
+    /// Reads the settings in storage; nothing when none were stored yet.
+    ///
+    /// # Errors
+    /// When the storage fails, and when what it holds is damaged or from newer firmware.
+    pub fn load<S: Storage>(storage: &mut S) -> Result<Option<Self>, AccessError<S::Error>> {
+        let mut bytes = [0; MAX_JSON];
+        let len = storage
+            .read(Slot::Settings, &mut bytes)
+            .map_err(AccessError::Storage)?;
+        let bytes = bytes.get(..len).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        core::str::from_utf8(bytes)
+            .map_err(|_| SettingsError::NotText)
+            .and_then(Settings::parse)
+            .map(Some)
+            .map_err(AccessError::Settings)
+    }
+
+    /// Stores the settings, unless those in storage are from newer firmware; what is damaged is replaced.
+    ///
+    /// # Errors
+    /// When the storage fails, the settings are too long, or newer ones are stored.
+    pub fn store<S: Storage>(&self, storage: &mut S) -> Result<(), AccessError<S::Error>> {
+        match Settings::load(storage) {
+            Err(AccessError::Settings(newer @ SettingsError::Newer { .. })) => {
+                return Err(AccessError::Settings(newer));
+            }
+            Err(AccessError::Storage(error)) => return Err(AccessError::Storage(error)),
+            _ => {}
+        }
+        let text = self.to_json().map_err(AccessError::Settings)?;
+        storage
+            .write(Slot::Settings, &[text.as_bytes()])
+            .map_err(AccessError::Storage)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("name", &self.name)
+            .field("server", &self.server)
+            .field("device", &self.device)
+            .field("networks", &self.networks)
+            .field("profile", &self.profile)
+            .finish_non_exhaustive()
+    }
+}
