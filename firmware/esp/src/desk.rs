@@ -7,11 +7,14 @@ use embassy_sync::channel::Channel;
 use embassy_sync::signal::Signal;
 use embassy_time::Instant;
 use espalier_device::Storage;
-use espalier_device::led::{Burst, Lamp, Pattern};
+use espalier_device::node::{Node, NodeInput};
+use espalier_device::profile::Profile;
 use espalier_device::records::Records;
-use espalier_device::safe::{Boots, Task, Watchdog};
+use espalier_device::safe::Boots;
 use espalier_device::settings::Settings;
 use espalier_device::storage::Slot;
+use espalier_device::wifi::Action;
+use espalier_wire::json::Value;
 
 use crate::flash::Flash;
 use crate::reset;
@@ -20,36 +23,31 @@ use crate::reset;
 pub type Bell = Signal<NoopRawMutex, ()>;
 /// Where the records are kept.
 pub type Store = Records<Flash>;
-
-/// What the radio is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// Open the portal: a person wants it.
-    Portal,
-    /// Somebody uses the portal.
-    PortalUsed,
-    /// The saved networks have changed; try the one with this number at once, if it is given.
-    Networks(Option<u8>),
-}
+/// Most orders that wait for the radio, and most changes that wait for the server.
+const WAITING: usize = 8;
 
 /// What the tasks share.
 pub struct Desk {
+    /// What the board does beside its connection.
+    pub node: RefCell<Node>,
+    /// Rung when the node was told something: its wishes may have changed.
+    pub node_bell: Bell,
+    /// The board's pins.
+    pub profile: Profile,
     /// Who the board is.
     pub settings: RefCell<Settings>,
     /// What survives a restart.
     pub store: RefCell<Store>,
-    /// The status LED's wishes.
-    pub lamp: RefCell<Lamp>,
-    /// Rung when the lamp has another wish.
-    pub lamp_bell: Bell,
-    /// What the radio shall do.
-    pub radio: Channel<NoopRawMutex, Request, 4>,
-    /// Rung when a person has pressed the button briefly.
-    pub pressed: Bell,
-    /// Rung when the board shall restart.
-    pub restart: Bell,
-    /// Who is alive.
-    pub watchdog: RefCell<Watchdog>,
+    /// What the node wants of the radio.
+    pub radio: Channel<NoopRawMutex, Action, WAITING>,
+    /// What was changed at the board, for the server.
+    pub changes: Channel<NoopRawMutex, (&'static str, Value<'static>), WAITING>,
+    /// Rung when a person asks for new firmware.
+    pub asked: Bell,
+    /// Rung when the next page of the display is wanted.
+    pub page: Bell,
+    /// Rung when the board shall restart once the core has stored what it knows.
+    pub leave: Bell,
     /// The count of starts.
     pub boots: RefCell<Boots>,
     /// Signal strength in dBm, while the board is in a network.
@@ -63,49 +61,43 @@ pub fn now_ms() -> u64 {
 
 impl Desk {
     /// Puts everything on the desk.
-    pub fn new(settings: Settings, store: Store, boots: Boots) -> Self {
+    pub fn new(
+        node: Node,
+        profile: Profile,
+        settings: Settings,
+        store: Store,
+        boots: Boots,
+    ) -> Self {
         Desk {
+            node: RefCell::new(node),
+            node_bell: Bell::new(),
+            profile,
             settings: RefCell::new(settings),
             store: RefCell::new(store),
-            lamp: RefCell::new(Lamp::default()),
-            lamp_bell: Bell::new(),
             radio: Channel::new(),
-            pressed: Bell::new(),
-            restart: Bell::new(),
-            watchdog: RefCell::new(Watchdog::default()),
+            changes: Channel::new(),
+            asked: Bell::new(),
+            page: Bell::new(),
+            leave: Bell::new(),
             boots: RefCell::new(boots),
             rssi: Cell::new(None),
         }
     }
 
-    /// Changes what the status LED shows.
-    pub fn show(&self, change: impl FnOnce(&mut Lamp)) {
-        change(&mut self.lamp.borrow_mut());
-        self.lamp_bell.signal(());
+    /// Tells the node something.
+    pub fn tell(&self, input: NodeInput<'_>) {
+        self.node.borrow_mut().step(now_ms(), input);
+        self.node_bell.signal(());
     }
 
-    /// Shows a few blinks.
-    pub fn burst(&self, burst: Burst) {
-        self.show(|lamp| lamp.burst(now_ms(), burst));
+    /// Notes that the start was good, or that it ends by the board's own wish. A count that cannot be written is only a count.
+    pub fn settle(&self) {
+        let mut store = self.store.borrow_mut();
+        let _ = self.boots.borrow_mut().settle(store.flash());
     }
 
-    /// Shows a status that goes before what a person chose, or none.
-    pub fn alarm(&self, pattern: Option<Pattern>) {
-        self.show(|lamp| lamp.alarm(pattern));
-    }
-
-    /// Asks the radio for something. A radio that has four requests waiting will hear of nothing new in a fifth.
-    pub fn ask(&self, request: Request) {
-        let _ = self.radio.try_send(request);
-    }
-
-    /// Says that a task is alive.
-    pub fn seen(&self, task: Task) {
-        self.watchdog.borrow_mut().seen(task, now_ms());
-    }
-
-    /// Forgets everything that a person or a server has told the board, and restarts. What the flash does not forget, it keeps.
-    pub fn factory_reset(&self) -> ! {
+    /// Forgets everything that a person or a server has told the board. What the flash does not forget, it keeps.
+    pub fn forget(&self) {
         let mut store = self.store.borrow_mut();
         for slot in [
             Slot::Settings,
@@ -117,15 +109,11 @@ impl Desk {
         ] {
             let _ = store.forget(slot);
         }
-        drop(store);
-        self.leave()
     }
 
     /// Restarts the chip on purpose.
-    pub fn leave(&self) -> ! {
-        let store = &mut *self.store.borrow_mut();
-        // A count that cannot be written costs at most a wrong count.
-        let _ = self.boots.borrow_mut().settle(store.flash());
+    pub fn restart(&self) -> ! {
+        self.settle();
         reset::restart()
     }
 }
