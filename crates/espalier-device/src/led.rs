@@ -179,7 +179,7 @@ impl Burst {
         let each = u64::from(self.each_ms.max(1));
         let n = elapsed / each;
         (n < 2 * u64::from(self.blinks)).then(|| Light {
-            brightness: if n % 2 == 0 { 255 } else { 0 },
+            brightness: if n.is_multiple_of(2) { 255 } else { 0 },
             // At most `each`, which came from a u16.
             for_ms: Some((each - elapsed % each) as u32),
         })

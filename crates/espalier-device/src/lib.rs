@@ -62,8 +62,8 @@ pub mod update;
 // What a board has beside its connection, and what composes it with the core.
 pub mod button;
 pub mod led;
-//pub mod node;
-//pub mod parts;
+pub mod node;
+pub mod parts;
 pub mod profile;
 pub mod safe;
 pub mod schedule;

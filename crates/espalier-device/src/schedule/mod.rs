@@ -100,6 +100,8 @@ pub struct Schedules {
     /// Runs that were too late.
     missed: u32,
     unsaved: bool,
+    /// Whether storing was not asked for since the last change.
+    news: bool,
 }
 
 impl Schedules {
@@ -112,6 +114,7 @@ impl Schedules {
             until: None,
             missed: 0,
             unsaved: false,
+            news: false,
         }
     }
 
@@ -131,7 +134,7 @@ impl Schedules {
         }
         self.read(json, uptime)?;
         self.until = wall.map(seconds);
-        self.unsaved = true;
+        (self.unsaved, self.news) = (true, true);
         Ok(())
     }
 
@@ -251,7 +254,7 @@ impl Schedules {
         };
         if !self.list.iter().any(open) {
             self.until = Some(moment);
-            self.unsaved = true;
+            (self.unsaved, self.news) = (true, true);
         }
         Some(index)
     }
@@ -278,6 +281,11 @@ impl Schedules {
     /// Says whether [`Schedules::store`] should be called soon.
     pub const fn is_unsaved(&self) -> bool {
         self.unsaved
+    }
+
+    /// Says once after every change that [`Schedules::store`] should be called: a flash that fails is not tried without end.
+    pub(crate) fn take_news(&mut self) -> bool {
+        core::mem::take(&mut self.news) && self.unsaved
     }
 
     /// Stores the list, and up to when it has run.
@@ -312,7 +320,7 @@ impl Schedules {
         if json.is_some_and(|json| self.read(json, uptime).is_ok()) {
             self.until = Some(i64::from_le_bytes(*moment)).filter(|m| *m != i64::MIN);
         }
-        self.unsaved = false;
+        (self.unsaved, self.news) = (false, false);
         self.list.len()
     }
 }

@@ -1,7 +1,10 @@
 //! Changes of the clocks from 2030 to 2033, computed with the `zoneinfo` of Python 3 from the IANA database; only tests use them.
 
+/// A zone: its name, its POSIX text, and its moments.
+type Zone = (&'static str, &'static str, &'static [(i64, i32)]);
+
 /// For each zone: its name, its POSIX text, and moments (seconds UTC) with the offset (seconds east of UTC) from then on.
-pub(super) const ZONES: [(&str, &str, &[(i64, i32)]); 18] = [
+pub(super) const ZONES: [Zone; 18] = [
     (
         "Europe/Berlin",
         "CET-1CEST,M3.5.0,M10.5.0/3",

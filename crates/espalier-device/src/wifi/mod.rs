@@ -13,9 +13,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the machine: what comes in, what goes out, when |
+//! | `portal.rs` | when the portal opens, counts as used, and closes |
 //! | `known.rs` | the saved networks and their order |
 
 mod known;
+mod portal;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,7 @@ use crate::rng::Rng;
 use heapless::Vec;
 use known::Known;
 pub use known::{MAX_NETWORKS, MAX_SSID};
+use portal::Portal;
 
 /// The patience of the machine, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,14 +146,6 @@ enum Order {
     None,
     Scan(u32),
     Connect(u8, u32),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Portal {
-    opened_at: u64,
-    /// When it was opened or someone was there last.
-    used_at: u64,
-    used: bool,
 }
 
 /// The machine.
@@ -404,47 +399,6 @@ impl Wifi {
         };
     }
 
-    /// Says whether a person is at the portal.
-    fn is_used(&self) -> bool {
-        self.portal.is_some_and(|p| {
-            p.used && self.now < p.used_at.saturating_add(self.policy.portal_busy_ms)
-        })
-    }
-
-    /// The later of a moment and the one at which the person at the portal counts as gone.
-    fn free_at(&self, at: u64) -> u64 {
-        match self.portal {
-            Some(p) if p.used => at.max(p.used_at.saturating_add(self.policy.portal_busy_ms)),
-            _ => at,
-        }
-    }
-
-    fn open_portal(&mut self, asked: bool) {
-        match &mut self.portal {
-            Some(portal) if asked => portal.used_at = self.now,
-            Some(_) => {}
-            None => {
-                self.portal = Some(Portal {
-                    opened_at: self.now,
-                    used_at: self.now,
-                    used: false,
-                });
-            }
-        }
-    }
-
-    /// When the portal closes if nothing else happens.
-    fn portal_ends(&self) -> u64 {
-        let Some(portal) = self.portal else {
-            return u64::MAX;
-        };
-        let patience = match self.radio {
-            Radio::Online { since, .. } if since >= portal.opened_at => self.policy.farewell_ms,
-            _ => self.policy.portal_idle_ms,
-        };
-        portal.used_at.saturating_add(patience)
-    }
-
     fn run_timers(&mut self) {
         let now = self.now;
         match self.radio {
@@ -470,22 +424,6 @@ impl Wifi {
             }
             _ => {}
         }
-        if self.portal.is_some() && now >= self.portal_ends() {
-            self.portal = None;
-            // After a pause without success it opens again.
-            self.offline_since = now;
-            self.inviting = false;
-        }
-        if self.portal.is_none() && !self.is_online() {
-            let unset = self.known.is_empty() && self.inviting;
-            let late = !self.known.is_empty()
-                && now
-                    >= self
-                        .offline_since
-                        .saturating_add(self.policy.portal_after_ms);
-            if unset || late {
-                self.open_portal(false);
-            }
-        }
+        self.run_portal();
     }
 }
