@@ -6,6 +6,7 @@
 //! and looks at it from outside, as a user would.
 
 mod cargo_test;
+mod firmware;
 mod r#gen;
 mod http_checks;
 mod image_checks;
@@ -34,6 +35,7 @@ Commands:
   ci       what .ci/run does: `test`, and the run must not have changed a file
   gen      write docs/generated again from the code
   tidy     check the rules of the house: crate arrows, headers, sizes, places of SQL, licences
+  firmware build the firmware for chips and make kits of it, below firmware/dist
   bench    run the benchmarks (release build); what follows goes to them
 
 Options of test:
@@ -47,11 +49,18 @@ Options of gen:
   --check                write nothing; fail when a file no longer matches the code
   --freeze-migrations    also list the present migrations as published: they can never change again
 
+Options of firmware:
+  --variant NAME         only base, blink, full, bot or things
+  --chip NAME            only esp32c3 or esp32c6
+  --twice                build everything twice in two folders; fail when the images differ
+  --ci                   only what a test run builds
+
 Examples:
   cargo xtask test
   cargo xtask test --fast
   cargo xtask test --filter telemetry::
   cargo xtask gen && git diff docs/generated
+  cargo xtask firmware --variant base --chip esp32c3
   cargo xtask bench --help
 
 TEST_DATABASE_URL, when set, names the PostgreSQL to test with; then no private one is started.
@@ -65,6 +74,7 @@ enum Request {
     Test(test::Options),
     Gen(r#gen::Options),
     Tidy,
+    Firmware(firmware::Options),
     Bench(Vec<String>),
 }
 
@@ -80,6 +90,7 @@ fn parse(arguments: &[String]) -> Result<Request> {
         Some((&"ci", [])) => Ok(Request::Test(ci())),
         Some((&"gen", rest)) => Ok(Request::Gen(r#gen::Options::parse(rest)?)),
         Some((&"tidy", [])) => Ok(Request::Tidy),
+        Some((&"firmware", rest)) => Ok(Request::Firmware(firmware::Options::parse(rest)?)),
         Some((command @ (&"ci" | &"tidy"), [extra, ..])) => {
             bail!("`{command}` takes no arguments, but got `{extra}`")
         }
@@ -120,6 +131,7 @@ fn main() -> ExitCode {
         }
         Request::Test(options) => test::run(&options),
         Request::Gen(options) => r#gen::run(&options).map(|()| true),
+        Request::Firmware(options) => firmware::run(&options),
         Request::Tidy => tidy::run().map(|()| true),
         Request::Bench(arguments) => bench(&arguments).map(|()| true),
     };

@@ -8,7 +8,7 @@ use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::s3::S3;
 use crate::steps::Steps;
-use crate::{r#gen, http_checks, image_checks, packages, process, tidy, web};
+use crate::{firmware, r#gen, http_checks, image_checks, packages, process, tidy, web};
 
 /// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -123,6 +123,7 @@ fn beyond_tests(steps: &mut Steps) {
     });
     http_checks::run(steps);
     image_checks::run(steps);
+    firmware::ci(steps);
     web::run(steps);
     fuzz(steps);
 }

@@ -8,6 +8,7 @@ use embassy_time::{Duration, Timer, with_timeout};
 use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::commands::{MAX_COMMAND_ID, MAX_COMMAND_JSON, MAX_COMMAND_NAME};
+use espalier_device::node::View;
 use espalier_device::state::{MAX_SWITCH_KEY, MAX_SWITCH_VALUE};
 use espalier_device::{Core, Input, Led, Output, Storage};
 use espalier_wire::json::Json;
@@ -15,7 +16,7 @@ use heapless::String;
 use rand_core::{CryptoRng, RngCore};
 
 use crate::buffers::{Buffers, FRAME_HEADER};
-use crate::hardware::{Done, Hardware, Sample};
+use crate::hardware::{Done, Happening, Hardware, Sample};
 use crate::shared::{Bell, Job, Kind, Node, Outbox, Shared, Target, now_ms};
 use crate::tls::Trust;
 use crate::{exchange, link};
@@ -164,10 +165,16 @@ where
             let sleep = Duration::from_millis(wake).min(ALIVE_EVERY);
             let shared = self.shared;
             let heard = shared.bell.until(|| shared.heard.replace(false));
-            match select3(heard, Timer::after(sleep), self.hardware.changed()).await {
+            match select3(heard, Timer::after(sleep), self.hardware.happens()).await {
                 Either3::First(()) => {}
                 Either3::Second(()) => self.step(Input::Tick),
-                Either3::Third((key, value)) => self.step(Input::LocalChange { key, value }),
+                Either3::Third(Happening::Switch(key, value)) => {
+                    self.step(Input::LocalChange { key, value });
+                }
+                Either3::Third(Happening::AskForUpdate) => {
+                    self.shared.node.borrow_mut().core.ask_for_update();
+                    self.step(Input::Tick);
+                }
             }
         }
     }
@@ -179,7 +186,16 @@ where
     /// Shows how things are to people and to the watchdog.
     fn show(&mut self) {
         self.hardware.alive();
-        let led = self.shared.node.borrow().core.led();
+        let view = {
+            let core = &self.shared.node.borrow().core;
+            View {
+                led: core.led(),
+                wall_ms: core.wall_ms(),
+                update: core.update_state(),
+            }
+        };
+        self.hardware.look(view);
+        let led = view.led;
         if self.led.replace(led) != Some(led) {
             self.hardware.led(led);
         }

@@ -1,6 +1,7 @@
 //! What a board can do: the one trait between the driver and pins, sensors and the chip. Not their drivers.
 
 use espalier_device::Led;
+use espalier_device::node::View;
 use espalier_wire::json::{Json, Value};
 use heapless::Vec;
 
@@ -40,6 +41,15 @@ pub enum Done {
     Restart,
 }
 
+/// What people do at a board.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Happening {
+    /// A switch was changed: its key and its value.
+    Switch(&'static str, Value<'static>),
+    /// New firmware is wanted now.
+    AskForUpdate,
+}
+
 /// The hardware of a board.
 pub trait Hardware {
     /// Reads the sensors. A sensor that does not answer adds no value.
@@ -54,8 +64,8 @@ pub trait Hardware {
     /// Says whether the hardware works with the image that runs, which is on trial.
     async fn self_test(&mut self) -> bool;
 
-    /// Waits until a switch is changed at the board itself, and returns its key and value. Dropped and called again at any time.
-    async fn changed(&mut self) -> (&'static str, Value<'static>) {
+    /// Waits until something happens at the board itself. Dropped and called again at any time.
+    async fn happens(&mut self) -> Happening {
         core::future::pending().await
     }
 
@@ -66,6 +76,9 @@ pub trait Hardware {
 
     /// Shows on the status LED how the connection is.
     fn led(&mut self, _led: Led) {}
+
+    /// Looks at how the core is, whenever that may have changed: what [`espalier_device::node::NodeInput::Core`] is given.
+    fn look(&mut self, _view: View) {}
 
     /// Notes what went wrong with the network, for people who watch the serial port.
     fn log(&mut self, _error: crate::NetError) {}

@@ -45,5 +45,5 @@ mod ws;
 pub use buffers::Buffers;
 pub use driver::{Board, run};
 pub use error::NetError;
-pub use hardware::{Hardware, Sample, Vitals};
+pub use hardware::{Done, Happening, Hardware, Sample, Vitals};
 pub use tls::{Anchor, Trust};

@@ -60,6 +60,16 @@ pub mod stats;
 pub mod storage;
 pub mod update;
 
+// What a board has beside its connection, and what composes it with the core.
+pub mod button;
+pub mod led;
+pub mod node;
+pub mod parts;
+pub mod profile;
+pub mod safe;
+pub mod schedule;
+pub mod wifi;
+
 // Setting a board up.
 pub mod records;
 pub mod settings;

@@ -17,7 +17,7 @@ use crate::steps::Steps;
 use crate::{packages, process, program};
 
 /// Espressif's tools; espsecure is part of the package.
-const TOOLS: &str = "esptool==5.6.0";
+pub const TOOLS: &str = "esptool==5.6.0";
 
 /// What the checks share.
 struct Bench {

@@ -33,6 +33,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         self.updates.receive(bytes, storage, flash);
     }
 
+    /// Lets the device ask for firmware as soon as it can: someone at the device wants it. Step afterwards.
+    pub fn ask_for_update(&mut self) {
+        self.asked_at = self.clock.uptime();
+        self.updates.nudged(self.asked_at);
+    }
+
     /// Returns what the device does about its firmware.
     pub fn update_state(&self) -> UpdateState {
         self.updates.state()

@@ -1,0 +1,34 @@
+//! What differs from chip to chip and no driver hides. Each function has one arm per chip.
+
+#[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
+compile_error!("choose the chip: build with the feature `esp32c3` or `esp32c6`");
+#[cfg(all(feature = "esp32c3", feature = "esp32c6"))]
+compile_error!("`esp32c3` and `esp32c6` are different chips: choose one of them");
+
+/// The name of the chip on the wire.
+pub const NAME: &str = if cfg!(feature = "esp32c3") {
+    "esp32c3"
+} else {
+    "esp32c6"
+};
+
+/// Returns where in flash the running image begins: the bootloader maps its constants first, and the first entry of the
+/// chip's memory map for flash says from which 64 kB page.
+pub fn booted_from() -> u32 {
+    #[cfg(feature = "esp32c3")]
+    {
+        const FIRST_ENTRY: *const u32 = 0x600c_5000 as *const u32;
+        // SAFETY: the memory map of the flash cache is always readable on this chip; reading it has no effect.
+        unsafe { (FIRST_ENTRY.read_volatile() & 0xff) << 16 }
+    }
+    #[cfg(feature = "esp32c6")]
+    {
+        const INDEX: *mut u32 = 0x6000_2380 as *mut u32;
+        const CONTENT: *const u32 = 0x6000_237c as *const u32;
+        // SAFETY: the two registers choose and show an entry; nothing else uses the index at this point of the start.
+        unsafe {
+            INDEX.write_volatile(0);
+            (CONTENT.read_volatile() & 0xff) << 16
+        }
+    }
+}
