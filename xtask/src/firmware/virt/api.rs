@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::http_checks::client;
 use crate::http_checks::server::Server;
@@ -65,6 +66,31 @@ pub fn upload(server: &Server, image: &Path) -> Result<String> {
     let answer = client::request(server.address, "POST", "/firmware", &headers, &body)?;
     let made: Value = serde_json::from_str(&answer.expect(201)?)?;
     text(&made, "id")
+}
+
+/// Asks for an update with a board's token, as a board that runs an image, until the answer offers a patch.
+///
+/// # Errors
+/// When the server offers none in a minute.
+pub fn patch_for(server: &Server, token: &str, running: &Path) -> Result<()> {
+    const TRIES: u32 = 240;
+    let digest = Sha256::digest(std::fs::read(running)?);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = format!("/device/update?running={hex}&slot=1966080");
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str())];
+    let mut said = String::new();
+    for _ in 0..TRIES {
+        said = client::request(server.address, "GET", &path, &headers, b"")?.expect(200)?;
+        let offer: Value = serde_json::from_str(&said)?;
+        if offer["patch_size"].is_u64() {
+            println!("patch: {} bytes", offer["patch_size"]);
+            return Ok(());
+        }
+        // Nothing is pushed to a board when a patch is made.
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    bail!("the server makes no patch; it offers {said}")
 }
 
 /// Returns a member that is a text.

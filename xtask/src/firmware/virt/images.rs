@@ -45,8 +45,18 @@ impl Images {
         let made = target.join(TARGET).join("release");
         let build = |feature: Option<&str>| -> Result<PathBuf> {
             let mut command = toolchain.cargo();
-            command.args(["build", "--quiet", "--locked", "--release", "--package", "espalier-virt"]);
-            command.args(["--target", TARGET]).arg("--target-dir").arg(&target);
+            command.args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--release",
+                "--package",
+                "espalier-virt",
+            ]);
+            command
+                .args(["--target", TARGET])
+                .arg("--target-dir")
+                .arg(&target);
             command.args(toolchain.arguments());
             command.args(feature.iter().flat_map(|name| ["--features", *name]));
             process::run(&mut command)?;
@@ -100,7 +110,13 @@ impl Images {
 fn packer() -> Result<PathBuf> {
     let target = process::target_folder().join("firmware/host");
     let mut command = process::cargo();
-    command.args(["build", "--quiet", "--locked", "--package", "espalier-virt-pack"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "espalier-virt-pack",
+    ]);
     command.arg("--target-dir").arg(&target);
     process::run(command.current_dir(process::root().join("firmware")))
         .context("the packer of the emulated board does not build")?;

@@ -30,10 +30,17 @@ impl Machine {
     /// When QEMU does not start.
     pub fn power_on(loader: &Path, flash: &Path) -> Result<Self> {
         let mut command = Command::new("qemu-system-riscv32");
-        command.args(["-machine", "virt", "-m", "64M", "-bios", "none", "-display", "none"]);
+        command.args([
+            "-machine", "virt", "-m", "64M", "-bios", "none", "-display", "none",
+        ]);
         command.args(["-monitor", "none", "-serial", "stdio"]);
         command.args(["-global", "virtio-mmio.force-legacy=false"]);
-        command.args(["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net"]);
+        command.args([
+            "-netdev",
+            "user,id=net",
+            "-device",
+            "virtio-net-device,netdev=net",
+        ]);
         command.args(["-device", "virtio-rng-device"]);
         command.arg("-drive").arg(format!(
             "id=flash,if=none,format=raw,file={}",
@@ -75,10 +82,14 @@ impl Machine {
         loop {
             if let Some(at) = self.unread.find(text) {
                 let rest = self.unread.split_off(at + text.len());
-                self.read.push_str(&std::mem::replace(&mut self.unread, rest));
+                self.read
+                    .push_str(&std::mem::replace(&mut self.unread, rest));
                 return Ok(());
             }
-            match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self
+                .output
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
                 Ok(bytes) => self.unread.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(RecvTimeoutError::Timeout) => {
                     bail!("the board did not say `{text}` in time; {}", self.said())
@@ -121,7 +132,10 @@ impl Machine {
     pub fn ends(mut self) -> Result<Option<i32>> {
         let end = Instant::now() + PATIENCE;
         loop {
-            match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self
+                .output
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
                 Ok(bytes) => self.unread.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
@@ -133,10 +147,17 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
+impl Machine {
+    /// Takes the power away, in the middle of whatever the board does.
+    pub fn cut_power(&mut self) {
         // It may have ended by itself.
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.cut_power();
     }
 }
