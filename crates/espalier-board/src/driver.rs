@@ -112,6 +112,7 @@ pub async fn run<
         trust: board.trust,
         bell: Bell::default(),
         heard: Cell::new(false),
+        settled: Cell::new(true),
         link_wanted: Cell::new(false),
         link_idle: Cell::new(true),
         outbox: Mutex::new(Outbox { bytes: out, len: 0 }),
@@ -210,7 +211,10 @@ where
             // A wish may be a frame, which needs the outbox.
             self.outbox_free().await;
             match self.next_wish() {
-                None => return self.restart_wanted,
+                None => {
+                    self.shared.set(&self.shared.settled, true);
+                    return self.restart_wanted;
+                }
                 Some(Wish::Restart) => return true,
                 Some(wish) => self.grant(wish).await,
             }

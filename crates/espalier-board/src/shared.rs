@@ -86,6 +86,8 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
     pub bell: Bell,
     /// Whether the core has heard something: the main loop shall look.
     pub heard: Cell<bool>,
+    /// Whether the core wanted nothing more when it was asked last, and has heard nothing since.
+    pub settled: Cell<bool>,
     /// Whether the link shall be there. Cleared by the main loop, and by the link when it breaks.
     pub link_wanted: Cell<bool>,
     /// Whether the link has no connection.
@@ -106,8 +108,9 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
 impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, const FRAME: usize>
     Shared<'a, S, F, R, QUEUE, FRAME>
 {
-    /// Tells the core something and lets the main loop look.
+    /// Tells the core something and lets the main loop look. What comes next must wait until it has: [`Shared::is_settled`].
     pub fn tell(&self, input: Input<'_>) {
+        self.settled.set(false);
         self.node.borrow_mut().core.step(now_ms(), input);
         self.set(&self.heard, true);
     }
@@ -129,6 +132,11 @@ impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, co
     pub fn set(&self, what: &Cell<bool>, value: bool) {
         what.set(value);
         self.bell.ring();
+    }
+
+    /// Whether the main loop has granted every wish that followed from what the core heard.
+    pub const fn is_settled(&self) -> bool {
+        self.settled.get()
     }
 
     /// Returns what is known of the time.
