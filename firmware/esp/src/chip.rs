@@ -12,6 +12,13 @@ pub const NAME: &str = if cfg!(feature = "esp32c3") {
     "esp32c6"
 };
 
+/// The profile of a board that was not told which one it is.
+pub const BOARD: &str = if cfg!(feature = "esp32c3") {
+    "esp32-c3-devkit"
+} else {
+    "esp32-c6-devkit"
+};
+
 /// Returns where in flash the running image begins: the bootloader maps its constants first, and the first entry of the
 /// chip's memory map for flash says from which 64 kB page.
 pub fn booted_from() -> u32 {

@@ -1,13 +1,15 @@
 //! The connection with the server: gives the board's driver what it needs, and ends when the board is to restart.
 
-use embassy_futures::select::select;
-use espalier_board::{Anchor, Board, Buffers, Hardware, NetError, Sample, Trust, Vitals, hardware::Done};
+use embassy_futures::select::{Either, select};
+use esp_println::println;
+use espalier_board::{
+    Anchor, Board, Buffers, Done, Happening, Hardware, NetError, Sample, Trust, Vitals,
+};
 use espalier_device::node::{NodeInput, View};
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::update::Boot;
 use espalier_device::{Config, Core, UpdatePolicy};
-use espalier_wire::json::{Json, Value};
-use esp_println::println;
+use espalier_wire::json::Json;
 use heapless::Vec;
 use rand_core::RngCore;
 use static_cell::StaticCell;
@@ -43,7 +45,8 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
     };
     static CORE: StaticCell<BoardCore> = StaticCell::new();
     static BUFFERS: StaticCell<Buffers> = StaticCell::new();
-    static AUTHORITY: StaticCell<Vec<u8, { espalier_device::settings::MAX_CA }>> = StaticCell::new();
+    static AUTHORITY: StaticCell<Vec<u8, { espalier_device::settings::MAX_CA }>> =
+        StaticCell::new();
     let Start {
         boot,
         mut store,
@@ -53,12 +56,16 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
     let core = CORE.init_with(|| Core::new(config, random.next_u64()));
     prepare(desk, core, &mut store);
     core.booted(boot);
-    let authority = AUTHORITY.init(Vec::from_slice(desk.settings.borrow().ca()).unwrap_or_default());
+    let authority =
+        AUTHORITY.init(Vec::from_slice(desk.settings.borrow().ca()).unwrap_or_default());
     let trust = Trust {
         anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
         floor: DATE.parse().unwrap_or(0),
     };
-    let mut hands = Hands { desk, things: things::Things::new(desk) };
+    let mut hands = Hands {
+        desk,
+        things: things::Things::new(desk),
+    };
     let board = Board {
         core: &mut *core,
         net: &client,
@@ -97,7 +104,11 @@ fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
     for (key, value) in node.switches() {
         core.declare_switch(key, value);
     }
-    const SCRATCH: usize = if QUEUE > STATE_IMAGE { QUEUE } else { STATE_IMAGE } + 16;
+    const SCRATCH: usize = if QUEUE > STATE_IMAGE {
+        QUEUE
+    } else {
+        STATE_IMAGE
+    } + 16;
     let mut scratch = [0; SCRATCH];
     let waiting = core.restore(store, &mut scratch);
     if waiting > 0 {
@@ -119,9 +130,6 @@ struct Hands {
 impl Hardware for Hands {
     async fn measure(&mut self, sample: &mut Sample) {
         self.things.measure(sample).await;
-        if let Some(motion) = self.desk.node.borrow().motion() {
-            sample.add("motion", Value::Bool(motion));
-        }
     }
 
     async fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
@@ -135,10 +143,13 @@ impl Hardware for Hands {
             "ping" => Done::Ok,
             "restart" => Done::Restart,
             "portal" => {
-                self.desk.tell(NodeInput::Wifi(espalier_device::wifi::Event::WantPortal));
+                self.desk
+                    .tell(NodeInput::Wifi(espalier_device::wifi::Event::WantPortal));
                 Done::Ok
             }
-            _ => Done::Failed("this board does not know the command; it knows ping, portal and restart"),
+            _ => Done::Failed(
+                "this board does not know the command; it knows ping, portal and restart",
+            ),
         }
     }
 
@@ -146,15 +157,15 @@ impl Hardware for Hands {
         // Whoever asks was reached over the radio; what is left is that the records can be read.
         let mut store = self.desk.store.borrow_mut();
         let mut head = [0; 2048];
-        espalier_device::Storage::read(&mut *store, espalier_device::Slot::Settings, &mut head).is_ok()
+        espalier_device::Storage::read(&mut *store, espalier_device::Slot::Settings, &mut head)
+            .is_ok()
     }
 
-    async fn changed(&mut self) -> (&'static str, Value<'static>) {
-        self.desk.changes.receive().await
-    }
-
-    async fn asked(&mut self) {
-        self.desk.asked.wait().await;
+    async fn happens(&mut self) -> Happening {
+        match select(self.desk.changes.receive(), self.desk.asked.wait()).await {
+            Either::First((key, value)) => Happening::Switch(key, value),
+            Either::Second(()) => Happening::AskForUpdate,
+        }
     }
 
     fn vitals(&mut self) -> Vitals {

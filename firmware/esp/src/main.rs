@@ -1,45 +1,233 @@
-//! The Espalier firmware for ESP32 chips.
+//! The Espalier firmware for ESP32 chips: the order in which a board starts. Everything is decided in `espalier-device`; here it
+//! meets pins, flash and radio.
+//!
+//! 1. The watchdog of the chip, and why the chip started (`reset`).
+//! 2. The boot gate: an image that failed its trial is taken back here, before anything else of it can fail (`places`, `flash`).
+//! 3. Settings, profile, node: what the board is (`desk`).
+//! 4. Radio, pins, serial line, portal: one task each.
+//! 5. The link to the server, until the board is to restart (`link`).
+//!
+//! | module | holds |
+//! |---|---|
+//! | `desk` | what the tasks share |
+//! | `node`, `radio`, `pins` | serving the node: time, Wi-Fi, pins |
+//! | `net`, `link` | network stacks, the connection with the server |
+//! | `things` | sensors |
+//! | `flash`, `places`, `reset`, `crash`, `random`, `chip` | the chip |
 #![no_std]
 #![no_main]
 
 mod chip;
 mod crash;
+mod desk;
 mod flash;
+mod link;
+mod net;
+mod node;
+mod pins;
 mod places;
+mod radio;
+mod random;
 mod reset;
+mod things;
+mod variant;
 
-use embassy_executor::Spawner;
+use embassy_executor::{SpawnError, SpawnToken, Spawner};
 use esp_hal::clock::CpuClock;
 use esp_hal::rtc_cntl::{Rtc, RwdtStage};
 use esp_hal::time::Duration;
 use esp_hal::timer::systimer::SystemTimer;
 use esp_println::println;
+use esp_radio::wifi::{ControllerConfig, WifiController};
+use espalier_device::node::Node;
+use espalier_device::profile::{self, Profile};
+use espalier_device::records::{Records, SECTOR};
+use espalier_device::safe::Boots;
+use espalier_device::schedule::Zone;
+use espalier_device::settings::Settings;
+use espalier_device::update::{Boot, Gate, gate};
+use espalier_device::wifi::Policy;
+use rand_core::RngCore;
+use static_cell::StaticCell;
 
-esp_bootloader_esp_idf::esp_app_desc!();
+use desk::{Desk, Store};
+use flash::Flash;
+use places::{Places, Unusable};
+use radio::Radio;
+use random::Random;
+
+esp_bootloader_esp_idf::esp_app_desc!(
+    env!("CARGO_PKG_VERSION"),
+    "espalier",
+    esp_bootloader_esp_idf::BUILD_TIME,
+    esp_bootloader_esp_idf::BUILD_DATE,
+    esp_bootloader_esp_idf::ESP_IDF_COMPATIBLE_VERSION,
+    esp_bootloader_esp_idf::MMU_PAGE_SIZE,
+    0,
+    u16::MAX,
+    esp_bootloader_esp_idf::SECURE_VERSION
+);
+
+/// How long the board may be silent until the chip resets it: longer than any task that the node watches.
+const WATCHDOG: Duration = Duration::from_secs(60);
+/// The first sector of the count of starts, in the region of the records.
+const BOOTS: u32 = 6 * SECTOR;
 
 #[esp_rtos::main]
 async fn main(spawner: Spawner) -> ! {
-    let p = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
-    let mut rtc = Rtc::new(p.RTC_TIMER);
-    rtc.rwdt
-        .set_timeout(RwdtStage::Stage0, Duration::from_secs(30));
+    let chip = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
+    let mut rtc = Rtc::new(chip.RTC_TIMER);
+    rtc.rwdt.set_timeout(RwdtStage::Stage0, WATCHDOG);
     rtc.rwdt.enable();
-    let reason = reset::boot_reason();
-    let mut flash = flash::Flash::new(p.FLASH);
-    let places = places::Places::read(&mut flash);
-    println!("{} {:?}", chip::NAME, reason);
-    if let Ok(places) = &places {
-        println!("{}", places.unfence(&mut flash));
-    }
+
+    let flash = Flash::new(chip.FLASH);
+    let (boot, places) = match begin(flash) {
+        Ok(begun) => begun,
+        Err(error) => {
+            println!("espalier: {}", error.as_str());
+            // Somebody must flash it again; the watchdog lets it say so once a minute.
+            core::future::pending().await
+        }
+    };
+
+    // Wi-Fi needs most of it. The bootloader's memory is free now.
     esp_alloc::heap_allocator!(#[esp_hal::ram(reclaimed)] size: 64 * 1024);
     esp_alloc::heap_allocator!(size: 36 * 1024);
-    let st = SystemTimer::new(p.SYSTIMER);
-    esp_rtos::start(st.alarm0, p.FROM_CPU_INTR0);
-    use esp_radio::wifi::{ControllerConfig, WifiController};
-    let c = WifiController::new(p.WIFI, ControllerConfig::default()).unwrap();
-    let _ = (c, spawner);
-    loop {
-        embassy_time::Timer::after_secs(1).await;
-        rtc.rwdt.feed();
+    let timer = SystemTimer::new(chip.SYSTIMER);
+    esp_rtos::start(timer.alarm0, chip.FROM_CPU_INTR0);
+    let controller = match WifiController::new(chip.WIFI, ControllerConfig::default()) {
+        Ok(controller) => controller,
+        Err(error) => panic!("the radio does not start: {error:?}"),
+    };
+
+    let mut random = Random::new();
+    let desk = lay(flash, &places, &mut random);
+    let outputs = pins::Outputs::new(&desk.profile, chip.LEDC, chip.RMT);
+    let (stack, runner) = net::station(&mut random);
+    let (_portal_stack, portal_runner) = net::portal(&mut random);
+    let own = radio::access_point("Espalier", desk.settings.borrow().portal());
+    let Ok(own) = own else {
+        unreachable!("the settings hold no longer password than the radio takes")
+    };
+    let client = net::Client::new(stack);
+
+    start(&spawner, node::serve(desk, outputs, rtc));
+    start(
+        &spawner,
+        radio::serve(Radio::new(desk, controller, stack, own)),
+    );
+    start(&spawner, net::carry(runner));
+    start(&spawner, net::carry(portal_runner));
+    for pin in &desk.profile.pins {
+        if let Some(input) = pins::input(pin) {
+            start(&spawner, pins::watch(desk, pin.gpio, input));
+        }
+    }
+    let begun = link::Start {
+        boot,
+        store: records(flash, &places),
+        flash,
+        client,
+    };
+    link::serve(desk, begun, random).await;
+    desk.restart()
+}
+
+/// Starts a task. Each has a place of its own, so that none is refused.
+fn start<S>(spawner: &Spawner, task: Result<SpawnToken<S>, SpawnError>) {
+    match task {
+        Ok(task) => spawner.spawn(task),
+        Err(error) => panic!("a task does not start: {error:?}"),
+    }
+}
+
+/// Finds out where everything is and lets the gate decide which image runs.
+#[inline(never)]
+fn begin(mut flash: Flash) -> Result<(Boot, Places), Unusable> {
+    let reason = reset::boot_reason();
+    let places = Places::read(&mut flash)?;
+    if !places.unfence(&flash) {
+        return Err(Unusable::NoSlots);
+    }
+    let mut store = records(flash, &places);
+    match gate(
+        &mut store,
+        &mut flash,
+        &places.layout,
+        places.booted,
+        reason,
+    ) {
+        Gate::Go(boot) => {
+            println!(
+                "espalier: {} {} on {}, slot {}, started by {}, start {}",
+                variant::NAME,
+                env!("CARGO_PKG_VERSION"),
+                chip::NAME,
+                places.booted,
+                reason.as_str(),
+                boot.boots()
+            );
+            Ok((boot, places))
+        }
+        Gate::Restart => {
+            println!("espalier: this firmware did not prove itself, the one before comes back");
+            reset::restart()
+        }
+    }
+}
+
+fn records(flash: Flash, places: &Places) -> Store {
+    match Records::new(flash, places.records.offset, places.records.size) {
+        Ok(records) => records,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Reads who the board is, and lays everything that the tasks share on the desk.
+#[inline(never)]
+fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk {
+    static DESK: StaticCell<Desk> = StaticCell::new();
+    let mut store = records(flash, places);
+    let settings = match Settings::load(&mut store) {
+        Ok(settings) => settings.unwrap_or_default(),
+        Err(error) => {
+            println!("espalier: {error}");
+            Settings::default()
+        }
+    };
+    let start = Boots::start(&mut flash, places.records.offset + BOOTS, places.booted);
+    let profile = board(settings.profile());
+    let zone = Zone::parse(settings.tz()).unwrap_or(Zone::UTC);
+    let mut node = Node::new(
+        &profile,
+        variant::CAPABILITIES,
+        Policy::default(),
+        zone,
+        start.failed,
+        random.next_u64(),
+    );
+    if node.is_safe() {
+        println!("espalier: safe mode after {} failed starts", start.failed);
+    }
+    node.set_networks(
+        settings.networks().iter().map(|network| network.ssid()),
+        None,
+    );
+    node.restore(&mut store);
+    DESK.init_with(|| Desk::new(node, profile, settings, store, start.boots))
+}
+
+/// Returns the profile that the settings name, when it is one for this chip; else that of the chip's development board.
+fn board(name: &str) -> Profile {
+    let fits = |profile: &Profile| profile.chip.as_str() == chip::NAME && profile.check().is_ok();
+    if let Some(profile) = profile::named(name).filter(fits) {
+        return profile;
+    }
+    if !name.is_empty() {
+        println!("espalier: there is no board `{name}` with this chip");
+    }
+    match profile::named(chip::BOARD).filter(fits) {
+        Some(profile) => profile,
+        None => panic!("the profile {} cannot be used", chip::BOARD),
     }
 }

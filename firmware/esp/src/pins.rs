@@ -113,9 +113,7 @@ impl Dimmer {
             })
             .ok()?;
         use channel::Number::*;
-        let free = Vec::from_array([
-            Channel5, Channel4, Channel3, Channel2, Channel1, Channel0,
-        ]);
+        let free = Vec::from_array([Channel5, Channel4, Channel3, Channel2, Channel1, Channel0]);
         Some(Dimmer { ledc, timer, free })
     }
 
@@ -154,9 +152,8 @@ fn send(channel: Sender, level: u8) -> Option<Sender> {
             *code = one;
         }
     }
-    if let [.., last] = &mut codes {
-        *last = PulseCode::end_marker();
-    }
+    let [.., last] = &mut codes;
+    *last = PulseCode::end_marker();
     let sent = channel.transmit(&codes).map_err(|(_, channel)| channel);
     // A LED that takes no light stays as it is; nothing depends on it.
     match sent.map(|sending| sending.wait()) {

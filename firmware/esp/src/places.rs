@@ -98,7 +98,7 @@ impl Places {
     }
 
     /// Lets the flash be written where this firmware has to write: not the slot that runs.
-    pub fn unfence(&self, flash: &mut Flash) -> bool {
+    pub fn unfence(&self, flash: &Flash) -> bool {
         let mut all = flash.open(self.layout.otadata, 2 * 4096);
         all &= flash.open(self.records.offset, self.records.size);
         for (slot, part) in (0u8..).zip(&self.layout.slots) {
