@@ -48,7 +48,6 @@ pub struct Board<'a, N, H, S, F, R, const QUEUE: usize, const FRAME: usize> {
 enum Wish {
     Open,
     Close,
-    Send,
     Exchange,
     Abandon,
     Measure,
@@ -111,17 +110,15 @@ pub async fn run<
         }),
         rng: RefCell::new(board.rng),
         trust: board.trust,
-        heard: Bell::new(),
-        free: Bell::new(),
+        bell: Bell::default(),
+        heard: Cell::new(false),
         link_wanted: Cell::new(false),
-        link_bell: Bell::new(),
         link_idle: Cell::new(true),
         outbox: Mutex::new(Outbox { bytes: out, len: 0 }),
         outbox_full: Cell::new(false),
         job: Mutex::new(Job::default()),
         job_waits: Cell::new(false),
         abandon: Cell::new(false),
-        exchange_bell: Bell::new(),
         exchange_idle: Cell::new(true),
         trouble: Cell::new(None),
     };
@@ -166,7 +163,8 @@ where
             self.show();
             let wake = self.shared.node.borrow().core.wake_in_ms();
             let sleep = Duration::from_millis(wake).min(ALIVE_EVERY);
-            let heard = self.shared.heard.wait();
+            let shared = self.shared;
+            let heard = shared.bell.until(|| shared.heard.replace(false));
             match select3(heard, Timer::after(sleep), self.hardware.happens()).await {
                 Either3::First(()) => {}
                 Either3::Second(()) => self.step(Input::Tick),
@@ -222,9 +220,8 @@ where
     /// Waits until the last frame has left, or its link is gone.
     async fn outbox_free(&self) {
         let shared = self.shared;
-        while shared.outbox_full.get() && shared.link_wanted.get() {
-            shared.free.wait().await;
-        }
+        let free = || !shared.outbox_full.get() || !shared.link_wanted.get();
+        shared.bell.until(free).await;
     }
 
     async fn farewell(&mut self) {
@@ -252,9 +249,9 @@ where
                 if let Some(room) = room.get_mut(..frame.len()) {
                     room.copy_from_slice(frame.as_bytes());
                     outbox.len = frame.len();
-                    shared.outbox_full.set(true);
+                    shared.set(&shared.outbox_full, true);
                 }
-                Wish::Send
+                Wish::Nothing
             }
             Output::Request { method, path, body } => {
                 self.next = Job {
@@ -297,18 +294,15 @@ where
             Wish::Open => {
                 self.close_link().await;
                 shared.link_idle.set(false);
-                shared.link_wanted.set(true);
-                shared.link_bell.signal(());
+                shared.set(&shared.link_wanted, true);
             }
             Wish::Close => self.close_link().await,
-            Wish::Send => shared.link_bell.signal(()),
             Wish::Exchange => {
                 self.stop_exchange().await;
                 // The exchange lets go of its job when it ends.
                 core::mem::swap(&mut *shared.job.lock().await, &mut self.next);
                 shared.exchange_idle.set(false);
-                shared.job_waits.set(true);
-                shared.exchange_bell.signal(());
+                shared.set(&shared.job_waits, true);
             }
             Wish::Abandon => self.stop_exchange().await,
             Wish::Measure => self.measure().await,
@@ -334,21 +328,15 @@ where
 
     async fn close_link(&self) {
         let shared = self.shared;
-        shared.link_wanted.set(false);
-        shared.link_bell.signal(());
-        while !shared.link_idle.get() {
-            shared.free.wait().await;
-        }
+        shared.set(&shared.link_wanted, false);
+        shared.bell.until(|| shared.link_idle.get()).await;
         shared.outbox_full.set(false);
     }
 
     async fn stop_exchange(&self) {
         let shared = self.shared;
-        shared.abandon.set(true);
-        shared.exchange_bell.signal(());
-        while !shared.exchange_idle.get() {
-            shared.free.wait().await;
-        }
+        shared.set(&shared.abandon, true);
+        shared.bell.until(|| shared.exchange_idle.get()).await;
         shared.abandon.set(false);
     }
 

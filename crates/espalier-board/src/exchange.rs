@@ -28,26 +28,17 @@ pub(crate) async fn work<N, S, F, R, const QUEUE: usize, const FRAME: usize>(
     R: RngCore + CryptoRng,
 {
     loop {
-        while !shared.job_waits.replace(false) {
-            shared.exchange_idle.set(true);
-            shared.free.signal(());
-            shared.exchange_bell.wait().await;
-        }
+        shared.set(&shared.exchange_idle, true);
+        shared.bell.until(|| shared.job_waits.replace(false)).await;
         let job = async {
             let job = shared.job.lock().await;
             perform(net, records.again(), answer, &job, shared).await
         };
-        if let Either::Second(Err(error)) = select(abandoned(shared), job).await {
+        if let Either::Second(Err(error)) =
+            select(shared.bell.until(|| shared.abandon.get()), job).await
+        {
             shared.trouble.set(Some(error));
         }
-    }
-}
-
-async fn abandoned<S, F, R, const QUEUE: usize, const FRAME: usize>(
-    shared: &Shared<'_, S, F, R, QUEUE, FRAME>,
-) {
-    while !shared.abandon.get() {
-        shared.exchange_bell.wait().await;
     }
 }
 

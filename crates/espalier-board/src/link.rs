@@ -32,15 +32,16 @@ pub(crate) async fn keep<N, S, F, R, const QUEUE: usize, const FRAME: usize>(
     R: RngCore + CryptoRng,
 {
     loop {
-        while !shared.link_wanted.get() {
+        if !shared.link_wanted.get() {
             shared.outbox_full.set(false);
-            shared.link_idle.set(true);
-            shared.free.signal(());
-            shared.link_bell.wait().await;
+            shared.set(&shared.link_idle, true);
+            shared.bell.until(|| shared.link_wanted.get()).await;
         }
         let mut opened = false;
         let life = connected(net, records.again(), message, shared, &mut opened);
-        let Either::Second(Err(error)) = select(unwanted(shared), life).await else {
+        let Either::Second(Err(error)) =
+            select(shared.bell.until(|| !shared.link_wanted.get()), life).await
+        else {
             continue;
         };
         shared.trouble.set(Some(error));
@@ -54,14 +55,6 @@ pub(crate) async fn keep<N, S, F, R, const QUEUE: usize, const FRAME: usize>(
                 _ => Input::OpenFailed { status: None },
             });
         }
-    }
-}
-
-async fn unwanted<S, F, R, const QUEUE: usize, const FRAME: usize>(
-    shared: &Shared<'_, S, F, R, QUEUE, FRAME>,
-) {
-    while shared.link_wanted.get() {
-        shared.link_bell.wait().await;
     }
 }
 
@@ -102,7 +95,8 @@ where
             Incoming::Partial if shared.outbox_full.get() => send(&mut channel, shared).await?,
             Incoming::Partial => {
                 let room = message.get_mut(frames.filled..).ok_or(NetError::Frame)?;
-                match channel.read_or(room, something_to_send(shared)).await {
+                let to_send = shared.bell.until(|| shared.outbox_full.get());
+                match channel.read_or(room, to_send).await {
                     Either::First(Ok(0)) => return Err(NetError::Ended),
                     Either::First(count) => frames.filled += count?,
                     Either::Second(()) => {}
@@ -151,14 +145,6 @@ where
     Ok(filled - length)
 }
 
-async fn something_to_send<S, F, R, const QUEUE: usize, const FRAME: usize>(
-    shared: &Shared<'_, S, F, R, QUEUE, FRAME>,
-) {
-    while !shared.outbox_full.get() {
-        shared.link_bell.wait().await;
-    }
-}
-
 async fn send<C, S, F, R, const QUEUE: usize, const FRAME: usize>(
     channel: &mut Channel<'_, '_, C>,
     shared: &Shared<'_, S, F, R, QUEUE, FRAME>,
@@ -176,8 +162,7 @@ where
         .write(outbox.bytes.get(at).unwrap_or_default())
         .await?;
     drop(outbox);
-    shared.outbox_full.set(false);
-    shared.free.signal(());
+    shared.set(&shared.outbox_full, false);
     Ok(())
 }
 

@@ -4,10 +4,12 @@
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
+use core::future::poll_fn;
+use core::task::Poll;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use embassy_sync::signal::Signal;
+use embassy_sync::waitqueue::WakerRegistration;
 use embassy_time::Instant;
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::config::{MAX_TOKEN, MAX_URL};
@@ -18,8 +20,29 @@ use rand_core::{CryptoRng, RngCore};
 use crate::error::NetError;
 use crate::tls::{Now, Trust};
 
-/// A bell that one future rings and another one hears.
-pub(crate) type Bell = Signal<NoopRawMutex, ()>;
+/// What wakes the one task that polls all futures of the driver. Conditions are looked at again whenever it is polled, so that no
+/// ring can be heard by the wrong one.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(RefCell<WakerRegistration>);
+
+impl Bell {
+    /// Lets everybody look again.
+    pub fn ring(&self) {
+        self.0.borrow_mut().wake();
+    }
+
+    /// Waits until a condition holds.
+    pub async fn until(&self, mut condition: impl FnMut() -> bool) {
+        poll_fn(|cx| {
+            if condition() {
+                return Poll::Ready(());
+            }
+            self.0.borrow_mut().register(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+}
 
 /// Longest path of a request, in bytes: what the core makes at most.
 pub(crate) const MAX_PATH: usize = 192;
@@ -59,14 +82,12 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
     pub rng: RefCell<&'a mut R>,
     pub target: Target,
     pub trust: &'a Trust<'a>,
-    /// Rung when the core has heard something: the main loop shall look.
-    pub heard: Bell,
-    /// Rung when the link or the exchange has become idle, or the outbox empty.
-    pub free: Bell,
+    /// Rung after every change of what follows.
+    pub bell: Bell,
+    /// Whether the core has heard something: the main loop shall look.
+    pub heard: Cell<bool>,
     /// Whether the link shall be there. Cleared by the main loop, and by the link when it breaks.
     pub link_wanted: Cell<bool>,
-    /// Rung when the link has something to do: to open, to close, or to send.
-    pub link_bell: Bell,
     /// Whether the link has no connection.
     pub link_idle: Cell<bool>,
     /// Held by the link while it writes the frame.
@@ -77,7 +98,6 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
     pub job_waits: Cell<bool>,
     /// Whether the job that is on its way was given up.
     pub abandon: Cell<bool>,
-    pub exchange_bell: Bell,
     pub exchange_idle: Cell<bool>,
     /// What went wrong last, for the log.
     pub trouble: Cell<Option<NetError>>,
@@ -89,7 +109,7 @@ impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, co
     /// Tells the core something and lets the main loop look.
     pub fn tell(&self, input: Input<'_>) {
         self.node.borrow_mut().core.step(now_ms(), input);
-        self.heard.signal(());
+        self.set(&self.heard, true);
     }
 
     /// Hands bytes of a download to the core.
@@ -103,6 +123,12 @@ impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, co
         core.receive(bytes, *storage, *flash);
         drop(node);
         self.tell(Input::Tick);
+    }
+
+    /// Changes something and lets everybody look.
+    pub fn set(&self, what: &Cell<bool>, value: bool) {
+        what.set(value);
+        self.bell.ring();
     }
 
     /// Returns what is known of the time.

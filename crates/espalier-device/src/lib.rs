@@ -43,6 +43,7 @@
 //! | [`clock`], [`backoff`], [`rng`] | time, patience, chance |
 //! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
 //! | [`settings`] | who the board is: its record, and what other firmware left |
+//! | [`setup`] | how a person sets it up: portal, console, Improv |
 //! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]
@@ -72,6 +73,7 @@ pub mod wifi;
 // Setting a board up.
 pub mod records;
 pub mod settings;
+pub mod setup;
 
 pub use config::{Config, ConfigError, Endpoint, UpdatePolicy};
 pub use machine::{Core, Input, Led, Method, Output};

@@ -408,4 +408,15 @@ impl<F: NorFlash> Storage for Records<F> {
         }
         Ok(())
     }
+
+    fn scrub(&mut self, slot: Slot) -> Result<(), Self::Error> {
+        let place = Place::of(slot);
+        let Some(found) = self.newest(place)? else {
+            return self.forget(slot);
+        };
+        for number in (0..place.copies).filter(|number| *number != found.number) {
+            self.erase(place.copy(number), place.sectors)?;
+        }
+        Ok(())
+    }
 }

@@ -48,6 +48,15 @@ pub trait Storage {
     fn forget(&mut self, slot: Slot) -> Result<(), Self::Error> {
         self.write(slot, &[])
     }
+
+    /// Erases what is left of earlier contents of a slot and keeps what it holds now.
+    ///
+    /// # Errors
+    /// When the medium cannot be written.
+    fn scrub(&mut self, _slot: Slot) -> Result<(), Self::Error> {
+        // Most media keep one content.
+        Ok(())
+    }
 }
 
 /// Bytes before the content of a slot: a format number, the length, and a checksum over the content.

@@ -364,6 +364,17 @@ impl Settings {
         !self.server.is_empty() && !self.device.is_empty() && !self.token.is_empty()
     }
 
+    /// Returns what a factory reset leaves: the portal's password, which may stand on a label, the profile, which is what the board
+    /// is made of, and the keys that sign its firmware.
+    pub(crate) fn kept_by_reset(&self) -> Self {
+        Settings {
+            portal: self.portal.clone(),
+            profile: self.profile.clone(),
+            keys: self.keys.clone(),
+            ..Settings::default()
+        }
+    }
+
     /// Makes the configuration of the device core. Names and intervals are the binding's to add.
     ///
     /// # Errors

@@ -163,6 +163,23 @@ fn forgetting_leaves_no_byte_and_never_brings_back_the_record_before() {
 }
 
 #[test]
+fn scrubbing_takes_what_was_and_keeps_what_is() {
+    for slot in SLOTS {
+        let nor = Nor::new();
+        records(&nor).scrub(slot).unwrap();
+        for text in ["an old secret", "new"] {
+            records(&nor).write(slot, &[text.as_bytes()]).unwrap();
+        }
+        records(&nor).scrub(slot).unwrap();
+        assert_eq!(read(&nor, slot), b"new");
+        assert!(
+            !nor.bytes().windows(6).any(|six| six == b"secret"),
+            "{slot:?}"
+        );
+    }
+}
+
+#[test]
 fn every_cut_of_every_operation_leaves_the_old_or_the_new() {
     for slot in DOUBLE {
         for (old, new) in [(5, 700), (4080, 1), (300, 4080), (257, 257)] {

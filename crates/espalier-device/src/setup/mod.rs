@@ -1,0 +1,491 @@
+//! Setting a board up: over the serial line (console and Improv) and over the board's own network (the captive portal). Not the
+//! radio, which is [`crate::wifi`]'s, and not the wires: a binding moves bytes and tells what happened.
+//!
+//! # The loop of a binding
+//! 1. [`Setup::open`] once: it reads the settings, takes over those of other firmware, and makes the portal's password.
+//! 2. [`Setup::step`] for everything that happens: serial bytes, scan results, the outcome of joining, the passing of time.
+//! 3. [`Setup::poll`] until it is empty: serial bytes to send, a scan to make, a network to try, a restart.
+//! 4. [`Setup::wake_in_ms`] says when to come back at the latest.
+//!
+//! While the portal is open: each TCP connection on port 80 feeds a [`portal::Request`] until it is whole, passes it to
+//! [`Setup::http`], sends what [`Setup::answer`] writes, chunk by chunk, and closes. Each UDP packet on port 53 goes through
+//! [`dns::answer`], each on port 67 through [`Setup::dhcp`]; what they write goes back. The board has the address [`ADDRESS`], its
+//! network the name [`Setup::portal_ssid`] and the password `settings().portal()`.
+//!
+//! Settings are stored before anything says that they are; [`Output::Changed`] tells that [`Setup::settings`] are new ones.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the machine: what comes in, what goes out |
+//! | `serial.rs` | the byte stream that the console and Improv share |
+//! | `console.rs` | the commands `provision`, `wifi`, `status`, `portal`, `reset`, `help` |
+//! | `improv.rs` | the Improv protocol |
+//! | `portal/` | the captive portal: requests, form, page, answers |
+//! | `dns.rs`, `dhcp.rs` | what leads a phone to the portal |
+//! | `password.rs` | the portal's password, one per board |
+
+mod console;
+pub mod dhcp;
+pub mod dns;
+mod improv;
+pub mod password;
+pub mod portal;
+mod serial;
+
+use core::fmt;
+
+use heapless::{String, Vec};
+
+use crate::config::MAX_NAME;
+use crate::settings::{AccessError, MAX_SSID, Network, Settings, SettingsError};
+use crate::storage::{Slot, Storage};
+
+/// The address of the board in its own network.
+pub const ADDRESS: [u8; 4] = [192, 168, 4, 1];
+/// Most networks that are remembered of a scan; the strongest stay.
+pub const MAX_SEEN: usize = 20;
+/// Most bytes that wait to be sent over the serial line; what comes on top is lost.
+pub const MAX_SERIAL: usize = 2048;
+/// Milliseconds from saving to the restart, so that the last words get out.
+pub const RESTART_AFTER_MS: u64 = 2_000;
+/// Milliseconds that joining a network may take until it counts as failed.
+pub const JOIN_TIMEOUT_MS: u64 = 30_000;
+/// Milliseconds that a scan may take until it counts as failed.
+pub const SCAN_TIMEOUT_MS: u64 = 15_000;
+
+/// What the board says about itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Name and variant of the firmware: `espalier-base`.
+    pub firmware: String<MAX_NAME>,
+    /// Version of the firmware.
+    pub version: String<MAX_NAME>,
+    /// The chip: `ESP32-C3`.
+    pub chip: String<MAX_NAME>,
+    /// The address of its radio.
+    pub mac: [u8; 6],
+}
+
+impl About {
+    /// Takes the three names, cut to [`MAX_NAME`] bytes each, and the address of the radio.
+    pub fn new(firmware: &str, version: &str, chip: &str, mac: [u8; 6]) -> Self {
+        let cut = |text: &str| {
+            let mut out = String::new();
+            for c in text.chars() {
+                if out.push(c).is_err() {
+                    break;
+                }
+            }
+            out
+        };
+        About {
+            firmware: cut(firmware),
+            version: cut(version),
+            chip: cut(chip),
+            mac,
+        }
+    }
+}
+
+/// A network that a scan found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen<'a> {
+    /// Its name; hidden ones have none and are left out.
+    pub ssid: &'a str,
+    /// Its signal strength in dBm.
+    pub rssi: i32,
+    /// How it is protected, in the numbers of ESP-IDF: 0 open, 1 WEP, 2 WPA, 3 WPA2, 4 WPA and WPA2, 6 WPA3, 7 WPA2 and WPA3.
+    pub encryption: u8,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    ssid: String<MAX_SSID>,
+    rssi: i32,
+    encryption: u8,
+}
+
+/// What only the binding knows, for `status` and the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// The address that the board has in the network it joined.
+    pub address: Option<[u8; 4]>,
+    /// Wi-Fi signal strength in dBm.
+    pub rssi: Option<i32>,
+    /// Whether the server answers.
+    pub online: bool,
+    /// Milliseconds since the start.
+    pub uptime_ms: u64,
+    /// Free heap in bytes.
+    pub heap_free: Option<u32>,
+}
+
+/// Something that happened. Time comes beside it.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Nothing but the passing of time.
+    Tick,
+    /// Bytes came over the serial line.
+    Serial(&'a [u8]),
+    /// A scan is done, whoever asked for it.
+    Scanned(&'a [Seen<'a>]),
+    /// The scan that was asked for failed.
+    ScanFailed,
+    /// The board joined a network, whoever asked for it.
+    Joined {
+        /// The name of the network.
+        ssid: &'a str,
+        /// The address that it has there.
+        address: [u8; 4],
+    },
+    /// A network cannot be joined, whoever asked for it.
+    NotJoined {
+        /// The name of the network.
+        ssid: &'a str,
+        /// Whether the network is there and refused the password.
+        refused: bool,
+    },
+    /// What only the binding knows has changed.
+    Facts(Facts),
+}
+
+/// Something that should be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output<'s> {
+    /// Send these bytes over the serial line.
+    Serial(&'s [u8]),
+    /// Look for networks; answer with `Scanned` or `ScanFailed`.
+    Scan,
+    /// Try this network, which is not saved yet; answer with `Joined` or `NotJoined`.
+    Join(&'s Network),
+    /// Other settings are stored now: take the networks from [`Setup::settings`].
+    Changed,
+    /// A person uses the portal.
+    PortalUsed,
+    /// Restart the board.
+    Restart,
+}
+
+/// What the page should say above its form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Notice {
+    None,
+    /// The settings in storage cannot be read.
+    Unreadable(SettingsError),
+    /// Something in the form cannot be used.
+    Fault(SettingsError),
+    /// Nothing was said about the network.
+    NoNetwork,
+    /// The flash refused.
+    NotStored,
+    /// A network cannot be joined.
+    NotJoined {
+        ssid: String<MAX_SSID>,
+        refused: bool,
+    },
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Setup {
+    about: About,
+    settings: Settings,
+    facts: Facts,
+    now: u64,
+    serial: serial::Serial,
+    dialog: console::Dialog,
+    out: Vec<u8, MAX_SERIAL>,
+    /// Whether the binding has the bytes of `out`.
+    taken: bool,
+    seen: Vec<Known, MAX_SEEN>,
+    scanned_at: Option<u64>,
+    scan_since: Option<u64>,
+    scan_wanted: bool,
+    /// Whether Improv waits for the scan.
+    improv_scan: bool,
+    /// The network that Improv wants, and since when it is tried.
+    joining: Option<(Network, u64)>,
+    join_wanted: bool,
+    form: portal::Entered,
+    notice: Notice,
+    /// Counts what changes the page, so that no answer is made of two.
+    shown: u32,
+    changed: bool,
+    used: bool,
+    restart_at: Option<u64>,
+    leases: dhcp::Leases,
+}
+
+impl Setup {
+    /// Reads the settings of a board; when none are stored, stores those that `legacy` finds in other firmware's place. A portal
+    /// without a password gets one made of `random`, which must come from the chip's generator.
+    pub fn open<S: Storage>(
+        about: About,
+        storage: &mut S,
+        legacy: impl FnOnce() -> Option<Settings>,
+        random: [u8; 16],
+    ) -> Self {
+        let (mut settings, mut notice, mut store) = match Settings::load(storage) {
+            Ok(Some(settings)) => (settings, Notice::None, false),
+            Ok(None) => match legacy() {
+                Some(settings) => (settings, Notice::None, true),
+                None => (Settings::default(), Notice::None, false),
+            },
+            Err(AccessError::Settings(error)) => {
+                (Settings::default(), Notice::Unreadable(error), false)
+            }
+            Err(AccessError::Storage(_)) => (Settings::default(), Notice::NotStored, false),
+        };
+        if settings.portal().is_empty() {
+            // A password of our own making is always one.
+            let _ = settings.set_portal(&password::from_random(random));
+            // What cannot be read is left for the one who can.
+            store |= notice == Notice::None;
+        }
+        if store && settings.store(storage).is_err() {
+            notice = Notice::NotStored;
+        }
+        Setup {
+            about,
+            settings,
+            facts: Facts::default(),
+            now: 0,
+            serial: serial::Serial::default(),
+            dialog: console::Dialog::Idle,
+            out: Vec::new(),
+            taken: false,
+            seen: Vec::new(),
+            scanned_at: None,
+            scan_since: None,
+            scan_wanted: false,
+            improv_scan: false,
+            joining: None,
+            join_wanted: false,
+            form: portal::Entered::default(),
+            notice,
+            shown: 0,
+            changed: false,
+            used: false,
+            restart_at: None,
+            leases: dhcp::Leases::default(),
+        }
+    }
+
+    /// Takes one input at `now` milliseconds of a clock that counts up. Call [`Setup::poll`] until it is empty afterwards.
+    pub fn step<S: Storage>(&mut self, now: u64, input: Input<'_>, storage: &mut S) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => {}
+            Input::Serial(bytes) => self.serial_bytes(bytes, storage),
+            Input::Scanned(seen) => self.scanned(seen),
+            Input::ScanFailed => self.scan_ended(),
+            Input::Joined { ssid, address } => {
+                self.facts.address = Some(address);
+                if matches!(self.notice, Notice::NotJoined { .. }) {
+                    self.notice = Notice::None;
+                    self.shown = self.shown.wrapping_add(1);
+                }
+                self.joined(ssid, storage);
+            }
+            Input::NotJoined { ssid, refused } => self.not_joined(ssid, refused),
+            Input::Facts(facts) => self.facts = facts,
+        }
+        self.serial.tick(self.now);
+        if self.due(self.scan_since, SCAN_TIMEOUT_MS) {
+            self.scan_ended();
+        }
+        if self.due(
+            self.joining.as_ref().map(|(_, since)| *since),
+            JOIN_TIMEOUT_MS,
+        ) {
+            self.improv_not_joined();
+        }
+    }
+
+    fn due(&self, since: Option<u64>, after: u64) -> bool {
+        since.is_some_and(|since| self.now.saturating_sub(since) >= after)
+    }
+
+    /// Returns the next thing to do; nothing more until the next step when it returns none.
+    pub fn poll(&mut self) -> Option<Output<'_>> {
+        if core::mem::take(&mut self.taken) {
+            self.out.clear();
+        }
+        if !self.out.is_empty() {
+            self.taken = true;
+            return Some(Output::Serial(&self.out));
+        }
+        if core::mem::take(&mut self.changed) {
+            return Some(Output::Changed);
+        }
+        if core::mem::take(&mut self.used) {
+            return Some(Output::PortalUsed);
+        }
+        if core::mem::take(&mut self.scan_wanted) {
+            return Some(Output::Scan);
+        }
+        if core::mem::take(&mut self.join_wanted)
+            && let Some((network, _)) = &self.joining
+        {
+            return Some(Output::Join(network));
+        }
+        if self.restart_at.is_some_and(|at| self.now >= at) {
+            self.restart_at = None;
+            return Some(Output::Restart);
+        }
+        None
+    }
+
+    /// Returns the milliseconds after which a [`Input::Tick`] is due; none when only something that happens can matter.
+    pub fn wake_in_ms(&self) -> Option<u64> {
+        let after = |since: Option<u64>, ms| since.map(|since| since + ms);
+        [
+            self.restart_at,
+            after(self.scan_since, SCAN_TIMEOUT_MS),
+            after(self.joining.as_ref().map(|j| j.1), JOIN_TIMEOUT_MS),
+            self.serial.due_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|at| at.saturating_sub(self.now))
+        .min()
+    }
+
+    /// Returns the settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the name of the board's own network: `Espalier-` and the last three bytes of its address.
+    pub fn portal_ssid(&self) -> String<MAX_SSID> {
+        let [_, _, _, a, b, c] = self.about.mac;
+        let mut out = String::new();
+        // There is room for 15 bytes.
+        let _ = fmt::Write::write_fmt(&mut out, format_args!("Espalier-{a:02X}{b:02X}{c:02X}"));
+        out
+    }
+
+    /// Answers a DHCP packet of the board's own network: writes the answer and returns where it goes and its length.
+    pub fn dhcp(
+        &mut self,
+        now: u64,
+        packet: &[u8],
+        into: &mut [u8; dhcp::PACKET],
+    ) -> Option<dhcp::Reply> {
+        self.leases.answer(now, packet, into)
+    }
+
+    /// Takes the board back to what it was when it left the hand that made it, and restarts it: it forgets its name, its server,
+    /// who it is there, its networks, switches, samples and schedules. The portal's password, the profile, and the keys that sign
+    /// firmware stay, as do the records of updates.
+    ///
+    /// # Errors
+    /// When the storage cannot be written; then some of it may be forgotten.
+    pub fn factory_reset<S: Storage>(&mut self, now: u64, storage: &mut S) -> Result<(), S::Error> {
+        self.now = self.now.max(now);
+        let kept = self.settings.kept_by_reset();
+        for slot in [Slot::Queue, Slot::State, Slot::Schedules] {
+            storage.forget(slot)?;
+        }
+        match kept.store(storage) {
+            Ok(()) => storage.scrub(Slot::Settings)?,
+            Err(AccessError::Storage(error)) => return Err(error),
+            // Newer firmware's are forgotten too: that is what a reset is for.
+            Err(AccessError::Settings(_)) => {
+                storage.forget(Slot::Settings)?;
+                if let Err(AccessError::Storage(error)) = kept.store(storage) {
+                    return Err(error);
+                }
+            }
+        }
+        self.settings = kept;
+        self.notice = Notice::None;
+        self.settings_changed();
+        self.restart_at = Some(self.now + RESTART_AFTER_MS);
+        Ok(())
+    }
+
+    fn settings_changed(&mut self) {
+        self.changed = true;
+        self.shown = self.shown.wrapping_add(1);
+    }
+
+    /// Stores other settings and takes them.
+    fn save<S: Storage>(
+        &mut self,
+        settings: Settings,
+        storage: &mut S,
+    ) -> Result<(), AccessError<S::Error>> {
+        settings.store(storage)?;
+        self.settings = settings;
+        self.notice = Notice::None;
+        self.settings_changed();
+        Ok(())
+    }
+
+    fn want_scan(&mut self) {
+        if self.scan_since.is_none() {
+            self.scan_since = Some(self.now);
+            self.scan_wanted = true;
+        }
+    }
+
+    fn scanned(&mut self, seen: &[Seen<'_>]) {
+        self.seen.clear();
+        for one in seen.iter().filter(|one| !one.ssid.is_empty()) {
+            self.see(one);
+        }
+        self.scanned_at = Some(self.now);
+        self.shown = self.shown.wrapping_add(1);
+        self.scan_ended();
+    }
+
+    /// Puts a network among the others, the strongest first, each name once.
+    fn see(&mut self, one: &Seen<'_>) {
+        let Ok(ssid) = String::try_from(one.ssid) else {
+            return;
+        };
+        if let Some(at) = self.seen.iter().position(|known| known.ssid == ssid) {
+            if self.seen[at].rssi >= one.rssi {
+                return;
+            }
+            self.seen.remove(at);
+        }
+        let at = self
+            .seen
+            .iter()
+            .take_while(|known| known.rssi >= one.rssi)
+            .count();
+        if at == MAX_SEEN {
+            return;
+        }
+        self.seen.truncate(MAX_SEEN - 1);
+        let known = Known {
+            ssid,
+            rssi: one.rssi,
+            encryption: one.encryption,
+        };
+        // There is room now.
+        let _ = self.seen.insert(at, known);
+    }
+
+    fn scan_ended(&mut self) {
+        self.scan_since = None;
+        self.scan_wanted = false;
+        if core::mem::take(&mut self.improv_scan) {
+            self.improv_networks();
+        }
+    }
+
+    fn not_joined(&mut self, ssid: &str, refused: bool) {
+        if self.joining.as_ref().is_some_and(|(n, _)| n.ssid() == ssid) {
+            self.improv_not_joined();
+        } else if let Ok(ssid) = String::try_from(ssid) {
+            let told = Notice::NotJoined { ssid, refused };
+            if self.notice != told && !matches!(self.notice, Notice::Unreadable(_)) {
+                self.notice = told;
+                self.shown = self.shown.wrapping_add(1);
+            }
+        }
+    }
+}

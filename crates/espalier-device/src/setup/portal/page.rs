@@ -1,0 +1,261 @@
+//! The page of the portal and the list of networks: everything that came from elsewhere is escaped. Not when it is sent.
+
+use core::fmt::{self, Display, Write};
+
+use espalier_wire::json::ObjectWriter;
+
+use crate::settings::SettingsError;
+use crate::setup::{Notice, Setup};
+
+/// A text within HTML, also within quotes.
+struct Html<'a>(&'a str);
+
+impl Display for Html<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            c if c.is_control() => f.write_char('\u{fffd}'),
+            c => f.write_char(c),
+        })
+    }
+}
+
+const HEAD: &str = r#"<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>Set up this board</title>
+<style>
+:root{color-scheme:light dark;--bg:#f4f6f3;--card:#fff;--ink:#1b241d;--soft:#5c6a5f;--line:#d5dcd4;--leaf:#2f7d46;--bad:#a12c22;--badbg:#fdecea}
+@media(prefers-color-scheme:dark){:root{--bg:#121613;--card:#1b211d;--ink:#e8ede8;--soft:#9daaa0;--line:#36403a;--leaf:#63b97c;--bad:#ff9d92;--badbg:#3a1d1a}}
+*{box-sizing:border-box}
+body{margin:0;padding:24px 16px 48px;background:var(--bg);color:var(--ink);font:17px/1.45 system-ui,sans-serif}
+main{max-width:440px;margin:auto}
+h1{font-size:1.45rem;margin:0 0 4px}
+p{margin:0 0 16px;color:var(--soft)}
+form,.card{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:18px}
+label{display:block;font-weight:600;margin:16px 0 6px}
+label:first-child{margin-top:0}
+small{display:block;color:var(--soft);margin-top:6px}
+input,select{width:100%;font:inherit;color:inherit;background:var(--bg);border:1px solid var(--line);border-radius:10px;padding:11px 12px;min-height:46px}
+input:focus-visible,select:focus-visible,button:focus-visible,summary:focus-visible{outline:3px solid var(--leaf);outline-offset:2px}
+button{width:100%;min-height:50px;margin-top:22px;border:0;border-radius:10px;background:var(--leaf);color:var(--card);font:inherit;font-weight:700}
+.row{display:flex;gap:8px}.row button{width:auto;margin:0;min-height:46px;padding:0 14px;background:none;border:1px solid var(--line);color:inherit;font-weight:500}
+summary{margin-top:18px;padding:6px 0;color:var(--soft)}
+.bad{background:var(--badbg);color:var(--bad);border-radius:10px;padding:12px 14px;margin:0 0 16px}
+</style></head><body><main>
+"#;
+
+const FOOT: &str = "</main></body></html>\n";
+
+const SCRIPT: &str = r#"<script>
+var s=document.getElementById("s"),c=document.getElementById("c"),b=document.getElementById("b"),n=0;
+function other(){c.hidden=s.value!=="";}
+function scan(){b.disabled=true;fetch("/scan").then(function(r){return r.json()}).then(function(l){
+if(!l.length&&n++<5){setTimeout(scan,2000);return}
+var now=s.value;while(s.options.length>1)s.remove(0);
+l.forEach(function(w){var o=document.createElement("option");o.value=w.ssid;
+o.textContent=w.ssid+(w.encryption?"":" (open)")+(w.rssi<-80?" (weak)":"");s.add(o,s.options[s.options.length-1])});
+s.value=now;if(s.selectedIndex<0)s.selectedIndex=0;other();b.disabled=false;n=0
+}).catch(function(){b.disabled=false})}
+s.onchange=other;b.onclick=function(){scan();setTimeout(scan,4000)};other();if(s.options.length<2)scan();
+</script>
+"#;
+
+/// Writes the page with the form.
+pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+    let (settings, entered) = (&setup.settings, &setup.form);
+    let value =
+        |entered: &'_ str, saved: &'_ str| -> bool { entered.is_empty() && !saved.is_empty() };
+    out.write_str(HEAD)?;
+    write!(
+        out,
+        "<h1>Set up this board</h1><p>{} {}, {}</p>\n",
+        Html(&setup.portal_ssid()),
+        Html(&setup.about.version),
+        Html(&setup.about.chip)
+    )?;
+    notice(&setup.notice, out)?;
+    out.write_str("<form method=\"post\" action=\"/submit\">\n")?;
+    let name = if value(&entered.name, settings.name()) {
+        settings.name()
+    } else {
+        &entered.name
+    };
+    write!(
+        out,
+        "<label for=\"n\">Name of the board</label><input id=\"n\" name=\"device_name\" maxlength=\"64\" placeholder=\"Kitchen\" value=\"{}\">\n",
+        Html(name)
+    )?;
+    out.write_str(
+        "<label for=\"s\">Wi-Fi</label><div class=\"row\"><select id=\"s\" name=\"wifi_ssid\">",
+    )?;
+    options(setup, out)?;
+    out.write_str("</select><button type=\"button\" id=\"b\">Scan</button></div>\n")?;
+    let custom = match entered.ssid.as_str() {
+        ssid if setup.seen.iter().any(|known| known.ssid == *ssid) => "",
+        ssid => ssid,
+    };
+    write!(
+        out,
+        "<div id=\"c\"><label for=\"o\">Name of the Wi-Fi</label><input id=\"o\" name=\"custom_wifi_ssid\" maxlength=\"32\" autocapitalize=\"none\" value=\"{}\"></div>\n",
+        Html(custom)
+    )?;
+    out.write_str(
+        "<label for=\"p\">Wi-Fi password</label><input id=\"p\" name=\"wifi_password\" type=\"password\" maxlength=\"64\" autocomplete=\"off\">\
+         <small>Empty for an open network, or to keep the saved password.</small>\n",
+    )?;
+    let server = if value(&entered.server, settings.server()) {
+        settings.server()
+    } else {
+        &entered.server
+    };
+    write!(
+        out,
+        "<label for=\"u\">Server</label><input id=\"u\" name=\"server_url\" type=\"url\" maxlength=\"128\" required placeholder=\"http://192.168.1.10:8000\" value=\"{}\">\n",
+        Html(server)
+    )?;
+    let device = if value(&entered.device, settings.device()) {
+        settings.device()
+    } else {
+        &entered.device
+    };
+    let open = if settings.has_identity() { "" } else { " open" };
+    let token = if settings.token().is_empty() {
+        ""
+    } else {
+        "saved"
+    };
+    write!(
+        out,
+        "<details{open}><summary>Who the board is there</summary>\
+         <label for=\"d\">Device id</label><input id=\"d\" name=\"device_id\" maxlength=\"64\" autocapitalize=\"none\" value=\"{}\">\
+         <label for=\"t\">Device token</label><input id=\"t\" name=\"device_token\" type=\"password\" maxlength=\"128\" autocomplete=\"off\" placeholder=\"{token}\">\
+         <small>The server shows both when you add a device there.</small></details>\n",
+        Html(device)
+    )?;
+    out.write_str("<button>Save and connect</button></form>\n")?;
+    out.write_str(SCRIPT)?;
+    out.write_str(FOOT)
+}
+
+fn options(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+    let chosen = match setup.form.ssid.as_str() {
+        "" => setup.settings.networks().first().map_or("", |n| n.ssid()),
+        ssid => ssid,
+    };
+    for known in &setup.seen {
+        let selected = if known.ssid == chosen {
+            " selected"
+        } else {
+            ""
+        };
+        let open = if known.encryption == 0 { " (open)" } else { "" };
+        let weak = if known.rssi < -80 { " (weak)" } else { "" };
+        let ssid = Html(&known.ssid);
+        write!(
+            out,
+            "<option value=\"{ssid}\"{selected}>{ssid}{open}{weak}</option>"
+        )?;
+    }
+    out.write_str("<option value=\"\">Other network…</option>")
+}
+
+fn notice(notice: &Notice, out: &mut impl Write) -> fmt::Result {
+    if *notice == Notice::None {
+        return Ok(());
+    }
+    out.write_str("<div class=\"bad\" role=\"alert\">")?;
+    match notice {
+        Notice::None => {}
+        Notice::Unreadable(error) => write!(
+            out,
+            "The saved settings cannot be read: {}.",
+            Html(&sentence(error))
+        )?,
+        Notice::Fault(SettingsError::Member { name, must }) => {
+            let label = match *name {
+                "name" => "The name of the board",
+                "server" => "The server",
+                "device" => "The device id",
+                "token" => "The device token",
+                "ssid" => "The name of the Wi-Fi",
+                "password" => "The Wi-Fi password",
+                other => other,
+            };
+            write!(out, "{} must {}.", Html(label), Html(must))?;
+        }
+        Notice::Fault(error) => write!(out, "Not saved: {}.", Html(&sentence(error)))?,
+        Notice::NoNetwork => out.write_str("Choose a Wi-Fi network or enter its name.")?,
+        Notice::NotStored => {
+            out.write_str("The board cannot write to its flash: nothing was saved.")?;
+        }
+        Notice::NotJoined { ssid, refused } => {
+            let ssid = Html(ssid);
+            match refused {
+                true => write!(
+                    out,
+                    "The Wi-Fi {ssid} refused the password: enter it again."
+                )?,
+                false => write!(
+                    out,
+                    "The board could not join the Wi-Fi {ssid}: is it in reach, and 2.4 GHz?"
+                )?,
+            }
+        }
+    }
+    out.write_str("</div>\n")
+}
+
+/// The words of an error.
+fn sentence(error: &SettingsError) -> heapless::String<200> {
+    let mut out = heapless::String::new();
+    // The longest has 150 bytes.
+    let _ = write!(out, "{error}");
+    out
+}
+
+/// Writes the page that says that all is saved.
+pub(super) fn saved(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+    let settings = &setup.settings;
+    out.write_str(HEAD)?;
+    out.write_str("<div class=\"card\"><h1>Saved</h1><p>")?;
+    if let Some(network) = settings.networks().first() {
+        write!(
+            out,
+            "The board restarts now and joins {}. ",
+            Html(network.ssid())
+        )?;
+    }
+    let ssid = setup.portal_ssid();
+    write!(
+        out,
+        "Your phone leaves {ssid} by itself. If the board cannot join, {ssid} comes back after a few minutes.</p>"
+    )?;
+    if !settings.has_identity() {
+        out.write_str(
+            "<p>The board has no device id and token yet: add a device on the server, then enter both here or over USB.</p>",
+        )?;
+    }
+    out.write_str("</div>")?;
+    out.write_str(FOOT)
+}
+
+/// Writes the networks of the last scan as JSON.
+pub(super) fn networks(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+    out.write_char('[')?;
+    for (n, known) in setup.seen.iter().enumerate() {
+        if n > 0 {
+            out.write_char(',')?;
+        }
+        let mut object = ObjectWriter::begin(out)?;
+        object.member("ssid", known.ssid.as_str())?;
+        object.member("rssi", i64::from(known.rssi))?;
+        object.number("encryption", u64::from(known.encryption))?;
+        object.end()?;
+    }
+    out.write_char(']')
+}
