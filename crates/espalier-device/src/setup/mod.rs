@@ -1,5 +1,5 @@
 //! Setting a board up: over the serial line (console and Improv) and over the board's own network (the captive portal). Not the
-//! radio, which is [`crate::wifi`]'s, and not the wires: a binding moves bytes and tells what happened.
+//! radio, which `wifi` decides over, and not the wires: a binding moves bytes and tells what happened.
 //!
 //! # The loop of a binding
 //! 1. [`Setup::open`] once: it reads the settings, takes over those of other firmware, and makes the portal's password.
