@@ -19,6 +19,39 @@ pub const BOARD: &str = if cfg!(feature = "esp32c3") {
     "esp32-c6-devkit"
 };
 
+/// The name of the chip for people.
+pub const TITLE: &str = if cfg!(feature = "esp32c3") {
+    "ESP32-C3"
+} else {
+    "ESP32-C6"
+};
+
+/// The pins of the UART that the ROM and all tools use.
+#[cfg(feature = "esp32c3")]
+pub struct Console {
+    pub rx: esp_hal::peripherals::GPIO20<'static>,
+    pub tx: esp_hal::peripherals::GPIO21<'static>,
+}
+
+/// The pins of the UART that the ROM and all tools use.
+#[cfg(feature = "esp32c6")]
+pub struct Console {
+    pub rx: esp_hal::peripherals::GPIO17<'static>,
+    pub tx: esp_hal::peripherals::GPIO16<'static>,
+}
+
+/// Takes the pins of the console.
+macro_rules! console {
+    ($peripherals:ident) => {{
+        #[cfg(feature = "esp32c3")]
+        let (rx, tx) = ($peripherals.GPIO20, $peripherals.GPIO21);
+        #[cfg(feature = "esp32c6")]
+        let (rx, tx) = ($peripherals.GPIO17, $peripherals.GPIO16);
+        $crate::chip::Console { rx, tx }
+    }};
+}
+pub(crate) use console;
+
 /// Returns where in flash the running image begins: the bootloader maps its constants first, and the first entry of the
 /// chip's memory map for flash says from which 64 kB page.
 pub fn booted_from() -> u32 {

@@ -4,15 +4,17 @@ use core::cell::{Cell, RefCell};
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
+use embassy_sync::pipe::Pipe;
 use embassy_sync::signal::Signal;
 use embassy_time::Instant;
-use espalier_device::Storage;
-use espalier_device::node::{Node, NodeInput};
+use esp_println::println;
+use espalier_device::Led;
+use espalier_device::node::{Node, NodeInput, View};
 use espalier_device::profile::Profile;
 use espalier_device::records::Records;
 use espalier_device::safe::Boots;
-use espalier_device::settings::Settings;
-use espalier_device::storage::Slot;
+use espalier_device::settings::Network;
+use espalier_device::setup::{self, Facts, Setup};
 use espalier_device::wifi::Action;
 use espalier_wire::json::Value;
 
@@ -25,6 +27,19 @@ pub type Bell = Signal<NoopRawMutex, ()>;
 pub type Store = Records<Flash>;
 /// Most orders that wait for the radio, and most changes that wait for the server.
 const WAITING: usize = 8;
+/// Bytes that wait for the serial lines.
+const SERIAL: usize = 2048;
+
+/// What the radio is asked for.
+#[derive(Debug)]
+pub enum Order {
+    /// The node wants something.
+    Node(Action),
+    /// A person wants to know which networks there are.
+    Scan,
+    /// A person wants to know whether this network lets the board in; it is not saved yet.
+    Join(Network),
+}
 
 /// What the tasks share.
 pub struct Desk {
@@ -34,12 +49,16 @@ pub struct Desk {
     pub node_bell: Bell,
     /// The board's pins.
     pub profile: Profile,
-    /// Who the board is.
-    pub settings: RefCell<Settings>,
+    /// Who the board is, and how people tell it.
+    pub setup: RefCell<Setup>,
+    /// Rung when the set-up was told something.
+    pub setup_bell: Bell,
+    /// What the serial lines are to say.
+    pub serial: Pipe<NoopRawMutex, SERIAL>,
     /// What survives a restart.
     pub store: RefCell<Store>,
-    /// What the node wants of the radio.
-    pub radio: Channel<NoopRawMutex, Action, WAITING>,
+    /// What is wanted of the radio.
+    pub radio: Channel<NoopRawMutex, Order, WAITING>,
     /// What was changed at the board, for the server.
     pub changes: Channel<NoopRawMutex, (&'static str, Value<'static>), WAITING>,
     /// Rung when a person asks for new firmware.
@@ -52,6 +71,10 @@ pub struct Desk {
     pub boots: RefCell<Boots>,
     /// Signal strength in dBm, while the board is in a network.
     pub rssi: Cell<Option<i32>>,
+    /// The address in that network.
+    pub address: Cell<Option<[u8; 4]>>,
+    /// How the core is.
+    pub view: Cell<View>,
 }
 
 /// Returns milliseconds since the start.
@@ -61,18 +84,14 @@ pub fn now_ms() -> u64 {
 
 impl Desk {
     /// Puts everything on the desk.
-    pub fn new(
-        node: Node,
-        profile: Profile,
-        settings: Settings,
-        store: Store,
-        boots: Boots,
-    ) -> Self {
+    pub fn new(node: Node, profile: Profile, setup: Setup, store: Store, boots: Boots) -> Self {
         Desk {
             node: RefCell::new(node),
             node_bell: Bell::new(),
             profile,
-            settings: RefCell::new(settings),
+            setup: RefCell::new(setup),
+            setup_bell: Bell::new(),
+            serial: Pipe::new(),
             store: RefCell::new(store),
             radio: Channel::new(),
             changes: Channel::new(),
@@ -81,6 +100,8 @@ impl Desk {
             leave: Bell::new(),
             boots: RefCell::new(boots),
             rssi: Cell::new(None),
+            address: Cell::new(None),
+            view: Cell::new(View::default()),
         }
     }
 
@@ -90,25 +111,43 @@ impl Desk {
         self.node_bell.signal(());
     }
 
+    /// Tells the set-up something, after what only this firmware knows.
+    pub fn set_up(&self, input: setup::Input<'_>) {
+        let (setup, store) = (&mut *self.setup.borrow_mut(), &mut *self.store.borrow_mut());
+        let now = now_ms();
+        setup.step(now, setup::Input::Facts(self.facts(now)), store);
+        setup.step(now, input, store);
+        self.setup_bell.signal(());
+    }
+
+    fn facts(&self, now: u64) -> Facts {
+        Facts {
+            address: self.address.get(),
+            rssi: self.rssi.get(),
+            online: self.view.get().led == Led::Steady,
+            uptime_ms: now,
+            heap_free: u32::try_from(esp_alloc::HEAP.free()).ok(),
+        }
+    }
+
     /// Notes that the start was good, or that it ends by the board's own wish. A count that cannot be written is only a count.
     pub fn settle(&self) {
         let mut store = self.store.borrow_mut();
         let _ = self.boots.borrow_mut().settle(store.flash());
     }
 
-    /// Forgets everything that a person or a server has told the board. What the flash does not forget, it keeps.
+    /// Forgets what a person has told the board; it restarts soon after.
     pub fn forget(&self) {
-        let mut store = self.store.borrow_mut();
-        for slot in [
-            Slot::Settings,
-            Slot::KeysA,
-            Slot::KeysB,
-            Slot::Schedules,
-            Slot::State,
-            Slot::Queue,
-        ] {
-            let _ = store.forget(slot);
+        let store = &mut *self.store.borrow_mut();
+        if self
+            .setup
+            .borrow_mut()
+            .factory_reset(now_ms(), store)
+            .is_err()
+        {
+            println!("espalier: the flash cannot be written: some settings may be left");
         }
+        self.setup_bell.signal(());
     }
 
     /// Restarts the chip on purpose.

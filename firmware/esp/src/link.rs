@@ -14,11 +14,12 @@ use heapless::Vec;
 use rand_core::RngCore;
 use static_cell::StaticCell;
 
+use crate::chip;
 use crate::desk::{Desk, Store};
 use crate::flash::Flash;
 use crate::net::Client;
 use crate::random::Random;
-use crate::{chip, things};
+use crate::things::Things;
 
 /// Bytes of the queue of samples, as the simulator has them.
 const QUEUE: usize = 8192;
@@ -35,6 +36,7 @@ pub struct Start {
     pub store: Store,
     pub flash: Flash,
     pub client: Client,
+    pub things: Things,
 }
 
 /// Serves the server until the board is to restart. A board without identity waits for one.
@@ -52,20 +54,18 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         mut store,
         mut flash,
         client,
+        things,
     } = start;
     let core = CORE.init_with(|| Core::new(config, random.next_u64()));
     prepare(desk, core, &mut store);
     core.booted(boot);
     let authority =
-        AUTHORITY.init(Vec::from_slice(desk.settings.borrow().ca()).unwrap_or_default());
+        AUTHORITY.init(Vec::from_slice(desk.setup.borrow().settings().ca()).unwrap_or_default());
     let trust = Trust {
         anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
         floor: DATE.parse().unwrap_or(0),
     };
-    let mut hands = Hands {
-        desk,
-        things: things::Things::new(desk),
-    };
+    let mut hands = Hands { desk, things };
     let board = Board {
         core: &mut *core,
         net: &client,
@@ -80,11 +80,16 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         desk.leave.wait(),
     )
     .await;
-    core.persist(&mut store);
+    // A board that has forgotten who it is must not remember what it was told as that.
+    let same = desk.setup.borrow().settings().device() == core.config().device_id();
+    if same {
+        core.persist(&mut store);
+    }
 }
 
 fn config(desk: &Desk) -> Option<Config> {
-    let settings = desk.settings.borrow();
+    let setup = desk.setup.borrow();
+    let settings = setup.settings();
     if !settings.has_identity() {
         return None;
     }
@@ -124,7 +129,7 @@ fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
 /// What the server sees of the board.
 struct Hands {
     desk: &'static Desk,
-    things: things::Things,
+    things: Things,
 }
 
 impl Hardware for Hands {
@@ -176,6 +181,7 @@ impl Hardware for Hands {
     }
 
     fn look(&mut self, view: View) {
+        self.desk.view.set(view);
         self.desk.tell(NodeInput::Core(view));
     }
 

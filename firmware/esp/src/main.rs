@@ -11,8 +11,9 @@
 //! |---|---|
 //! | `desk` | what the tasks share |
 //! | `node`, `radio`, `pins` | serving the node: time, Wi-Fi, pins |
+//! | `setup`, `serial`, `portal` | setting the board up, over the serial line and its own network |
 //! | `net`, `link` | network stacks, the connection with the server |
-//! | `things` | sensors |
+//! | `things`, `sensors` | what is measured, and how |
 //! | `flash`, `places`, `reset`, `crash`, `random`, `chip` | the chip |
 #![no_std]
 #![no_main]
@@ -26,14 +27,21 @@ mod net;
 mod node;
 mod pins;
 mod places;
+mod portal;
 mod radio;
 mod random;
 mod reset;
+mod sensors;
+mod serial;
+mod setup;
 mod things;
 mod variant;
 
+use core::fmt::Write;
 use embassy_executor::{SpawnError, SpawnToken, Spawner};
+
 use esp_hal::clock::CpuClock;
+use esp_hal::efuse::{InterfaceMacAddress, interface_mac_address};
 use esp_hal::rtc_cntl::{Rtc, RwdtStage};
 use esp_hal::time::Duration;
 use esp_hal::timer::systimer::SystemTimer;
@@ -44,9 +52,10 @@ use espalier_device::profile::{self, Profile};
 use espalier_device::records::{Records, SECTOR};
 use espalier_device::safe::Boots;
 use espalier_device::schedule::Zone;
-use espalier_device::settings::Settings;
+use espalier_device::setup::{About, Setup};
 use espalier_device::update::{Boot, Gate, gate};
 use espalier_device::wifi::Policy;
+use heapless::String;
 use rand_core::RngCore;
 use static_cell::StaticCell;
 
@@ -80,6 +89,7 @@ async fn main(spawner: Spawner) -> ! {
     rtc.rwdt.set_timeout(RwdtStage::Stage0, WATCHDOG);
     rtc.rwdt.enable();
 
+    let console = chip::console!(chip);
     let flash = Flash::new(chip.FLASH);
     let (boot, places) = match begin(flash) {
         Ok(begun) => begun,
@@ -102,14 +112,21 @@ async fn main(spawner: Spawner) -> ! {
 
     let mut random = Random::new();
     let desk = lay(flash, &places, &mut random);
-    let outputs = pins::Outputs::new(&desk.profile, chip.LEDC, chip.RMT);
+    let (transmitter, receiver) = pins::pulses(chip.RMT).unzip();
+    let outputs = pins::Outputs::new(&desk.profile, chip.LEDC, transmitter);
+    let things = things::Things::new(desk, receiver, chip.I2C0);
     let (stack, runner) = net::station(&mut random);
-    let (_portal_stack, portal_runner) = net::portal(&mut random);
-    let own = radio::access_point("Espalier", desk.settings.borrow().portal());
-    let Ok(own) = own else {
-        unreachable!("the settings hold no longer password than the radio takes")
+    let (portal_stack, portal_runner) = net::portal(&mut random);
+    let own = {
+        let setup = desk.setup.borrow();
+        radio::access_point(&setup.portal_ssid(), setup.settings().portal())
+    };
+    let own = match own {
+        Ok(own) => own,
+        Err(error) => panic!("the portal's name or password is too long: {error:?}"),
     };
     let client = net::Client::new(stack);
+    let lines = serial::Lines::new(chip.USB_DEVICE, chip.UART0, console);
 
     start(&spawner, node::serve(desk, outputs, rtc));
     start(
@@ -118,6 +135,17 @@ async fn main(spawner: Spawner) -> ! {
     );
     start(&spawner, net::carry(runner));
     start(&spawner, net::carry(portal_runner));
+    start(&spawner, setup::serve(desk));
+    start(&spawner, serial::speak(desk, lines.out));
+    start(&spawner, serial::listen_usb(desk, lines.usb_in));
+    if let Some(uart) = lines.uart_in {
+        start(&spawner, serial::listen_uart(desk, uart));
+    }
+    start(&spawner, portal::addresses(desk, portal_stack));
+    start(&spawner, portal::names(portal_stack));
+    for _ in 0..portal::PAGES {
+        start(&spawner, portal::pages(desk, portal_stack));
+    }
     for pin in &desk.profile.pins {
         if let Some(input) = pins::input(pin) {
             start(&spawner, pins::watch(desk, pin.gpio, input));
@@ -128,6 +156,7 @@ async fn main(spawner: Spawner) -> ! {
         store: records(flash, &places),
         flash,
         client,
+        things,
     };
     link::serve(desk, begun, random).await;
     desk.restart()
@@ -188,13 +217,20 @@ fn records(flash: Flash, places: &Places) -> Store {
 fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk {
     static DESK: StaticCell<Desk> = StaticCell::new();
     let mut store = records(flash, places);
-    let settings = match Settings::load(&mut store) {
-        Ok(settings) => settings.unwrap_or_default(),
-        Err(error) => {
-            println!("espalier: {error}");
-            Settings::default()
-        }
-    };
+    let mut firmware: String<32> = String::new();
+    // Every name of a variant fits.
+    let _ = write!(firmware, "espalier-{}", variant::NAME);
+    let mac = interface_mac_address(InterfaceMacAddress::Station);
+    let about = About::new(
+        &firmware,
+        env!("CARGO_PKG_VERSION"),
+        chip::TITLE,
+        <[u8; 6]>::try_from(mac.as_bytes()).unwrap_or_default(),
+    );
+    let mut noise = [0; 16];
+    random.fill_bytes(&mut noise);
+    let setup = Setup::open(about, &mut store, || None, noise);
+    let settings = setup.settings();
     let start = Boots::start(&mut flash, places.records.offset + BOOTS, places.booted);
     let profile = board(settings.profile());
     let zone = Zone::parse(settings.tz()).unwrap_or(Zone::UTC);
@@ -214,7 +250,7 @@ fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk 
         None,
     );
     node.restore(&mut store);
-    DESK.init_with(|| Desk::new(node, profile, settings, store, start.boots))
+    DESK.init_with(|| Desk::new(node, profile, setup, store, start.boots))
 }
 
 /// Returns the profile that the settings name, when it is one for this chip; else that of the chip's development board.

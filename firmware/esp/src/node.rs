@@ -8,7 +8,7 @@ use espalier_device::node::{NodeInput, NodeOutput};
 use espalier_device::wifi::Action;
 use espalier_wire::json::Value;
 
-use crate::desk::{Desk, now_ms};
+use crate::desk::{Desk, Order, now_ms};
 use crate::pins::Outputs;
 
 /// Something that is done after the node is let go.
@@ -106,7 +106,7 @@ fn owned(desk: &'static Desk, key: &str, value: Value<'_>) -> Wish {
 
 async fn grant(desk: &'static Desk, outputs: &mut Outputs, wish: Wish) {
     match wish {
-        Wish::Radio(action) => desk.radio.send(action).await,
+        Wish::Radio(action) => desk.radio.send(Order::Node(action)).await,
         Wish::Level(gpio, level) => outputs.set(gpio, level),
         Wish::Change(key, value) => desk.changes.send((key, value)).await,
         Wish::Store => {
@@ -119,7 +119,6 @@ async fn grant(desk: &'static Desk, outputs: &mut Outputs, wish: Wish) {
         Wish::FactoryReset => {
             println!("espalier: the board forgets everything and restarts");
             desk.forget();
-            desk.restart();
         }
         Wish::Restart => desk.leave.signal(()),
         Wish::Nothing => {}

@@ -6,7 +6,7 @@ use esp_hal::ledc::channel::{self, ChannelIFace};
 use esp_hal::ledc::timer::{self, TimerIFace};
 use esp_hal::ledc::{LSGlobalClkSource, Ledc, LowSpeed};
 use esp_hal::peripherals::{LEDC, RMT};
-use esp_hal::rmt::{self, PulseCode, Rmt, TxChannelConfig, TxChannelCreator};
+use esp_hal::rmt::{self, ChannelCreator, PulseCode, Rmt, TxChannelConfig, TxChannelCreator};
 use esp_hal::time::Rate;
 use espalier_device::node::NodeInput;
 use espalier_device::profile::{MAX_PINS, Pin, Profile, Role};
@@ -14,6 +14,7 @@ use heapless::Vec;
 use static_cell::StaticCell;
 
 use crate::desk::Desk;
+use crate::sensors::Receiver;
 
 /// The coloured LED of Espressif's boards is always on this pin.
 const COLOURED: u8 = 8;
@@ -41,9 +42,8 @@ pub struct Outputs(Vec<(u8, Driver), MAX_PINS>);
 
 impl Outputs {
     /// Takes the pins of a profile that can be driven. A pin whose driver does not start is left alone.
-    pub fn new(profile: &Profile, pwm: LEDC<'static>, pulses: RMT<'static>) -> Self {
+    pub fn new(profile: &Profile, pwm: LEDC<'static>, mut pulses: Option<Transmitter>) -> Self {
         let mut dimmer = Dimmer::new(pwm);
-        let mut pulses = Some(pulses);
         let mut outputs = Vec::new();
         for pin in &profile.pins {
             let off = if pin.inverted {
@@ -130,13 +130,21 @@ impl Dimmer {
     }
 }
 
-fn coloured(pin: &Pin, pulses: RMT<'static>) -> Option<Driver> {
-    let rmt = Rmt::new(pulses, Rate::from_mhz(80)).ok()?;
+/// The transmitter of pulses that the coloured LED uses.
+pub type Transmitter = ChannelCreator<'static, Blocking, 0>;
+
+/// Takes the chip's transmitter and receiver of pulses; nothing when they do not start.
+pub fn pulses(peripheral: RMT<'static>) -> Option<(Transmitter, Receiver)> {
+    let rmt = Rmt::new(peripheral, Rate::from_mhz(80)).ok()?;
+    Some((rmt.channel0, rmt.channel2))
+}
+
+fn coloured(pin: &Pin, pulses: Transmitter) -> Option<Driver> {
     let config = TxChannelConfig::default()
         .with_clk_divider(1)
         .with_idle_output(true)
         .with_idle_output_level(Level::Low);
-    let channel = rmt.channel0.configure_tx(&config).ok()?;
+    let channel = pulses.configure_tx(&config).ok()?;
     Some(Driver::Coloured(Some(channel.with_pin(gpio(pin)))))
 }
 

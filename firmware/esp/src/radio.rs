@@ -11,15 +11,16 @@ use esp_radio::wifi::ap::{AccessPointConfig, AccessPointInfo};
 use esp_radio::wifi::scan::ScanConfig;
 use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{
-    AuthenticationMethodConfig, Config, ConnectionError, DisconnectReason, WifiController,
-    WifiError,
+    AuthenticationMethod, AuthenticationMethodConfig, Config, ConnectionError, DisconnectReason,
+    WifiController, WifiError,
 };
 use espalier_device::node::NodeInput;
 use espalier_device::settings::Network;
+use espalier_device::setup::{self, Seen};
 use espalier_device::wifi::{Action, Event, Found};
 use heapless::Vec;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Order};
 
 /// How long the network may take to give an address.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(15);
@@ -47,14 +48,14 @@ pub struct Radio {
 /// How something ended that the machine may have changed its mind about.
 enum End<T> {
     Done(T),
-    Instead(Action),
+    Instead(Order),
 }
 
 /// Waits for something, unless the machine wants something else.
 async fn unless<T>(desk: &Desk, work: impl Future<Output = T>) -> End<T> {
     match select(work, desk.radio.receive()).await {
         Either::First(done) => End::Done(done),
-        Either::Second(action) => End::Instead(action),
+        Either::Second(order) => End::Instead(order),
     }
 }
 
@@ -63,11 +64,15 @@ async fn unless<T>(desk: &Desk, work: impl Future<Output = T>) -> End<T> {
 pub async fn serve(mut radio: Radio) {
     let mut next = None;
     loop {
-        let action = match next.take() {
-            Some(action) => action,
+        let order = match next.take() {
+            Some(order) => order,
             None => radio.wait().await,
         };
-        next = radio.act(action).await;
+        next = match order {
+            Order::Node(action) => radio.act(action).await,
+            Order::Scan => radio.look().await,
+            Order::Join(network) => radio.try_out(network).await,
+        };
     }
 }
 
@@ -94,8 +99,8 @@ impl Radio {
         self.desk.tell(NodeInput::Wifi(event));
     }
 
-    /// Waits for the machine; meanwhile it watches whether the network is lost.
-    async fn wait(&mut self) -> Action {
+    /// Waits for an order; meanwhile it watches whether the network is lost.
+    async fn wait(&mut self) -> Order {
         loop {
             if !self.online {
                 return self.desk.radio.receive().await;
@@ -112,7 +117,7 @@ impl Radio {
                 }
             };
             match select3(self.desk.radio.receive(), lost, Timer::after(RSSI_EVERY)).await {
-                Either3::First(action) => return action,
+                Either3::First(order) => return order,
                 Either3::Second(()) => {
                     self.offline();
                     println!("espalier: the network is lost");
@@ -126,10 +131,11 @@ impl Radio {
     fn offline(&mut self) {
         self.online = false;
         self.desk.rssi.set(None);
+        self.desk.address.set(None);
     }
 
-    /// Does what is wanted; returns what is wanted instead when the machine has changed its mind.
-    async fn act(&mut self, action: Action) -> Option<Action> {
+    /// Does what the node wants; returns what is wanted instead when somebody has changed their mind.
+    async fn act(&mut self, action: Action) -> Option<Order> {
         match action {
             Action::Scan => return self.scan().await,
             Action::Connect { network } => return self.connect(network).await,
@@ -148,71 +154,162 @@ impl Radio {
         None
     }
 
-    async fn scan(&mut self) -> Option<Action> {
-        // A radio that is only an access point, or not started, cannot scan.
+    /// Looks for networks for the node.
+    async fn scan(&mut self) -> Option<Order> {
+        match self.list().await {
+            End::Done(Some(list)) => {
+                let found: Vec<Found<'_>, MAX_FOUND> = list.iter().map(found).collect();
+                self.tell(Event::Scanned(&found));
+                None
+            }
+            End::Done(None) => {
+                self.tell(Event::ScanFailed);
+                None
+            }
+            End::Instead(order) => {
+                if !matches!(order, Order::Node(_)) {
+                    self.tell(Event::ScanFailed);
+                }
+                Some(order)
+            }
+        }
+    }
+
+    /// Looks for networks for a person.
+    async fn look(&mut self) -> Option<Order> {
+        match self.list().await {
+            End::Done(Some(_)) => None,
+            End::Done(None) => {
+                self.desk.set_up(setup::Input::ScanFailed);
+                None
+            }
+            End::Instead(order) => {
+                self.desk.set_up(setup::Input::ScanFailed);
+                Some(order)
+            }
+        }
+    }
+
+    /// Scans. Whoever asked, a person may see what was found.
+    async fn list(&mut self) -> End<Option<List>> {
+        // A radio that was not started cannot scan.
         self.apply();
         let config = ScanConfig::default().with_max(MAX_FOUND);
         match unless(self.desk, self.controller.scan_async(&config)).await {
-            End::Instead(action) => return Some(action),
-            End::Done(Err(_)) => self.tell(Event::ScanFailed),
+            End::Instead(order) => End::Instead(order),
+            End::Done(Err(_)) => End::Done(None),
             End::Done(Ok(list)) => {
-                let found: Vec<Found<'_>, MAX_FOUND> = list.iter().map(found).collect();
-                self.tell(Event::Scanned(&found));
+                let list: List = list.into_iter().take(MAX_FOUND).collect();
+                let seen: Vec<Seen<'_>, MAX_FOUND> = list.iter().map(seen).collect();
+                self.desk.set_up(setup::Input::Scanned(&seen));
+                drop(seen);
+                End::Done(Some(list))
             }
         }
-        None
     }
 
-    async fn connect(&mut self, number: u8) -> Option<Action> {
-        let station = {
-            let settings = self.desk.settings.borrow();
-            let network = settings.networks().get(usize::from(number));
-            network.and_then(|network| station(network).ok())
+    /// Joins a saved network for the node.
+    async fn connect(&mut self, number: u8) -> Option<Order> {
+        let network = {
+            let setup = self.desk.setup.borrow();
+            setup
+                .settings()
+                .networks()
+                .get(usize::from(number))
+                .cloned()
         };
-        let Some(station) = station else {
+        let Some(network) = network else {
             self.tell(Event::ConnectFailed { refused: false });
             return None;
+        };
+        match self.join(&network).await {
+            End::Done(Ok(())) => {
+                self.online = true;
+                self.tell(Event::Connected);
+                None
+            }
+            End::Done(Err(refused)) => {
+                self.tell(Event::ConnectFailed { refused });
+                None
+            }
+            End::Instead(order) => {
+                if !matches!(order, Order::Node(_)) {
+                    self.tell(Event::ConnectFailed { refused: false });
+                }
+                Some(order)
+            }
+        }
+    }
+
+    /// Tries a network for a person. When it works the set-up saves it, and the node joins it for good.
+    async fn try_out(&mut self, network: Network) -> Option<Order> {
+        let was_online = self.online;
+        self.leave().await;
+        let instead = match self.join(&network).await {
+            End::Done(_) => None,
+            End::Instead(order) => {
+                let ssid = network.ssid();
+                self.desk.set_up(setup::Input::NotJoined {
+                    ssid,
+                    refused: false,
+                });
+                Some(order)
+            }
+        };
+        self.leave().await;
+        if was_online {
+            self.tell(Event::Lost);
+        }
+        instead
+    }
+
+    /// Joins a network and waits for an address; else says whether the network is there and refuses the password. A person
+    /// hears of it, too.
+    async fn join(&mut self, network: &Network) -> End<Result<(), bool>> {
+        let ssid = network.ssid();
+        let not_joined = |radio: &Self, refused| {
+            radio.desk.set_up(setup::Input::NotJoined { ssid, refused });
+            End::Done(Err(refused))
+        };
+        let Ok(station) = station(network) else {
+            return not_joined(self, false);
         };
         self.station = station;
         if !self.apply() {
-            self.tell(Event::ConnectFailed { refused: false });
-            return None;
+            return not_joined(self, false);
         }
         match unless(self.desk, self.controller.connect_async()).await {
-            End::Instead(action) => {
+            End::Instead(order) => {
                 self.leave().await;
-                return Some(action);
+                return End::Instead(order);
             }
             End::Done(Err(error)) => {
                 println!("espalier: the network does not let the board in: {error:?}");
-                self.tell(Event::ConnectFailed {
-                    refused: is_refusal(&error),
-                });
-                return None;
+                return not_joined(self, is_refusal(&error));
             }
             End::Done(Ok(_)) => {}
         }
         let address = with_timeout(ADDRESS_TIMEOUT, self.stack.wait_config_up());
         match unless(self.desk, address).await {
-            End::Instead(action) => {
+            End::Instead(order) => {
                 self.leave().await;
-                Some(action)
+                return End::Instead(order);
             }
             End::Done(Err(_)) => {
                 self.leave().await;
                 println!("espalier: the network gives the board no address");
-                self.tell(Event::ConnectFailed { refused: false });
-                None
+                return not_joined(self, false);
             }
-            End::Done(Ok(())) => {
-                self.online = true;
-                if let Some(config) = self.stack.config_v4() {
-                    println!("espalier: in the network as {}", config.address);
-                }
-                self.tell(Event::Connected);
-                None
-            }
+            End::Done(Ok(())) => {}
         }
+        let Some(config) = self.stack.config_v4() else {
+            return not_joined(self, false);
+        };
+        println!("espalier: in the network as {}", config.address);
+        let address = config.address.address().octets();
+        self.desk.address.set(Some(address));
+        self.desk.set_up(setup::Input::Joined { ssid, address });
+        End::Done(Ok(()))
     }
 
     async fn leave(&mut self) {
@@ -253,6 +350,27 @@ fn station(network: &Network) -> Result<StationConfig, WifiError> {
     Ok(StationConfig::default()
         .with_ssid(network.ssid().try_into()?)
         .with_authentication(authentication))
+}
+
+/// What a scan found.
+type List = Vec<AccessPointInfo, MAX_FOUND>;
+
+fn seen(info: &AccessPointInfo) -> Seen<'_> {
+    let encryption = match info.auth_method {
+        Some(AuthenticationMethod::None) => 0,
+        Some(AuthenticationMethod::Wep) => 1,
+        Some(AuthenticationMethod::Wpa) => 2,
+        Some(AuthenticationMethod::WpaWpa2Personal) => 4,
+        Some(AuthenticationMethod::Wpa3Personal) => 6,
+        Some(AuthenticationMethod::Wpa2Wpa3Personal) => 7,
+        // Whatever else it is, it is not open.
+        _ => 3,
+    };
+    Seen {
+        ssid: info.ssid.as_str(),
+        rssi: i32::from(info.signal_strength),
+        encryption,
+    }
 }
 
 fn found(info: &AccessPointInfo) -> Found<'_> {
