@@ -12,9 +12,9 @@
 //! | `nvs.rs` | how ESP-IDF keeps values in flash |
 
 mod codes;
-// pub mod import;
+pub mod import;
 mod json;
-// pub mod nvs;
+pub mod nvs;
 
 use core::fmt;
 

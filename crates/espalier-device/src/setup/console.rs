@@ -11,7 +11,7 @@ use crate::storage::Storage;
 use heapless::{String, Vec};
 
 /// What the next line answers, with the answers before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Dialog {
     /// Nothing: it is a command.
     Idle,

@@ -185,8 +185,7 @@ enum Notice {
     },
 }
 
-/// The machine.
-#[derive(Debug)]
+/// The machine. `Debug` hides what is typed and what is secret.
 pub struct Setup {
     about: About,
     settings: Settings,
@@ -214,6 +213,16 @@ pub struct Setup {
     used: bool,
     restart_at: Option<u64>,
     leases: dhcp::Leases,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("about", &self.about)
+            .field("settings", &self.settings)
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Setup {

@@ -4,5 +4,8 @@ mod bench;
 mod console;
 mod flash;
 mod improv;
+mod net;
+mod nvs;
+mod portal;
 mod records;
 mod settings;
