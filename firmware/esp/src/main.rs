@@ -52,6 +52,7 @@ use espalier_device::profile::{self, Profile};
 use espalier_device::records::{Records, SECTOR};
 use espalier_device::safe::Boots;
 use espalier_device::schedule::Zone;
+use espalier_device::settings::{Settings, import::import};
 use espalier_device::setup::{About, Setup};
 use espalier_device::update::{Boot, Gate, gate};
 use espalier_device::wifi::Policy;
@@ -229,7 +230,7 @@ fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk 
     );
     let mut noise = [0; 16];
     random.fill_bytes(&mut noise);
-    let setup = Setup::open(about, &mut store, || None, noise);
+    let setup = Setup::open(about, &mut store, || legacy(flash, places.nvs?), noise);
     let settings = setup.settings();
     let start = Boots::start(&mut flash, places.records.offset + BOOTS, places.booted);
     let profile = board(settings.profile());
@@ -251,6 +252,17 @@ fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk 
     );
     node.restore(&mut store);
     DESK.init_with(|| Desk::new(node, profile, setup, store, start.boots))
+}
+
+/// Takes over the settings that other firmware left on this board.
+fn legacy(mut flash: Flash, (offset, size): (u32, u32)) -> Option<Settings> {
+    // A place that cannot be read holds nothing for us.
+    let found = import(&mut flash, offset, size).ok()??;
+    println!("espalier: the settings of the firmware before this one are taken over");
+    for key in &found.skipped {
+        println!("espalier: its setting `{key}` cannot be used");
+    }
+    Some(found.settings)
 }
 
 /// Returns the profile that the settings name, when it is one for this chip; else that of the chip's development board.
