@@ -97,7 +97,9 @@ async fn main(spawner: Spawner) -> ! {
         Err(error) => {
             println!("espalier: {}", error.as_str());
             // Somebody must flash it again; the watchdog lets it say so once a minute.
-            core::future::pending().await
+            loop {
+                core::hint::spin_loop();
+            }
         }
     };
 

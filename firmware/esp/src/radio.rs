@@ -192,8 +192,6 @@ impl Radio {
 
     /// Scans. Whoever asked, a person may see what was found.
     async fn list(&mut self) -> End<Option<List>> {
-        // A radio that was not started cannot scan.
-        self.apply();
         let config = ScanConfig::default().with_max(MAX_FOUND);
         match unless(self.desk, self.controller.scan_async(&config)).await {
             End::Instead(order) => End::Instead(order),
