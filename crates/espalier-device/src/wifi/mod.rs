@@ -134,10 +134,24 @@ pub enum Status {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Radio {
-    Resting { until: u64 },
-    Scanning { since: u64 },
-    Connecting { network: u8, since: u64 },
-    Online { network: u8, since: u64 },
+    Resting {
+        until: u64,
+    },
+    Scanning {
+        since: u64,
+    },
+    Connecting {
+        network: u8,
+        since: u64,
+    },
+    Online {
+        network: u8,
+        since: u64,
+    },
+    /// Someone else has the radio, for so long at most.
+    Lent {
+        until: u64,
+    },
 }
 
 /// What the radio was asked for last. The number tells one request from the next of the same kind.
@@ -192,21 +206,75 @@ impl Wifi {
         }
     }
 
-    /// Replaces the saved networks, of which the first [`MAX_NETWORKS`] with a usable name count. What is going on ends; the
-    /// network `first`, if one is named, is tried at once, although a person may be at the portal.
+    /// Replaces the saved networks, of which the first [`MAX_NETWORKS`] with a usable name count. A connection to one that is
+    /// still among them stays, anything else that is going on ends. The network `first`, if one is named, is tried at once,
+    /// although a person may be at the portal.
     pub fn set_networks<'a>(
         &mut self,
         ssids: impl IntoIterator<Item = &'a str>,
         first: Option<u8>,
     ) {
+        let online = match self.radio {
+            Radio::Online { network, since } => self.known.ssid(network).map(|ssid| (ssid, since)),
+            _ => None,
+        };
         self.known.replace(ssids);
+        self.round.clear();
+        self.inviting = true;
+        let first = first.filter(|n| self.known.contains(*n));
+        let kept = online.and_then(|(ssid, since)| Some((self.known.number(&ssid)?, since)));
+        if let Some((network, since)) = kept.filter(|(n, _)| first.is_none_or(|first| first == *n))
+        {
+            self.take_over(network, since);
+            return;
+        }
+        if matches!(self.radio, Radio::Lent { .. }) && first.is_none() {
+            return;
+        }
+        self.leave();
+        self.backoff.reset();
+        self.radio = Radio::Resting { until: self.now };
+        if let Some(network) = first {
+            self.connect(network);
+        }
+    }
+
+    /// The radio is in this saved network, whoever asked for it.
+    fn take_over(&mut self, network: u8, since: u64) {
+        let order = Order::Connect(network, self.requests);
+        (self.wanted, self.told) = (order, order);
+        if self.told_online.is_some() {
+            self.told_online = Some(network);
+        }
+        self.radio = Radio::Online { network, since };
+    }
+
+    /// Lends the radio to someone who tries a network that is not saved yet, for at most so many milliseconds. Poll afterwards.
+    pub fn lend(&mut self, ms: u64) {
         self.leave();
         self.round.clear();
-        self.backoff.reset();
-        self.inviting = true;
-        self.radio = Radio::Resting { until: self.now };
-        if let Some(network) = first.filter(|n| self.known.contains(*n)) {
-            self.connect(network);
+        self.radio = Radio::Lent {
+            until: self.now.saturating_add(ms),
+        };
+    }
+
+    /// Says whether the radio is lent.
+    pub const fn is_lent(&self) -> bool {
+        matches!(self.radio, Radio::Lent { .. })
+    }
+
+    /// Takes the radio back: it is in this network, which is saved by now, or in none.
+    pub fn take_back(&mut self, joined: Option<&str>) {
+        if !self.is_lent() {
+            return;
+        }
+        match joined.and_then(|ssid| self.known.number(ssid)) {
+            Some(network) => {
+                self.known.worked(network);
+                self.requests = self.requests.wrapping_add(1);
+                self.take_over(network, self.now);
+            }
+            None => self.radio = Radio::Resting { until: self.now },
         }
     }
 
@@ -305,6 +373,7 @@ impl Wifi {
             Radio::Scanning { since } => since.saturating_add(self.policy.scan_timeout_ms),
             Radio::Connecting { since, .. } => since.saturating_add(self.policy.connect_timeout_ms),
             Radio::Online { .. } => u64::MAX,
+            Radio::Lent { until } => until,
         };
         let portal = match self.portal {
             Some(_) => self.portal_ends(),
@@ -415,6 +484,7 @@ impl Wifi {
                 self.wanted = Order::None;
                 self.next_of_round();
             }
+            Radio::Lent { until } if now >= until => self.rest(),
             Radio::Resting { until }
                 if now >= until && !self.known.is_empty() && !self.is_used() =>
             {
