@@ -63,6 +63,7 @@ Examples:
   cargo xtask firmware --variant base --chip esp32c3
   cargo xtask bench --help
 
+XTASK_ESPALIER, when set, names a program `espalier` to check instead of building one.
 TEST_DATABASE_URL, when set, names the PostgreSQL to test with; then no private one is started.
 The exit code is 0 when everything passed, 1 when something failed, 2 when the command line was not understood.
 ";

@@ -7,6 +7,7 @@ mod chips;
 mod pack;
 mod sizes;
 mod toolchain;
+mod virt;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -26,6 +27,8 @@ pub struct Options {
     ci: bool,
     /// Build each firmware a second time in another folder; the images must be the same.
     twice: bool,
+    /// Only the life of an emulated board with the real server.
+    virt: bool,
 }
 
 impl Options {
@@ -47,9 +50,14 @@ impl Options {
                 "--chip" => options.chip = Some(Chip::from_name(name()?)?),
                 "--ci" => options.ci = true,
                 "--twice" => options.twice = true,
+                "virt" => options.virt = true,
                 other => bail!("`firmware` has no option `{other}`"),
             }
         }
+        ensure!(
+            !options.virt || words_alone(&options),
+            "`virt` takes no options"
+        );
         let alone = Self {
             ci: true,
             ..Self::default()
@@ -74,13 +82,25 @@ impl Options {
     }
 }
 
+fn words_alone(options: &Options) -> bool {
+    let alone = Options {
+        virt: true,
+        ..Options::default()
+    };
+    *options == alone
+}
+
 /// Builds, packs and judges, each firmware as a step; returns whether all is well.
 ///
 /// # Errors
 /// Never; what failed is told in the output and by `false`.
 pub fn run(options: &Options) -> Result<bool> {
     let mut steps = Steps::default();
-    build(&mut steps, options);
+    if options.virt {
+        virt::run(&mut steps);
+    } else {
+        build(&mut steps, options);
+    }
     println!();
     for name in steps.failed() {
         println!("FAILED: {name}");
@@ -95,6 +115,7 @@ pub fn ci(steps: &mut Steps) {
         ..Options::default()
     };
     build(steps, &options);
+    virt::run(steps);
 }
 
 fn build(steps: &mut Steps, options: &Options) {
@@ -140,10 +161,12 @@ mod tests {
         assert_eq!(both.firmware(), [(only, true)]);
         assert_eq!(Options::parse(&[]).unwrap().firmware().len(), 10);
         assert_eq!(Options::parse(&["--ci"]).unwrap().firmware().len(), 3);
+        assert!(Options::parse(&["virt"]).unwrap().virt);
         for bad in [
             &["--chip"][..],
             &["--chip", "esp8266"],
             &["--ci", "--twice"],
+            &["virt", "--chip", "esp32c3"],
             &["now"],
         ] {
             assert!(Options::parse(bad).is_err(), "{bad:?}");
