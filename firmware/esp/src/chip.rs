@@ -1,15 +1,17 @@
 //! What differs from chip to chip and no driver hides. Each function has one arm per chip.
 
+use espalier_image::chip::Chip;
+
 #[cfg(not(any(feature = "esp32c3", feature = "esp32c6")))]
 compile_error!("choose the chip: build with the feature `esp32c3` or `esp32c6`");
 #[cfg(all(feature = "esp32c3", feature = "esp32c6"))]
 compile_error!("`esp32c3` and `esp32c6` are different chips: choose one of them");
 
-/// The name of the chip on the wire.
-pub const NAME: &str = if cfg!(feature = "esp32c3") {
-    "esp32c3"
+/// The chip.
+pub const CHIP: Chip = if cfg!(feature = "esp32c3") {
+    Chip::Esp32C3
 } else {
-    "esp32c6"
+    Chip::Esp32C6
 };
 
 /// The profile of a board that was not told which one it is.
@@ -17,13 +19,6 @@ pub const BOARD: &str = if cfg!(feature = "esp32c3") {
     "esp32-c3-devkit"
 } else {
     "esp32-c6-devkit"
-};
-
-/// The name of the chip for people.
-pub const TITLE: &str = if cfg!(feature = "esp32c3") {
-    "ESP32-C3"
-} else {
-    "ESP32-C6"
 };
 
 /// The pins of the UART that the ROM and all tools use.

@@ -7,15 +7,13 @@ use embassy_sync::channel::Channel;
 use embassy_sync::pipe::Pipe;
 use embassy_sync::signal::Signal;
 use embassy_time::Instant;
-use esp_println::println;
 use espalier_device::Led;
-use espalier_device::node::{Node, NodeInput, View};
+use espalier_device::node::{Station, StationInput, View};
 use espalier_device::profile::Profile;
 use espalier_device::records::Records;
 use espalier_device::safe::Boots;
 use espalier_device::settings::Network;
-use espalier_device::setup::{self, Facts, Setup};
-use espalier_device::wifi::Action;
+use espalier_device::setup::Facts;
 use espalier_wire::json::Value;
 
 use crate::flash::Flash;
@@ -33,38 +31,36 @@ const SERIAL: usize = 2048;
 /// What the radio is asked for.
 #[derive(Debug)]
 pub enum Order {
-    /// The node wants something.
-    Node(Action),
-    /// A person wants to know which networks there are.
+    /// Look for networks.
     Scan,
-    /// A person wants to know whether this network lets the board in; it is not saved yet.
+    /// Join a network.
     Join(Network),
+    /// Drop the network or the attempt.
+    Disconnect,
+    /// Open the board's own network.
+    OpenPortal,
+    /// Close it.
+    ClosePortal,
 }
 
 /// What the tasks share.
 pub struct Desk {
     /// What the board does beside its connection.
-    pub node: RefCell<Node>,
-    /// Rung when the node was told something: its wishes may have changed.
-    pub node_bell: Bell,
+    pub station: RefCell<Station>,
+    /// Rung when the station was told something: its wishes may have changed.
+    pub station_bell: Bell,
     /// The board's pins.
     pub profile: Profile,
-    /// Who the board is, and how people tell it.
-    pub setup: RefCell<Setup>,
-    /// Rung when the set-up was told something.
-    pub setup_bell: Bell,
-    /// What the serial lines are to say.
-    pub serial: Pipe<NoopRawMutex, SERIAL>,
     /// What survives a restart.
     pub store: RefCell<Store>,
     /// What is wanted of the radio.
     pub radio: Channel<NoopRawMutex, Order, WAITING>,
+    /// What the serial lines are to say.
+    pub serial: Pipe<NoopRawMutex, SERIAL>,
     /// What was changed at the board, for the server.
     pub changes: Channel<NoopRawMutex, (&'static str, Value<'static>), WAITING>,
     /// Rung when a person asks for new firmware.
     pub asked: Bell,
-    /// Rung when the next page of the display is wanted.
-    pub page: Bell,
     /// Rung when the board shall restart once the core has stored what it knows.
     pub leave: Bell,
     /// The count of starts.
@@ -82,21 +78,23 @@ pub fn now_ms() -> u64 {
     Instant::now().as_millis()
 }
 
+/// Returns the free bytes of the heap.
+pub fn heap_free() -> Option<u32> {
+    u32::try_from(esp_alloc::HEAP.free()).ok()
+}
+
 impl Desk {
     /// Puts everything on the desk.
-    pub fn new(node: Node, profile: Profile, setup: Setup, store: Store, boots: Boots) -> Self {
+    pub fn new(station: Station, profile: Profile, store: Store, boots: Boots) -> Self {
         Desk {
-            node: RefCell::new(node),
-            node_bell: Bell::new(),
+            station: RefCell::new(station),
+            station_bell: Bell::new(),
             profile,
-            setup: RefCell::new(setup),
-            setup_bell: Bell::new(),
-            serial: Pipe::new(),
             store: RefCell::new(store),
             radio: Channel::new(),
+            serial: Pipe::new(),
             changes: Channel::new(),
             asked: Bell::new(),
-            page: Bell::new(),
             leave: Bell::new(),
             boots: RefCell::new(boots),
             rssi: Cell::new(None),
@@ -105,49 +103,33 @@ impl Desk {
         }
     }
 
-    /// Tells the node something.
-    pub fn tell(&self, input: NodeInput<'_>) {
-        self.node.borrow_mut().step(now_ms(), input);
-        self.node_bell.signal(());
+    /// Lets the station step, without a word to the task that serves it.
+    pub fn step(&self, input: StationInput<'_>) {
+        let store = &mut *self.store.borrow_mut();
+        self.station.borrow_mut().step(now_ms(), input, store);
     }
 
-    /// Tells the set-up something, after what only this firmware knows.
-    pub fn set_up(&self, input: setup::Input<'_>) {
-        let (setup, store) = (&mut *self.setup.borrow_mut(), &mut *self.store.borrow_mut());
-        let now = now_ms();
-        setup.step(now, setup::Input::Facts(self.facts(now)), store);
-        setup.step(now, input, store);
-        self.setup_bell.signal(());
+    /// Tells the station something.
+    pub fn tell(&self, input: StationInput<'_>) {
+        self.step(input);
+        self.station_bell.signal(());
     }
 
-    fn facts(&self, now: u64) -> Facts {
-        Facts {
+    /// Tells the station what only this firmware knows, for whoever asks it next.
+    pub fn tell_facts(&self) {
+        self.step(StationInput::Facts(Facts {
             address: self.address.get(),
             rssi: self.rssi.get(),
             online: self.view.get().led == Led::Steady,
-            uptime_ms: now,
-            heap_free: u32::try_from(esp_alloc::HEAP.free()).ok(),
-        }
+            uptime_ms: now_ms(),
+            heap_free: heap_free(),
+        }));
     }
 
     /// Notes that the start was good, or that it ends by the board's own wish. A count that cannot be written is only a count.
     pub fn settle(&self) {
         let mut store = self.store.borrow_mut();
         let _ = self.boots.borrow_mut().settle(store.flash());
-    }
-
-    /// Forgets what a person has told the board; it restarts soon after.
-    pub fn forget(&self) {
-        let store = &mut *self.store.borrow_mut();
-        if self
-            .setup
-            .borrow_mut()
-            .factory_reset(now_ms(), store)
-            .is_err()
-        {
-            println!("espalier: the flash cannot be written: some settings may be left");
-        }
-        self.setup_bell.signal(());
     }
 
     /// Restarts the chip on purpose.

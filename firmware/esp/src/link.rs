@@ -5,7 +5,7 @@ use esp_println::println;
 use espalier_board::{
     Anchor, Board, Buffers, Done, Happening, Hardware, NetError, Sample, Trust, Vitals,
 };
-use espalier_device::node::{NodeInput, View};
+use espalier_device::node::{StationInput, View};
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::update::Boot;
 use espalier_device::{Config, Core, UpdatePolicy};
@@ -15,7 +15,7 @@ use rand_core::RngCore;
 use static_cell::StaticCell;
 
 use crate::chip;
-use crate::desk::{Desk, Store};
+use crate::desk::{Desk, Store, heap_free};
 use crate::flash::Flash;
 use crate::net::Client;
 use crate::random::Random;
@@ -60,7 +60,7 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
     prepare(desk, core, &mut store);
     core.booted(boot);
     let authority =
-        AUTHORITY.init(Vec::from_slice(desk.setup.borrow().settings().ca()).unwrap_or_default());
+        AUTHORITY.init(Vec::from_slice(desk.station.borrow().settings().ca()).unwrap_or_default());
     let trust = Trust {
         anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
         floor: DATE.parse().unwrap_or(0),
@@ -81,21 +81,25 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
     )
     .await;
     // A board that has forgotten who it is must not remember what it was told as that.
-    let same = desk.setup.borrow().settings().device() == core.config().device_id();
+    let same = desk.station.borrow().settings().device() == core.config().device_id();
     if same {
         core.persist(&mut store);
     }
 }
 
 fn config(desk: &Desk) -> Option<Config> {
-    let setup = desk.setup.borrow();
-    let settings = setup.settings();
+    let station = desk.station.borrow();
+    let settings = station.settings();
     if !settings.has_identity() {
         return None;
     }
     let config = settings.config(UpdatePolicy::default());
     let named = config.and_then(|config| {
-        config.with_names(&desk.profile.name, chip::NAME, env!("CARGO_PKG_VERSION"))
+        config.with_names(
+            &desk.profile.name,
+            chip::CHIP.as_str(),
+            env!("CARGO_PKG_VERSION"),
+        )
     });
     named
         .inspect_err(|error| println!("espalier: the settings cannot be used: {error}"))
@@ -105,7 +109,8 @@ fn config(desk: &Desk) -> Option<Config> {
 /// Gives the core its switches and what it remembers, and lets the pins be as they were.
 #[inline(never)]
 fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
-    let mut node = desk.node.borrow_mut();
+    let mut station = desk.station.borrow_mut();
+    let node = station.node();
     for (key, value) in node.switches() {
         core.declare_switch(key, value);
     }
@@ -122,8 +127,8 @@ fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
     for (key, value) in core.switches().iter() {
         node.apply(key, value);
     }
-    drop(node);
-    desk.node_bell.signal(());
+    drop(station);
+    desk.station_bell.signal(());
 }
 
 /// What the server sees of the board.
@@ -138,8 +143,8 @@ impl Hardware for Hands {
     }
 
     async fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        let done = self.desk.node.borrow_mut().apply(key, value);
-        self.desk.node_bell.signal(());
+        let done = self.desk.station.borrow_mut().node().apply(key, value);
+        self.desk.station_bell.signal(());
         done
     }
 
@@ -147,14 +152,7 @@ impl Hardware for Hands {
         match name {
             "ping" => Done::Ok,
             "restart" => Done::Restart,
-            "portal" => {
-                self.desk
-                    .tell(NodeInput::Wifi(espalier_device::wifi::Event::WantPortal));
-                Done::Ok
-            }
-            _ => Done::Failed(
-                "this board does not know the command; it knows ping, portal and restart",
-            ),
+            _ => Done::Failed("this board does not know the command; it knows ping and restart"),
         }
     }
 
@@ -175,14 +173,14 @@ impl Hardware for Hands {
 
     fn vitals(&mut self) -> Vitals {
         Vitals {
-            heap_free: u32::try_from(esp_alloc::HEAP.free()).ok(),
+            heap_free: heap_free(),
             rssi: self.desk.rssi.get(),
         }
     }
 
     fn look(&mut self, view: View) {
         self.desk.view.set(view);
-        self.desk.tell(NodeInput::Core(view));
+        self.desk.tell(StationInput::Core(view));
     }
 
     fn log(&mut self, error: NetError) {

@@ -3,15 +3,15 @@
 //!
 //! 1. The watchdog of the chip, and why the chip started (`reset`).
 //! 2. The boot gate: an image that failed its trial is taken back here, before anything else of it can fail (`places`, `flash`).
-//! 3. Settings, profile, node: what the board is (`desk`).
+//! 3. Settings, profile, station: what the board is (`desk`).
 //! 4. Radio, pins, serial line, portal: one task each.
 //! 5. The link to the server, until the board is to restart (`link`).
 //!
 //! | module | holds |
 //! |---|---|
 //! | `desk` | what the tasks share |
-//! | `node`, `radio`, `pins` | serving the node: time, Wi-Fi, pins |
-//! | `setup`, `serial`, `portal` | setting the board up, over the serial line and its own network |
+//! | `station`, `radio`, `pins` | serving the station: time, Wi-Fi, pins |
+//! | `serial`, `portal` | setting the board up, over the serial lines and its own network |
 //! | `net`, `link` | network stacks, the connection with the server |
 //! | `things`, `sensors` | what is measured, and how |
 //! | `flash`, `places`, `reset`, `crash`, `random`, `chip` | the chip |
@@ -24,7 +24,6 @@ mod desk;
 mod flash;
 mod link;
 mod net;
-mod node;
 mod pins;
 mod places;
 mod portal;
@@ -33,7 +32,7 @@ mod random;
 mod reset;
 mod sensors;
 mod serial;
-mod setup;
+mod station;
 mod things;
 mod variant;
 
@@ -47,16 +46,15 @@ use esp_hal::time::Duration;
 use esp_hal::timer::systimer::SystemTimer;
 use esp_println::println;
 use esp_radio::wifi::{ControllerConfig, WifiController};
-use espalier_device::node::Node;
+use espalier_device::node::{Station, StationError, profile_of};
 use espalier_device::profile::{self, Profile};
 use espalier_device::records::{Records, SECTOR};
 use espalier_device::safe::Boots;
-use espalier_device::schedule::Zone;
 use espalier_device::settings::{Settings, import::import};
 use espalier_device::setup::{About, Setup};
 use espalier_device::update::{Boot, Gate, gate};
 use espalier_device::wifi::Policy;
-use heapless::String;
+use heapless::{String, Vec};
 use rand_core::RngCore;
 use static_cell::StaticCell;
 
@@ -121,7 +119,8 @@ async fn main(spawner: Spawner) -> ! {
     let (stack, runner) = net::station(&mut random);
     let (portal_stack, portal_runner) = net::portal(&mut random);
     let own = {
-        let setup = desk.setup.borrow();
+        let mut station = desk.station.borrow_mut();
+        let setup = station.setup();
         radio::access_point(&setup.portal_ssid(), setup.settings().portal())
     };
     let own = match own {
@@ -131,14 +130,13 @@ async fn main(spawner: Spawner) -> ! {
     let client = net::Client::new(stack);
     let lines = serial::Lines::new(chip.USB_DEVICE, chip.UART0, console);
 
-    start(&spawner, node::serve(desk, outputs, rtc));
+    start(&spawner, station::serve(desk, outputs, rtc));
     start(
         &spawner,
         radio::serve(Radio::new(desk, controller, stack, own)),
     );
     start(&spawner, net::carry(runner));
     start(&spawner, net::carry(portal_runner));
-    start(&spawner, setup::serve(desk));
     start(&spawner, serial::speak(desk, lines.out));
     start(&spawner, serial::listen_usb(desk, lines.usb_in));
     if let Some(uart) = lines.uart_in {
@@ -194,7 +192,7 @@ fn begin(mut flash: Flash) -> Result<(Boot, Places), Unusable> {
                 "espalier: {} {} on {}, slot {}, started by {}, start {}",
                 variant::NAME,
                 env!("CARGO_PKG_VERSION"),
-                chip::NAME,
+                chip::CHIP.as_str(),
                 places.booted,
                 reason.as_str(),
                 boot.boots()
@@ -227,33 +225,27 @@ fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk 
     let about = About::new(
         &firmware,
         env!("CARGO_PKG_VERSION"),
-        chip::TITLE,
+        chip::CHIP.title(),
         <[u8; 6]>::try_from(mac.as_bytes()).unwrap_or_default(),
     );
     let mut noise = [0; 16];
     random.fill_bytes(&mut noise);
     let setup = Setup::open(about, &mut store, || legacy(flash, places.nvs?), noise);
-    let settings = setup.settings();
     let start = Boots::start(&mut flash, places.records.offset + BOOTS, places.booted);
-    let profile = board(settings.profile());
-    let zone = Zone::parse(settings.tz()).unwrap_or(Zone::UTC);
-    let mut node = Node::new(
+    let profile = board(setup.settings());
+    let mut station = Station::new(
+        setup,
         &profile,
         variant::CAPABILITIES,
         Policy::default(),
-        zone,
         start.failed,
         random.next_u64(),
     );
-    if node.is_safe() {
+    if station.node().is_safe() {
         println!("espalier: safe mode after {} failed starts", start.failed);
     }
-    node.set_networks(
-        settings.networks().iter().map(|network| network.ssid()),
-        None,
-    );
-    node.restore(&mut store);
-    DESK.init_with(|| Desk::new(node, profile, setup, store, start.boots))
+    station.restore(&mut store);
+    DESK.init_with(|| Desk::new(station, profile, store, start.boots))
 }
 
 /// Takes over the settings that other firmware left on this board.
@@ -267,17 +259,20 @@ fn legacy(mut flash: Flash, (offset, size): (u32, u32)) -> Option<Settings> {
     Some(found.settings)
 }
 
-/// Returns the profile that the settings name, when it is one for this chip; else that of the chip's development board.
-fn board(name: &str) -> Profile {
-    let fits = |profile: &Profile| profile.chip.as_str() == chip::NAME && profile.check().is_ok();
-    if let Some(profile) = profile::named(name).filter(fits) {
-        return profile;
-    }
-    if !name.is_empty() {
-        println!("espalier: there is no board `{name}` with this chip");
-    }
-    match profile::named(chip::BOARD).filter(fits) {
-        Some(profile) => profile,
-        None => panic!("the profile {} cannot be used", chip::BOARD),
-    }
+/// Returns the profile that the settings name; that of the chip's development board when they name none, and one without pins
+/// when it is none for this chip.
+fn board(settings: &Settings) -> Profile {
+    let named = if settings.profile().is_empty() {
+        profile::named(chip::BOARD).ok_or(StationError::UnknownProfile)
+    } else {
+        profile_of(settings, chip::CHIP)
+    };
+    named.unwrap_or_else(|error| {
+        println!("espalier: {error}");
+        Profile {
+            name: String::new(),
+            chip: chip::CHIP,
+            pins: Vec::new(),
+        }
+    })
 }

@@ -1,4 +1,4 @@
-//! The pins of a board, taken by their number from its profile: what the node drives, and what people and sensors drive.
+//! The pins of a board, taken by their number from its profile: what the station drives, and what people and sensors drive.
 
 use esp_hal::Blocking;
 use esp_hal::gpio::{AnyPin, DriveMode, Input, InputConfig, Level, Output, OutputConfig, Pull};
@@ -8,7 +8,7 @@ use esp_hal::ledc::{LSGlobalClkSource, Ledc, LowSpeed};
 use esp_hal::peripherals::{LEDC, RMT};
 use esp_hal::rmt::{self, ChannelCreator, PulseCode, Rmt, TxChannelConfig, TxChannelCreator};
 use esp_hal::time::Rate;
-use espalier_device::node::NodeInput;
+use espalier_device::node::StationInput;
 use espalier_device::profile::{MAX_PINS, Pin, Profile, Role};
 use heapless::Vec;
 use static_cell::StaticCell;
@@ -37,7 +37,7 @@ enum Driver {
     Coloured(Option<rmt::Channel<'static, Blocking, rmt::Tx>>),
 }
 
-/// The pins that the node drives.
+/// The pins that the station drives.
 pub struct Outputs(Vec<(u8, Driver), MAX_PINS>);
 
 impl Outputs {
@@ -183,12 +183,12 @@ pub fn input(pin: &Pin) -> Option<Input<'static>> {
     ))
 }
 
-/// Tells the node the level of a pin, at once and whenever it changes.
+/// Tells the station the level of a pin, at once and whenever it changes.
 #[embassy_executor::task(pool_size = 3)]
 pub async fn watch(desk: &'static Desk, number: u8, mut pin: Input<'static>) {
     loop {
         let high = pin.is_high();
-        desk.tell(NodeInput::Pin { gpio: number, high });
+        desk.tell(StationInput::Pin { gpio: number, high });
         // A level that changed meanwhile is seen at once, unlike an edge.
         if high {
             pin.wait_for_low().await;

@@ -34,7 +34,10 @@ pub async fn addresses(desk: &'static Desk, stack: Stack<'static>) {
             continue;
         };
         let asked = packet.get(..count).unwrap_or_default();
-        let reply = desk.setup.borrow_mut().dhcp(now_ms(), asked, &mut answer);
+        let reply = {
+            let mut station = desk.station.borrow_mut();
+            station.setup().dhcp(now_ms(), asked, &mut answer)
+        };
         if let Some(reply) = reply
             && let Some(bytes) = answer.get(..reply.len)
         {
@@ -103,14 +106,18 @@ async fn page(desk: &Desk, socket: &mut TcpSocket<'_>) -> Option<()> {
             }
         }
     }
+    desk.tell_facts();
     let answer = {
-        let (setup, store) = (&mut *desk.setup.borrow_mut(), &mut *desk.store.borrow_mut());
-        setup.http(now_ms(), &request, store)
+        let (mut station, store) = (desk.station.borrow_mut(), &mut *desk.store.borrow_mut());
+        station.setup().http(now_ms(), &request, store)
     };
-    desk.setup_bell.signal(());
+    desk.station_bell.signal(());
     let mut from = 0;
     loop {
-        let count = desk.setup.borrow().answer(&answer, from, &mut piece)?;
+        let count = {
+            let mut station = desk.station.borrow_mut();
+            station.setup().answer(&answer, from, &mut piece)?
+        };
         if count == 0 {
             return Some(());
         }

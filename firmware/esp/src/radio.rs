@@ -1,5 +1,5 @@
-//! The radio: does what the node's Wi-Fi machine wants, one thing after the other, and tells it what came of it. It decides
-//! nothing: which network, when, and whether there is a portal, is the machine's.
+//! The radio: does what the station wants, one thing after the other, and tells it what came of it. It decides nothing: which
+//! network, when, and whether there is a portal, is the station's.
 
 use core::future::Future;
 
@@ -14,10 +14,9 @@ use esp_radio::wifi::{
     AuthenticationMethod, AuthenticationMethodConfig, Config, ConnectionError, DisconnectReason,
     WifiController, WifiError,
 };
-use espalier_device::node::NodeInput;
+use espalier_device::node::StationInput;
 use espalier_device::settings::Network;
-use espalier_device::setup::{self, Seen};
-use espalier_device::wifi::{Action, Event, Found};
+use espalier_device::setup::Seen;
 use heapless::Vec;
 
 use crate::desk::{Desk, Order};
@@ -45,15 +44,23 @@ pub struct Radio {
     online: bool,
 }
 
-/// How something ended that the machine may have changed its mind about.
+/// How something ended that the station may have changed its mind about.
 enum End<T> {
     Done(T),
     Instead(Order),
 }
 
-/// Waits for something, unless the machine wants something else.
+/// Waits for something, unless the station wants something else. A scan must wait for its turn.
 async fn unless<T>(desk: &Desk, work: impl Future<Output = T>) -> End<T> {
-    match select(work, desk.radio.receive()).await {
+    let other = async {
+        loop {
+            match desk.radio.receive().await {
+                Order::Scan => desk.tell(StationInput::ScanFailed),
+                order => return order,
+            }
+        }
+    };
+    match select(work, other).await {
         Either::First(done) => End::Done(done),
         Either::Second(order) => End::Instead(order),
     }
@@ -68,11 +75,7 @@ pub async fn serve(mut radio: Radio) {
             Some(order) => order,
             None => radio.wait().await,
         };
-        next = match order {
-            Order::Node(action) => radio.act(action).await,
-            Order::Scan => radio.look().await,
-            Order::Join(network) => radio.try_out(network).await,
-        };
+        next = radio.obey(order).await;
     }
 }
 
@@ -95,10 +98,6 @@ impl Radio {
         }
     }
 
-    fn tell(&self, event: Event<'_>) {
-        self.desk.tell(NodeInput::Wifi(event));
-    }
-
     /// Waits for an order; meanwhile it watches whether the network is lost.
     async fn wait(&mut self) -> Order {
         loop {
@@ -106,22 +105,16 @@ impl Radio {
                 return self.desk.radio.receive().await;
             }
             self.desk.rssi.set(self.controller.rssi().ok());
-            let lost = async {
-                match select(
-                    self.controller.wait_for_disconnect_async(),
-                    self.stack.wait_config_down(),
-                )
-                .await
-                {
-                    Either::First(_) | Either::Second(()) => {}
-                }
-            };
+            let lost = select(
+                self.controller.wait_for_disconnect_async(),
+                self.stack.wait_config_down(),
+            );
             match select3(self.desk.radio.receive(), lost, Timer::after(RSSI_EVERY)).await {
                 Either3::First(order) => return order,
-                Either3::Second(()) => {
-                    self.offline();
+                Either3::Second(_) => {
+                    self.leave().await;
                     println!("espalier: the network is lost");
-                    self.tell(Event::Lost);
+                    self.desk.tell(StationInput::Lost);
                 }
                 Either3::Third(()) => {}
             }
@@ -134,180 +127,104 @@ impl Radio {
         self.desk.address.set(None);
     }
 
-    /// Does what the node wants; returns what is wanted instead when somebody has changed their mind.
-    async fn act(&mut self, action: Action) -> Option<Order> {
-        match action {
-            Action::Scan => return self.scan().await,
-            Action::Connect { network } => return self.connect(network).await,
-            Action::Disconnect => self.leave().await,
-            Action::OpenPortal => {
+    /// Does what is wanted; returns what is wanted instead when the station has changed its mind.
+    async fn obey(&mut self, order: Order) -> Option<Order> {
+        match order {
+            Order::Scan => return self.scan().await,
+            Order::Join(network) => return self.join(&network).await,
+            Order::Disconnect => self.leave().await,
+            Order::OpenPortal => {
                 self.portal = Some(self.own.clone());
                 self.reconfigure();
             }
-            Action::ClosePortal => {
+            Order::ClosePortal => {
                 self.portal = None;
                 self.reconfigure();
             }
-            // The link finds out by itself: it waits for an address.
-            Action::Online { .. } | Action::Offline => {}
         }
         None
     }
 
-    /// Looks for networks for the node.
     async fn scan(&mut self) -> Option<Order> {
-        match self.list().await {
-            End::Done(Some(list)) => {
-                let found: Vec<Found<'_>, MAX_FOUND> = list.iter().map(found).collect();
-                self.tell(Event::Scanned(&found));
-                None
-            }
-            End::Done(None) => {
-                self.tell(Event::ScanFailed);
-                None
-            }
-            End::Instead(order) => {
-                if !matches!(order, Order::Node(_)) {
-                    self.tell(Event::ScanFailed);
-                }
-                Some(order)
-            }
-        }
-    }
-
-    /// Looks for networks for a person.
-    async fn look(&mut self) -> Option<Order> {
-        match self.list().await {
-            End::Done(Some(_)) => None,
-            End::Done(None) => {
-                self.desk.set_up(setup::Input::ScanFailed);
-                None
-            }
-            End::Instead(order) => {
-                self.desk.set_up(setup::Input::ScanFailed);
-                Some(order)
-            }
-        }
-    }
-
-    /// Scans. Whoever asked, a person may see what was found.
-    async fn list(&mut self) -> End<Option<List>> {
         let config = ScanConfig::default().with_max(MAX_FOUND);
         match unless(self.desk, self.controller.scan_async(&config)).await {
-            End::Instead(order) => End::Instead(order),
-            End::Done(Err(_)) => End::Done(None),
             End::Done(Ok(list)) => {
-                let list: List = list.into_iter().take(MAX_FOUND).collect();
-                let seen: Vec<Seen<'_>, MAX_FOUND> = list.iter().map(seen).collect();
-                self.desk.set_up(setup::Input::Scanned(&seen));
-                drop(seen);
-                End::Done(Some(list))
-            }
-        }
-    }
-
-    /// Joins a saved network for the node.
-    async fn connect(&mut self, number: u8) -> Option<Order> {
-        let network = {
-            let setup = self.desk.setup.borrow();
-            setup
-                .settings()
-                .networks()
-                .get(usize::from(number))
-                .cloned()
-        };
-        let Some(network) = network else {
-            self.tell(Event::ConnectFailed { refused: false });
-            return None;
-        };
-        match self.join(&network).await {
-            End::Done(Ok(())) => {
-                self.online = true;
-                self.tell(Event::Connected);
+                let seen: Vec<Seen<'_>, MAX_FOUND> =
+                    list.iter().map(seen).take(MAX_FOUND).collect();
+                self.desk.tell(StationInput::Scanned(&seen));
                 None
             }
-            End::Done(Err(refused)) => {
-                self.tell(Event::ConnectFailed { refused });
+            End::Done(Err(_)) => {
+                self.desk.tell(StationInput::ScanFailed);
                 None
             }
             End::Instead(order) => {
-                if !matches!(order, Order::Node(_)) {
-                    self.tell(Event::ConnectFailed { refused: false });
-                }
+                self.desk.tell(StationInput::ScanFailed);
                 Some(order)
             }
         }
     }
 
-    /// Tries a network for a person. When it works the set-up saves it, and the node joins it for good.
-    async fn try_out(&mut self, network: Network) -> Option<Order> {
-        let was_online = self.online;
-        self.leave().await;
-        let instead = match self.join(&network).await {
-            End::Done(_) => None,
-            End::Instead(order) => {
-                let ssid = network.ssid();
-                self.desk.set_up(setup::Input::NotJoined {
-                    ssid,
-                    refused: false,
-                });
-                Some(order)
-            }
-        };
-        self.leave().await;
-        if was_online {
-            self.tell(Event::Lost);
-        }
-        instead
-    }
-
-    /// Joins a network and waits for an address; else says whether the network is there and refuses the password. A person
-    /// hears of it, too.
-    async fn join(&mut self, network: &Network) -> End<Result<(), bool>> {
+    /// Joins a network and waits for an address.
+    async fn join(&mut self, network: &Network) -> Option<Order> {
         let ssid = network.ssid();
-        let not_joined = |radio: &Self, refused| {
-            radio.desk.set_up(setup::Input::NotJoined { ssid, refused });
-            End::Done(Err(refused))
+        let refused = match self.associate(network).await {
+            End::Done(Ok(address)) => {
+                self.online = true;
+                self.desk.address.set(Some(address));
+                self.desk.tell(StationInput::Joined { ssid, address });
+                return None;
+            }
+            End::Done(Err(refused)) => refused,
+            End::Instead(order) => {
+                self.leave().await;
+                // Of an attempt that is dropped nothing more is told; one that another order ends has failed.
+                if !matches!(order, Order::Disconnect) {
+                    let refused = false;
+                    self.desk.tell(StationInput::NotJoined { ssid, refused });
+                }
+                return Some(order);
+            }
         };
+        self.leave().await;
+        self.desk.tell(StationInput::NotJoined { ssid, refused });
+        None
+    }
+
+    /// Returns the address in the network, or whether the network is there and refuses the password.
+    async fn associate(&mut self, network: &Network) -> End<Result<[u8; 4], bool>> {
+        self.leave().await;
         let Ok(station) = station(network) else {
-            return not_joined(self, false);
+            return End::Done(Err(false));
         };
         self.station = station;
         if !self.apply() {
-            return not_joined(self, false);
+            return End::Done(Err(false));
         }
         match unless(self.desk, self.controller.connect_async()).await {
-            End::Instead(order) => {
-                self.leave().await;
-                return End::Instead(order);
-            }
+            End::Done(Ok(_)) => {}
             End::Done(Err(error)) => {
                 println!("espalier: the network does not let the board in: {error:?}");
-                return not_joined(self, is_refusal(&error));
+                return End::Done(Err(is_refusal(&error)));
             }
-            End::Done(Ok(_)) => {}
+            End::Instead(order) => return End::Instead(order),
         }
         let address = with_timeout(ADDRESS_TIMEOUT, self.stack.wait_config_up());
         match unless(self.desk, address).await {
-            End::Instead(order) => {
-                self.leave().await;
-                return End::Instead(order);
-            }
-            End::Done(Err(_)) => {
-                self.leave().await;
-                println!("espalier: the network gives the board no address");
-                return not_joined(self, false);
-            }
             End::Done(Ok(())) => {}
+            End::Done(Err(_)) => {
+                println!("espalier: the network gives the board no address");
+                return End::Done(Err(false));
+            }
+            End::Instead(order) => return End::Instead(order),
         }
-        let Some(config) = self.stack.config_v4() else {
-            return not_joined(self, false);
-        };
-        println!("espalier: in the network as {}", config.address);
-        let address = config.address.address().octets();
-        self.desk.address.set(Some(address));
-        self.desk.set_up(setup::Input::Joined { ssid, address });
-        End::Done(Ok(()))
+        End::Done(match self.stack.config_v4() {
+            Some(config) => {
+                println!("espalier: in the network as {}", config.address);
+                Ok(config.address.address().octets())
+            }
+            None => Err(false),
+        })
     }
 
     async fn leave(&mut self) {
@@ -321,7 +238,7 @@ impl Radio {
         let was_online = self.online;
         if self.apply() && was_online {
             self.offline();
-            self.tell(Event::Lost);
+            self.desk.tell(StationInput::Lost);
         }
     }
 
@@ -350,9 +267,6 @@ fn station(network: &Network) -> Result<StationConfig, WifiError> {
         .with_authentication(authentication))
 }
 
-/// What a scan found.
-type List = Vec<AccessPointInfo, MAX_FOUND>;
-
 fn seen(info: &AccessPointInfo) -> Seen<'_> {
     let encryption = match info.auth_method {
         Some(AuthenticationMethod::None) => 0,
@@ -368,13 +282,6 @@ fn seen(info: &AccessPointInfo) -> Seen<'_> {
         ssid: info.ssid.as_str(),
         rssi: i32::from(info.signal_strength),
         encryption,
-    }
-}
-
-fn found(info: &AccessPointInfo) -> Found<'_> {
-    Found {
-        ssid: info.ssid.as_str(),
-        rssi: i32::from(info.signal_strength),
     }
 }
 

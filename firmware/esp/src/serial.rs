@@ -6,7 +6,7 @@ use esp_hal::Async;
 use esp_hal::peripherals::{UART0, USB_DEVICE};
 use esp_hal::uart::{Config, Uart, UartRx, UartTx};
 use esp_hal::usb::usb_serial_jtag::{UsbSerialJtag, UsbSerialJtagRx, UsbSerialJtagTx};
-use espalier_device::setup::Input;
+use espalier_device::node::StationInput;
 
 use crate::chip;
 use crate::desk::Desk;
@@ -57,7 +57,8 @@ async fn listen(desk: &Desk, mut line: impl Read) -> ! {
         match line.read(&mut piece).await {
             Ok(count) => {
                 let heard = piece.get(..count).unwrap_or_default();
-                desk.set_up(Input::Serial(heard));
+                desk.tell_facts();
+                desk.tell(StationInput::Serial(heard));
             }
             // Noise on the line: the set-up asks again for what it did not understand.
             Err(_) => embassy_time::Timer::after(PATIENCE).await,

@@ -27,7 +27,8 @@ impl Things {
     /// Takes the sensors that the profile names, when this firmware reads sensors and is not in safe mode.
     pub fn new(desk: &'static Desk, receiver: Option<Receiver>, bus: I2C0<'static>) -> Self {
         let sensors = {
-            let node = desk.node.borrow();
+            let mut station = desk.station.borrow_mut();
+            let node = station.node();
             node.capabilities().sensors && !node.is_safe()
         };
         let profile = Some(&desk.profile).filter(|_| sensors);
@@ -45,7 +46,8 @@ impl Things {
     /// Adds what is measured.
     pub async fn measure(&mut self, sample: &mut Sample) {
         self.climate(sample).await;
-        if let Some(motion) = self.desk.node.borrow().motion() {
+        let motion = self.desk.station.borrow_mut().node().motion();
+        if let Some(motion) = motion {
             sample.add("motion", Value::Bool(motion));
         }
         if self.samples.is_multiple_of(VITALS_EVERY) {
