@@ -61,7 +61,7 @@ fn what_comes_from_elsewhere_is_escaped_and_secrets_stay() {
     let order = ["Café", "Garden", "&lt;script&gt;", "Other network"];
     let at = order.map(|name| page.find(&format!("\">{name}")).unwrap());
     assert!(at.is_sorted(), "{at:?}");
-    assert_eq!(page.matches("<option ").count(), 4);
+    assert_eq!(page.matches("<option ").count(), 5, "with the saved one");
     assert!(!page.contains("secret"), "a secret is shown");
     assert!(page.contains("placeholder=\"saved\""));
     let networks = bench.get("/scan");
@@ -208,6 +208,25 @@ fn what_is_wrong_is_said_in_one_sentence_and_what_was_entered_stays() {
         assert!(answer.contains(kept), "{kept}");
     }
     assert!(!answer.contains("secret9"));
+}
+
+#[test]
+fn the_network_of_the_last_try_stays_chosen() {
+    let mut bench = Bench::set(SET);
+    bench.step(Input::Scanned(&seen()));
+    let chosen = |page: &str| {
+        let at = page.find(" selected>").unwrap();
+        page[at + 10..].split('<').next().unwrap().to_owned()
+    };
+    assert_eq!(chosen(&bench.get("/")), "Home (saved)");
+    let page = bench.submit("wifi_ssid=Garden&wifi_password=short");
+    assert_eq!(chosen(&page), "Garden");
+    let page = bench.submit("wifi_ssid=&custom_wifi_ssid=Hidden&wifi_password=short");
+    assert_eq!(chosen(&page), "Other network…");
+    assert!(page.contains("value=\"Hidden\""));
+    assert_eq!(page.matches(" selected>").count(), 1);
+    let page = bench.submit("wifi_ssid=Home&wifi_password=short");
+    assert_eq!(chosen(&page), "Home (saved)");
 }
 
 #[test]

@@ -52,14 +52,15 @@ summary{margin-top:18px;padding:6px 0;color:var(--soft)}
 const FOOT: &str = "</main></body></html>\n";
 
 const SCRIPT: &str = r#"<script>
-var s=document.getElementById("s"),c=document.getElementById("c"),b=document.getElementById("b"),n=0;
-function other(){c.hidden=s.value!=="";}
+var s=document.getElementById("s"),c=document.getElementById("c"),o=document.getElementById("o"),b=document.getElementById("b"),n=0;
+function other(){c.hidden=o.disabled=s.value!==""}
+function add(v,t){var e=document.createElement("option");e.value=v;e.textContent=t;s.add(e,s.options[s.options.length-1])}
 function scan(){b.disabled=true;fetch("/scan").then(function(r){return r.json()}).then(function(l){
 if(!l.length&&n++<5){setTimeout(scan,2000);return}
 var now=s.value;while(s.options.length>1)s.remove(0);
-l.forEach(function(w){var o=document.createElement("option");o.value=w.ssid;
-o.textContent=w.ssid+(w.encryption?"":" (open)")+(w.rssi<-80?" (weak)":"");s.add(o,s.options[s.options.length-1])});
-s.value=now;if(s.selectedIndex<0)s.selectedIndex=0;other();b.disabled=false;n=0
+l.forEach(function(w){add(w.ssid,w.ssid+(w.encryption?"":" (open)")+(w.rssi<-80?" (weak)":""))});
+if(now&&!l.some(function(w){return w.ssid===now}))add(now,now);
+s.value=now;other();b.disabled=false;n=0
 }).catch(function(){b.disabled=false})}
 s.onchange=other;b.onclick=function(){scan();setTimeout(scan,4000)};other();if(s.options.length<2)scan();
 </script>
@@ -94,10 +95,10 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
     )?;
     options(setup, out)?;
     out.write_str("</select><button type=\"button\" id=\"b\">Scan</button></div>\n")?;
-    let custom = match entered.ssid.as_str() {
-        ssid if setup.seen.iter().any(|known| known.ssid == *ssid) => "",
-        ssid => ssid,
-    };
+    let ssid = &setup.form.ssid;
+    let is_listed = setup.seen.iter().any(|known| known.ssid == *ssid)
+        || setup.settings.network(ssid).is_some();
+    let custom = if is_listed { "" } else { ssid.as_str() };
     writeln!(
         out,
         "<div id=\"c\"><label for=\"o\">Name of the Wi-Fi</label><input id=\"o\" name=\"custom_wifi_ssid\" maxlength=\"32\" autocapitalize=\"none\" value=\"{}\"></div>",
@@ -152,7 +153,18 @@ fn options(setup: &Setup, out: &mut impl Write) -> fmt::Result {
             "<option value=\"{ssid}\"{selected}>{ssid}{open}{weak}</option>"
         )?;
     }
-    out.write_str("<option value=\"\">Other network…</option>")
+    let is_seen = setup.seen.iter().any(|known| known.ssid == *chosen);
+    let is_saved = setup.settings.network(chosen).is_some();
+    if is_saved && !is_seen {
+        let ssid = Html(chosen);
+        write!(
+            out,
+            "<option value=\"{ssid}\" selected>{ssid} (saved)</option>"
+        )?;
+    }
+    let other = !chosen.is_empty() && !is_seen && !is_saved;
+    let selected = if other { " selected" } else { "" };
+    write!(out, "<option value=\"\"{selected}>Other network…</option>")
 }
 
 fn notice(notice: &Notice, out: &mut impl Write) -> fmt::Result {
