@@ -10,7 +10,9 @@
 mod device;
 mod image;
 pub mod inputs;
+mod kept;
 mod patch;
+mod setup;
 mod telemetry;
 mod tsdb;
 mod wire;
@@ -45,6 +47,12 @@ pub const TARGETS: &[Target] = &[
     device::CORE,
     device::QUEUE,
     device::SERVER_URL,
+    setup::CONSOLE,
+    setup::PORTAL,
+    setup::NET,
+    kept::SETTINGS,
+    kept::RECORDS,
+    kept::NVS,
     image::APP,
     image::PARTITIONS,
     image::ANY,

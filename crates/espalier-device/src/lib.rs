@@ -44,6 +44,10 @@
 //! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
 //! | [`settings`] | who the board is: its record, and what other firmware left |
 //! | [`setup`] | how a person sets it up: portal, console, Improv |
+//! | [`node`] | the machine beside the core: what a board does besides its connection |
+//! | [`wifi`], [`led`], [`button`], [`schedule`], [`safe`] | the parts of it |
+//! | [`profile`] | which pin does what |
+//! | [`parts`] | sensors and displays |
 //! | [`update`] | new firmware: taking it in, starting it on trial, keeping it or going back |
 #![no_std]
 #![warn(missing_docs)]

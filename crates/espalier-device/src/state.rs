@@ -13,7 +13,9 @@ pub const MAX_SWITCHES: usize = 16;
 pub const MAX_SWITCH_KEY: usize = 32;
 /// Longest value of a switch, in bytes of JSON.
 pub const MAX_SWITCH_VALUE: usize = 96;
-/// Bytes that hold every switch as a state map.
+/// Longest value of the one switch that may have a long one, in bytes of JSON.
+pub const MAX_LONG_VALUE: usize = 704;
+/// Bytes that hold every switch as a state map, except the long one.
 pub const STATE_IMAGE: usize = MAX_SWITCHES * (MAX_SWITCH_KEY + MAX_SWITCH_VALUE + 56) + 2;
 
 type ValueText = String<MAX_SWITCH_VALUE>;
@@ -42,12 +44,26 @@ struct Switch {
     /// The newest applied version that the server has acknowledged.
     answered: u64,
     report: Report,
+    /// Whether the texts are those of [`Long`], and the ones here stay empty.
+    long: bool,
 }
 
-/// The switches of a device.
+/// The texts of the switch whose values may be long.
+#[derive(Debug, Default)]
+struct Long {
+    /// Longest value that a report of this device can carry, in bytes.
+    most: usize,
+    value: String<MAX_LONG_VALUE>,
+    wanted: String<MAX_LONG_VALUE>,
+    applying: String<MAX_LONG_VALUE>,
+}
+
+/// The switches of a device. One of them may have a long value, such as a list of schedules; it is not stored with the others,
+/// because whoever applies it keeps it.
 #[derive(Debug, Default)]
 pub struct Switches {
     list: Vec<Switch, MAX_SWITCHES>,
+    long: Long,
     changes: u32,
 }
 
@@ -75,16 +91,33 @@ impl Switches {
         let Ok(key) = String::try_from(key) else {
             return false;
         };
-        let switch = Switch {
-            key,
-            value,
-            applied: 0,
-            wanted: None,
-            applying: None,
-            answered: 0,
-            report: Report::Due,
+        self.list.push(Switch::new(key, value, false)).is_ok()
+    }
+
+    /// Adds the switch with a long value, of which a report can carry `most` bytes; a second time it only sets the value. Returns
+    /// false when there is no room, or another one is there already.
+    pub fn declare_long(&mut self, key: &str, value: Value<'_>, most: usize) -> bool {
+        let Some(value) = text_of(value).filter(|value| value.len() <= most) else {
+            return false;
         };
-        self.list.push(switch).is_ok()
+        let there = self.list.iter().find(|s| s.long).map(|s| s.key == key);
+        if there == Some(false) {
+            return false;
+        }
+        if there.is_none() {
+            let Ok(key) = String::try_from(key) else {
+                return false;
+            };
+            if self
+                .list
+                .push(Switch::new(key, String::new(), true))
+                .is_err()
+            {
+                return false;
+            }
+        }
+        (self.long.most, self.long.value) = (most, value);
+        true
     }
 
     fn find(&mut self, key: &str) -> Option<&mut Switch> {
@@ -94,7 +127,7 @@ impl Switches {
     /// Returns the current value of a switch.
     pub fn get(&self, key: &str) -> Option<Json<'_>> {
         let switch = self.list.iter().find(|s| s.key == key)?;
-        Json::parse(&switch.value).ok()
+        Json::parse(switch.text(&self.long)).ok()
     }
 
     /// Notes what the server wants.
@@ -114,7 +147,7 @@ impl Switches {
             .or(switch.applying.as_ref())
             .map_or(0, |w| w.1);
         if entry.version > newest {
-            let Ok(value) = String::try_from(entry.value.as_str()) else {
+            let Some(value) = wish(switch, &mut self.long, entry.value) else {
                 return Desire::Refused;
             };
             switch.wanted = Some((value, entry.version));
@@ -125,14 +158,16 @@ impl Switches {
     /// Takes a plain value from a server that knows no versions: applied when it differs, reported as a local change.
     /// A change at the device that the server has not heard of yet is newer than what the server shows.
     pub fn desire_plain(&mut self, key: &str, value: Json<'_>) {
-        let Some(switch) = self.find(key) else { return };
+        let Some(switch) = self.list.iter_mut().find(|s| s.key == key) else {
+            return;
+        };
         if switch.report != Report::Clean {
             return;
         }
         let idle = switch.wanted.is_none() && switch.applying.is_none();
         if idle
-            && switch.value != value.as_str()
-            && let Ok(value) = String::try_from(value.as_str())
+            && switch.text(&self.long) != value.as_str()
+            && let Some(value) = wish(switch, &mut self.long, value)
         {
             switch.wanted = Some((value, 0));
         }
@@ -152,19 +187,26 @@ impl Switches {
             .iter_mut()
             .find(|s| s.applying.is_none() && s.wanted.is_some())?;
         switch.applying = switch.wanted.take();
-        let (value, _) = switch.applying.as_ref()?;
+        let (mut value, _) = switch.applying.as_ref().map(|(v, n)| (v.as_str(), n))?;
+        if switch.long {
+            core::mem::swap(&mut self.long.applying, &mut self.long.wanted);
+            value = &self.long.applying;
+        }
         Some((&switch.key, Json::parse(value).ok()?))
     }
 
     /// Notes whether the value that was handed out last took effect; returns whether there was one.
     pub fn applied(&mut self, key: &str, ok: bool) -> bool {
-        let Some(switch) = self.find(key) else {
+        let Some(switch) = self.list.iter_mut().find(|s| s.key == key) else {
             return false;
         };
         let Some((value, version)) = switch.applying.take() else {
             return false;
         };
         if ok {
+            if switch.long {
+                core::mem::swap(&mut self.long.value, &mut self.long.applying);
+            }
             switch.value = value;
             switch.applied = switch.applied.max(version);
             switch.report = Report::Due;
@@ -175,8 +217,19 @@ impl Switches {
 
     /// Notes a change made at the device, by a button or by its own logic.
     pub fn changed_locally(&mut self, key: &str, value: Value<'_>) {
+        let Some(switch) = self.list.iter_mut().find(|s| s.key == key) else {
+            return;
+        };
+        if switch.long {
+            if let Some(value) =
+                text_of(value).filter(|v| v.len() <= self.long.most && *v != self.long.value)
+            {
+                self.long.value = value;
+                switch.report = Report::Due;
+            }
+            return;
+        }
         let Some(value) = text_of(value) else { return };
-        let Some(switch) = self.find(key) else { return };
         if switch.value != value {
             switch.value = value;
             switch.report = Report::Due;
@@ -200,7 +253,7 @@ impl Switches {
     pub fn due_within(&self, room: usize) -> usize {
         let mut used = 0;
         let fits = |switch: &&Switch| {
-            used += 2 * (switch.key.len() + switch.value.len()) + 64;
+            used += 2 * (switch.key.len() + switch.text(&self.long).len()) + 64;
             used <= room
         };
         self.due().take_while(fits).count()
@@ -215,7 +268,10 @@ impl Switches {
     /// # Errors
     /// Fails when the output is full.
     pub fn write_report(&self, out: &mut impl Write, count: usize) -> fmt::Result {
-        write_state(out, self.due().take(count).filter_map(Switch::entry))
+        write_state(
+            out,
+            self.due().take(count).filter_map(|s| s.entry(&self.long)),
+        )
     }
 
     /// Writes the first `count` reports due as a plain object of values, as servers without versions understand it.
@@ -227,7 +283,7 @@ impl Switches {
             out,
             self.due()
                 .take(count)
-                .filter_map(Switch::entry)
+                .filter_map(|s| s.entry(&self.long))
                 .map(|(key, value, _)| (key, value)),
         )
     }
@@ -279,6 +335,7 @@ impl Switches {
         let entries = self
             .list
             .iter()
+            .filter(|s| !s.long)
             .filter_map(|s| Some((s.key.as_str(), Json::parse(&s.value).ok()?.into(), 0)));
         out.clear();
         write_state(out, entries).is_ok()
@@ -294,7 +351,10 @@ impl Switches {
         };
         let mut count = 0;
         for entry in map.iter() {
-            if let Some(switch) = self.list.iter_mut().find(|s| entry.key == s.key.as_str())
+            if let Some(switch) = self
+                .list
+                .iter_mut()
+                .find(|s| entry.key == s.key.as_str() && !s.long)
                 && let Ok(value) = String::try_from(entry.value.as_str())
             {
                 switch.value = value;
@@ -313,31 +373,66 @@ impl Switches {
     pub fn iter(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
         self.list
             .iter()
-            .filter_map(|s| Some((s.key.as_str(), Json::parse(&s.value).ok()?)))
+            .filter_map(|s| Some((s.key.as_str(), Json::parse(s.text(&self.long)).ok()?)))
     }
 }
 
 impl Switch {
+    fn new(key: String<MAX_SWITCH_KEY>, value: ValueText, long: bool) -> Self {
+        Switch {
+            key,
+            value,
+            applied: 0,
+            wanted: None,
+            applying: None,
+            answered: 0,
+            report: Report::Due,
+            long,
+        }
+    }
+
+    /// The text of the current value.
+    fn text<'t>(&'t self, long: &'t Long) -> &'t str {
+        if self.long { &long.value } else { &self.value }
+    }
+
     /// What to report: the version is named until the server has it, after that a change is the device's own.
-    fn entry(&self) -> Option<(&str, Value<'_>, u64)> {
+    fn entry<'t>(&'t self, long: &'t Long) -> Option<(&'t str, Value<'t>, u64)> {
         let version = if self.applied > self.answered {
             self.applied
         } else {
             0
         };
-        Some((&self.key, Json::parse(&self.value).ok()?.into(), version))
+        Some((
+            &self.key,
+            Json::parse(self.text(long)).ok()?.into(),
+            version,
+        ))
     }
 }
 
-fn text_of(value: Value<'_>) -> Option<ValueText> {
+/// Keeps the text of a value that a switch should get; none when it does not fit.
+fn wish(switch: &Switch, long: &mut Long, value: Json<'_>) -> Option<ValueText> {
+    if !switch.long {
+        return String::try_from(value.as_str()).ok();
+    }
+    let text = String::try_from(value.as_str()).ok()?;
+    if text.len() > long.most {
+        return None;
+    }
+    long.wanted = text;
+    Some(String::new())
+}
+
+fn text_of<const N: usize>(value: Value<'_>) -> Option<String<N>> {
     let mut text = CheckedText(String::new());
     value.write_json(&mut text).ok()?;
     Some(text.0)
 }
 
-struct CheckedText(ValueText);
+struct CheckedText<const N: usize>(String<N>);
 
-impl Write for CheckedText {
+impl<const N: usize> Write for CheckedText<N> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         self.0.push_str(s).map_err(|_| fmt::Error)
     }

@@ -5,7 +5,7 @@ mod harness;
 
 use espalier_device::Input;
 use espalier_wire::device::{Command, Down};
-use espalier_wire::json::Json;
+use espalier_wire::json::{Json, Value};
 use harness::World;
 use proptest::prelude::*;
 
@@ -390,4 +390,29 @@ fn sockets_return_soon_after_an_outage() {
     world.lose();
     world.pass(3_000);
     assert!(world.request.is_some() && !world.opening);
+}
+
+#[test]
+fn a_value_that_no_report_could_carry_is_refused() {
+    let mut world = World::new(1);
+    world.pass(1_000);
+    world.connect();
+    world.pass(1_000);
+    let frames = world.server.frames.len();
+    let list = format!(r#"["{}"]"#, "x".repeat(200));
+    let text =
+        format!(r#"{{"type":"desired","state":{{"schedules":{{"value":{list},"version":3}}}}}}"#);
+    world.step(Input::Frame(&text));
+    world.pass(1_000);
+    assert_eq!(world.core.stats().desired_refused, 1);
+    assert!(!world.applied.contains_key("schedules"));
+    assert_eq!(world.server.frames.len(), frames, "nothing to say about it");
+    // There is one such switch, and it has its bounds.
+    let long = |text: &'static str| Value::Json(Json::parse(text).unwrap());
+    assert!(!world.core.declare_long_switch("other", long("[]")));
+    assert!(world.core.declare_long_switch("schedules", long("[1]")));
+    assert_eq!(
+        world.core.switches().get("schedules").unwrap().as_str(),
+        "[1]"
+    );
 }

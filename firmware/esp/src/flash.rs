@@ -78,7 +78,11 @@ impl Inner {
             .open
             .iter()
             .any(|&(start, end)| start <= from && from <= to && to <= end);
-        if open { Ok(()) } else { Err(FlashError::Fenced) }
+        if open {
+            Ok(())
+        } else {
+            Err(FlashError::Fenced)
+        }
     }
 }
 

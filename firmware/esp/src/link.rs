@@ -1,22 +1,25 @@
 //! The connection with the server: gives the board's driver what it needs, and ends when the board is to restart.
 
-use embassy_futures::select::select;
-use espalier_board::{Anchor, Board, Buffers, Hardware, NetError, Sample, Trust, Vitals, hardware::Done};
-use espalier_device::node::{NodeInput, View};
+use embassy_futures::select::{Either, select};
+use esp_println::println;
+use espalier_board::{
+    Anchor, Board, Buffers, Done, Happening, Hardware, NetError, Sample, Trust, Vitals,
+};
+use espalier_device::node::{StationInput, View};
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::update::Boot;
 use espalier_device::{Config, Core, UpdatePolicy};
-use espalier_wire::json::{Json, Value};
-use esp_println::println;
+use espalier_wire::json::Json;
 use heapless::Vec;
 use rand_core::RngCore;
 use static_cell::StaticCell;
 
-use crate::desk::{Desk, Store};
+use crate::chip;
+use crate::desk::{Desk, Store, heap_free};
 use crate::flash::Flash;
 use crate::net::Client;
 use crate::random::Random;
-use crate::{chip, things};
+use crate::things::Things;
 
 /// Bytes of the queue of samples, as the simulator has them.
 const QUEUE: usize = 8192;
@@ -33,6 +36,7 @@ pub struct Start {
     pub store: Store,
     pub flash: Flash,
     pub client: Client,
+    pub things: Things,
 }
 
 /// Serves the server until the board is to restart. A board without identity waits for one.
@@ -43,22 +47,25 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
     };
     static CORE: StaticCell<BoardCore> = StaticCell::new();
     static BUFFERS: StaticCell<Buffers> = StaticCell::new();
-    static AUTHORITY: StaticCell<Vec<u8, { espalier_device::settings::MAX_CA }>> = StaticCell::new();
+    static AUTHORITY: StaticCell<Vec<u8, { espalier_device::settings::MAX_CA }>> =
+        StaticCell::new();
     let Start {
         boot,
         mut store,
         mut flash,
         client,
+        things,
     } = start;
     let core = CORE.init_with(|| Core::new(config, random.next_u64()));
     prepare(desk, core, &mut store);
     core.booted(boot);
-    let authority = AUTHORITY.init(Vec::from_slice(desk.settings.borrow().ca()).unwrap_or_default());
+    let authority =
+        AUTHORITY.init(Vec::from_slice(desk.station.borrow().settings().ca()).unwrap_or_default());
     let trust = Trust {
         anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
         floor: DATE.parse().unwrap_or(0),
     };
-    let mut hands = Hands { desk, things: things::Things::new(desk) };
+    let mut hands = Hands { desk, things };
     let board = Board {
         core: &mut *core,
         net: &client,
@@ -73,17 +80,26 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         desk.leave.wait(),
     )
     .await;
-    core.persist(&mut store);
+    // A board that has forgotten who it is must not remember what it was told as that.
+    let same = desk.station.borrow().settings().device() == core.config().device_id();
+    if same {
+        core.persist(&mut store);
+    }
 }
 
 fn config(desk: &Desk) -> Option<Config> {
-    let settings = desk.settings.borrow();
+    let station = desk.station.borrow();
+    let settings = station.settings();
     if !settings.has_identity() {
         return None;
     }
     let config = settings.config(UpdatePolicy::default());
     let named = config.and_then(|config| {
-        config.with_names(&desk.profile.name, chip::NAME, env!("CARGO_PKG_VERSION"))
+        config.with_names(
+            &desk.profile.name,
+            chip::CHIP.as_str(),
+            env!("CARGO_PKG_VERSION"),
+        )
     });
     named
         .inspect_err(|error| println!("espalier: the settings cannot be used: {error}"))
@@ -93,11 +109,16 @@ fn config(desk: &Desk) -> Option<Config> {
 /// Gives the core its switches and what it remembers, and lets the pins be as they were.
 #[inline(never)]
 fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
-    let mut node = desk.node.borrow_mut();
+    let mut station = desk.station.borrow_mut();
+    let node = station.node();
     for (key, value) in node.switches() {
         core.declare_switch(key, value);
     }
-    const SCRATCH: usize = if QUEUE > STATE_IMAGE { QUEUE } else { STATE_IMAGE } + 16;
+    const SCRATCH: usize = if QUEUE > STATE_IMAGE {
+        QUEUE
+    } else {
+        STATE_IMAGE
+    } + 16;
     let mut scratch = [0; SCRATCH];
     let waiting = core.restore(store, &mut scratch);
     if waiting > 0 {
@@ -106,27 +127,24 @@ fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
     for (key, value) in core.switches().iter() {
         node.apply(key, value);
     }
-    drop(node);
-    desk.node_bell.signal(());
+    drop(station);
+    desk.station_bell.signal(());
 }
 
 /// What the server sees of the board.
 struct Hands {
     desk: &'static Desk,
-    things: things::Things,
+    things: Things,
 }
 
 impl Hardware for Hands {
     async fn measure(&mut self, sample: &mut Sample) {
         self.things.measure(sample).await;
-        if let Some(motion) = self.desk.node.borrow().motion() {
-            sample.add("motion", Value::Bool(motion));
-        }
     }
 
     async fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        let done = self.desk.node.borrow_mut().apply(key, value);
-        self.desk.node_bell.signal(());
+        let done = self.desk.station.borrow_mut().node().apply(key, value);
+        self.desk.station_bell.signal(());
         done
     }
 
@@ -134,11 +152,7 @@ impl Hardware for Hands {
         match name {
             "ping" => Done::Ok,
             "restart" => Done::Restart,
-            "portal" => {
-                self.desk.tell(NodeInput::Wifi(espalier_device::wifi::Event::WantPortal));
-                Done::Ok
-            }
-            _ => Done::Failed("this board does not know the command; it knows ping, portal and restart"),
+            _ => Done::Failed("this board does not know the command; it knows ping and restart"),
         }
     }
 
@@ -146,26 +160,27 @@ impl Hardware for Hands {
         // Whoever asks was reached over the radio; what is left is that the records can be read.
         let mut store = self.desk.store.borrow_mut();
         let mut head = [0; 2048];
-        espalier_device::Storage::read(&mut *store, espalier_device::Slot::Settings, &mut head).is_ok()
+        espalier_device::Storage::read(&mut *store, espalier_device::Slot::Settings, &mut head)
+            .is_ok()
     }
 
-    async fn changed(&mut self) -> (&'static str, Value<'static>) {
-        self.desk.changes.receive().await
-    }
-
-    async fn asked(&mut self) {
-        self.desk.asked.wait().await;
+    async fn happens(&mut self) -> Happening {
+        match select(self.desk.changes.receive(), self.desk.asked.wait()).await {
+            Either::First((key, value)) => Happening::Switch(key, value),
+            Either::Second(()) => Happening::AskForUpdate,
+        }
     }
 
     fn vitals(&mut self) -> Vitals {
         Vitals {
-            heap_free: u32::try_from(esp_alloc::HEAP.free()).ok(),
+            heap_free: heap_free(),
             rssi: self.desk.rssi.get(),
         }
     }
 
     fn look(&mut self, view: View) {
-        self.desk.tell(NodeInput::Core(view));
+        self.desk.view.set(view);
+        self.desk.tell(StationInput::Core(view));
     }
 
     fn log(&mut self, error: NetError) {

@@ -92,7 +92,11 @@ impl Dns for Client {
         self.dns.get_host_by_name(host, kind).await
     }
 
-    async fn get_host_by_address(&self, address: IpAddr, result: &mut [u8]) -> Result<usize, dns::Error> {
+    async fn get_host_by_address(
+        &self,
+        address: IpAddr,
+        result: &mut [u8],
+    ) -> Result<usize, dns::Error> {
         self.dns.get_host_by_address(address, result).await
     }
 }

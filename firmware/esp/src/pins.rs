@@ -1,4 +1,4 @@
-//! The pins of a board, taken by their number from its profile: what the node drives, and what people and sensors drive.
+//! The pins of a board, taken by their number from its profile: what the station drives, and what people and sensors drive.
 
 use esp_hal::Blocking;
 use esp_hal::gpio::{AnyPin, DriveMode, Input, InputConfig, Level, Output, OutputConfig, Pull};
@@ -6,14 +6,15 @@ use esp_hal::ledc::channel::{self, ChannelIFace};
 use esp_hal::ledc::timer::{self, TimerIFace};
 use esp_hal::ledc::{LSGlobalClkSource, Ledc, LowSpeed};
 use esp_hal::peripherals::{LEDC, RMT};
-use esp_hal::rmt::{self, PulseCode, Rmt, TxChannelConfig, TxChannelCreator};
+use esp_hal::rmt::{self, ChannelCreator, PulseCode, Rmt, TxChannelConfig, TxChannelCreator};
 use esp_hal::time::Rate;
-use espalier_device::node::NodeInput;
+use espalier_device::node::StationInput;
 use espalier_device::profile::{MAX_PINS, Pin, Profile, Role};
 use heapless::Vec;
 use static_cell::StaticCell;
 
 use crate::desk::Desk;
+use crate::sensors::Receiver;
 
 /// The coloured LED of Espressif's boards is always on this pin.
 const COLOURED: u8 = 8;
@@ -36,14 +37,13 @@ enum Driver {
     Coloured(Option<rmt::Channel<'static, Blocking, rmt::Tx>>),
 }
 
-/// The pins that the node drives.
+/// The pins that the station drives.
 pub struct Outputs(Vec<(u8, Driver), MAX_PINS>);
 
 impl Outputs {
     /// Takes the pins of a profile that can be driven. A pin whose driver does not start is left alone.
-    pub fn new(profile: &Profile, pwm: LEDC<'static>, pulses: RMT<'static>) -> Self {
+    pub fn new(profile: &Profile, pwm: LEDC<'static>, mut pulses: Option<Transmitter>) -> Self {
         let mut dimmer = Dimmer::new(pwm);
-        let mut pulses = Some(pulses);
         let mut outputs = Vec::new();
         for pin in &profile.pins {
             let off = if pin.inverted {
@@ -113,9 +113,7 @@ impl Dimmer {
             })
             .ok()?;
         use channel::Number::*;
-        let free = Vec::from_array([
-            Channel5, Channel4, Channel3, Channel2, Channel1, Channel0,
-        ]);
+        let free = Vec::from_array([Channel5, Channel4, Channel3, Channel2, Channel1, Channel0]);
         Some(Dimmer { ledc, timer, free })
     }
 
@@ -132,13 +130,21 @@ impl Dimmer {
     }
 }
 
-fn coloured(pin: &Pin, pulses: RMT<'static>) -> Option<Driver> {
-    let rmt = Rmt::new(pulses, Rate::from_mhz(80)).ok()?;
+/// The transmitter of pulses that the coloured LED uses.
+pub type Transmitter = ChannelCreator<'static, Blocking, 0>;
+
+/// Takes the chip's transmitter and receiver of pulses; nothing when they do not start.
+pub fn pulses(peripheral: RMT<'static>) -> Option<(Transmitter, Receiver)> {
+    let rmt = Rmt::new(peripheral, Rate::from_mhz(80)).ok()?;
+    Some((rmt.channel0, rmt.channel2))
+}
+
+fn coloured(pin: &Pin, pulses: Transmitter) -> Option<Driver> {
     let config = TxChannelConfig::default()
         .with_clk_divider(1)
         .with_idle_output(true)
         .with_idle_output_level(Level::Low);
-    let channel = rmt.channel0.configure_tx(&config).ok()?;
+    let channel = pulses.configure_tx(&config).ok()?;
     Some(Driver::Coloured(Some(channel.with_pin(gpio(pin)))))
 }
 
@@ -154,9 +160,8 @@ fn send(channel: Sender, level: u8) -> Option<Sender> {
             *code = one;
         }
     }
-    if let [.., last] = &mut codes {
-        *last = PulseCode::end_marker();
-    }
+    let [.., last] = &mut codes;
+    *last = PulseCode::end_marker();
     let sent = channel.transmit(&codes).map_err(|(_, channel)| channel);
     // A LED that takes no light stays as it is; nothing depends on it.
     match sent.map(|sending| sending.wait()) {
@@ -178,12 +183,12 @@ pub fn input(pin: &Pin) -> Option<Input<'static>> {
     ))
 }
 
-/// Tells the node the level of a pin, at once and whenever it changes.
+/// Tells the station the level of a pin, at once and whenever it changes.
 #[embassy_executor::task(pool_size = 3)]
 pub async fn watch(desk: &'static Desk, number: u8, mut pin: Input<'static>) {
     loop {
         let high = pin.is_high();
-        desk.tell(NodeInput::Pin { gpio: number, high });
+        desk.tell(StationInput::Pin { gpio: number, high });
         // A level that changed meanwhile is seen at once, unlike an edge.
         if high {
             pin.wait_for_low().await;

@@ -1,19 +1,14 @@
 //! Where things are in this board's flash: the partition table, the slot that runs, the region of the records. Reads only.
 
 use embedded_storage::nor_flash::ReadNorFlash;
+use espalier_device::records;
+use espalier_device::settings::nvs;
 use espalier_device::update::{Layout, Part};
 use espalier_image::partitions::{Entry, OFFSET, SIZE, Table};
 use heapless::Vec;
 
 use crate::chip;
 use crate::flash::Flash;
-
-/// The name of the partition for our records.
-const RECORDS: &str = "espalier";
-/// The subtype of the partition that other firmware leaves behind and nothing of ours uses.
-const SPIFFS: u8 = 0x82;
-/// The fewest bytes that the records need.
-const RECORDS_SIZE: u32 = 18 * 4096;
 
 /// What the partition table says.
 pub struct Places {
@@ -23,6 +18,8 @@ pub struct Places {
     pub booted: u8,
     /// The region of the records.
     pub records: Part,
+    /// Where ESP-IDF keeps settings: other firmware may have left some. Offset and bytes.
+    pub nvs: Option<(u32, u32)>,
 }
 
 /// Why this board cannot be used as it is.
@@ -89,16 +86,17 @@ impl Places {
             .position(|part| part.offset == at)
             .and_then(|slot| u8::try_from(slot).ok())
             .ok_or(Unusable::NotInSlot)?;
-        let records = records(&table).ok_or(Unusable::NoRecords)?;
+        let (offset, size) = records::region(&table).ok_or(Unusable::NoRecords)?;
         Ok(Places {
             layout,
             booted,
-            records,
+            records: Part { offset, size },
+            nvs: nvs::region(&table),
         })
     }
 
     /// Lets the flash be written where this firmware has to write: not the slot that runs.
-    pub fn unfence(&self, flash: &mut Flash) -> bool {
+    pub fn unfence(&self, flash: &Flash) -> bool {
         let mut all = flash.open(self.layout.otadata, 2 * 4096);
         all &= flash.open(self.records.offset, self.records.size);
         for (slot, part) in (0u8..).zip(&self.layout.slots) {
@@ -115,17 +113,4 @@ fn part(entry: &Entry) -> Part {
         offset: entry.offset,
         size: entry.size,
     }
-}
-
-fn records(table: &Table) -> Option<Part> {
-    let data = || {
-        table
-            .entries()
-            .iter()
-            .filter(|entry| entry.kind == 1 && entry.size >= RECORDS_SIZE)
-    };
-    data()
-        .find(|entry| entry.label == RECORDS)
-        .or_else(|| data().find(|entry| entry.subtype == SPIFFS))
-        .map(part)
 }

@@ -1,5 +1,5 @@
-//! The radio: does what the node's Wi-Fi machine wants, one thing after the other, and tells it what came of it. It decides
-//! nothing: which network, when, and whether there is a portal, is the machine's.
+//! The radio: does what the station wants, one thing after the other, and tells it what came of it. It decides nothing: which
+//! network, when, and whether there is a portal, is the station's.
 
 use core::future::Future;
 
@@ -11,15 +11,15 @@ use esp_radio::wifi::ap::{AccessPointConfig, AccessPointInfo};
 use esp_radio::wifi::scan::ScanConfig;
 use esp_radio::wifi::sta::StationConfig;
 use esp_radio::wifi::{
-    AuthenticationMethodConfig, Config, ConnectionError, DisconnectReason, WifiController,
-    WifiError,
+    AuthenticationMethod, AuthenticationMethodConfig, Config, ConnectionError, DisconnectReason,
+    WifiController, WifiError,
 };
-use espalier_device::node::NodeInput;
+use espalier_device::node::StationInput;
 use espalier_device::settings::Network;
-use espalier_device::wifi::{Action, Event, Found};
+use espalier_device::setup::Seen;
 use heapless::Vec;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Order};
 
 /// How long the network may take to give an address.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(15);
@@ -44,17 +44,25 @@ pub struct Radio {
     online: bool,
 }
 
-/// How something ended that the machine may have changed its mind about.
+/// How something ended that the station may have changed its mind about.
 enum End<T> {
     Done(T),
-    Instead(Action),
+    Instead(Order),
 }
 
-/// Waits for something, unless the machine wants something else.
+/// Waits for something, unless the station wants something else. A scan must wait for its turn.
 async fn unless<T>(desk: &Desk, work: impl Future<Output = T>) -> End<T> {
-    match select(work, desk.radio.receive()).await {
+    let other = async {
+        loop {
+            match desk.radio.receive().await {
+                Order::Scan => desk.tell(StationInput::ScanFailed),
+                order => return order,
+            }
+        }
+    };
+    match select(work, other).await {
         Either::First(done) => End::Done(done),
-        Either::Second(action) => End::Instead(action),
+        Either::Second(order) => End::Instead(order),
     }
 }
 
@@ -63,11 +71,11 @@ async fn unless<T>(desk: &Desk, work: impl Future<Output = T>) -> End<T> {
 pub async fn serve(mut radio: Radio) {
     let mut next = None;
     loop {
-        let action = match next.take() {
-            Some(action) => action,
+        let order = match next.take() {
+            Some(order) => order,
             None => radio.wait().await,
         };
-        next = radio.act(action).await;
+        next = radio.obey(order).await;
     }
 }
 
@@ -90,33 +98,23 @@ impl Radio {
         }
     }
 
-    fn tell(&self, event: Event<'_>) {
-        self.desk.tell(NodeInput::Wifi(event));
-    }
-
-    /// Waits for the machine; meanwhile it watches whether the network is lost.
-    async fn wait(&mut self) -> Action {
+    /// Waits for an order; meanwhile it watches whether the network is lost.
+    async fn wait(&mut self) -> Order {
         loop {
             if !self.online {
                 return self.desk.radio.receive().await;
             }
             self.desk.rssi.set(self.controller.rssi().ok());
-            let lost = async {
-                match select(
-                    self.controller.wait_for_disconnect_async(),
-                    self.stack.wait_config_down(),
-                )
-                .await
-                {
-                    Either::First(_) | Either::Second(()) => {}
-                }
-            };
+            let lost = select(
+                self.controller.wait_for_disconnect_async(),
+                self.stack.wait_config_down(),
+            );
             match select3(self.desk.radio.receive(), lost, Timer::after(RSSI_EVERY)).await {
-                Either3::First(action) => return action,
-                Either3::Second(()) => {
-                    self.offline();
+                Either3::First(order) => return order,
+                Either3::Second(_) => {
+                    self.leave().await;
                     println!("espalier: the network is lost");
-                    self.tell(Event::Lost);
+                    self.desk.tell(StationInput::Lost);
                 }
                 Either3::Third(()) => {}
             }
@@ -126,93 +124,107 @@ impl Radio {
     fn offline(&mut self) {
         self.online = false;
         self.desk.rssi.set(None);
+        self.desk.address.set(None);
     }
 
-    /// Does what is wanted; returns what is wanted instead when the machine has changed its mind.
-    async fn act(&mut self, action: Action) -> Option<Action> {
-        match action {
-            Action::Scan => return self.scan().await,
-            Action::Connect { network } => return self.connect(network).await,
-            Action::Disconnect => self.leave().await,
-            Action::OpenPortal => {
+    /// Does what is wanted; returns what is wanted instead when the station has changed its mind.
+    async fn obey(&mut self, order: Order) -> Option<Order> {
+        match order {
+            Order::Scan => return self.scan().await,
+            Order::Join(network) => return self.join(&network).await,
+            Order::Disconnect => self.leave().await,
+            Order::OpenPortal => {
                 self.portal = Some(self.own.clone());
                 self.reconfigure();
             }
-            Action::ClosePortal => {
+            Order::ClosePortal => {
                 self.portal = None;
                 self.reconfigure();
             }
-            // The link finds out by itself: it waits for an address.
-            Action::Online { .. } | Action::Offline => {}
         }
         None
     }
 
-    async fn scan(&mut self) -> Option<Action> {
-        // A radio that is only an access point, or not started, cannot scan.
-        self.apply();
+    async fn scan(&mut self) -> Option<Order> {
         let config = ScanConfig::default().with_max(MAX_FOUND);
         match unless(self.desk, self.controller.scan_async(&config)).await {
-            End::Instead(action) => return Some(action),
-            End::Done(Err(_)) => self.tell(Event::ScanFailed),
             End::Done(Ok(list)) => {
-                let found: Vec<Found<'_>, MAX_FOUND> = list.iter().map(found).collect();
-                self.tell(Event::Scanned(&found));
+                let seen: Vec<Seen<'_>, MAX_FOUND> =
+                    list.iter().map(seen).take(MAX_FOUND).collect();
+                self.desk.tell(StationInput::Scanned(&seen));
+                None
+            }
+            End::Done(Err(_)) => {
+                self.desk.tell(StationInput::ScanFailed);
+                None
+            }
+            End::Instead(order) => {
+                self.desk.tell(StationInput::ScanFailed);
+                Some(order)
             }
         }
+    }
+
+    /// Joins a network and waits for an address.
+    async fn join(&mut self, network: &Network) -> Option<Order> {
+        let ssid = network.ssid();
+        let refused = match self.associate(network).await {
+            End::Done(Ok(address)) => {
+                self.online = true;
+                self.desk.address.set(Some(address));
+                self.desk.tell(StationInput::Joined { ssid, address });
+                return None;
+            }
+            End::Done(Err(refused)) => refused,
+            End::Instead(order) => {
+                self.leave().await;
+                // Of an attempt that is dropped nothing more is told; one that another order ends has failed.
+                if !matches!(order, Order::Disconnect) {
+                    let refused = false;
+                    self.desk.tell(StationInput::NotJoined { ssid, refused });
+                }
+                return Some(order);
+            }
+        };
+        self.leave().await;
+        self.desk.tell(StationInput::NotJoined { ssid, refused });
         None
     }
 
-    async fn connect(&mut self, number: u8) -> Option<Action> {
-        let station = {
-            let settings = self.desk.settings.borrow();
-            let network = settings.networks().get(usize::from(number));
-            network.and_then(|network| station(network).ok())
-        };
-        let Some(station) = station else {
-            self.tell(Event::ConnectFailed { refused: false });
-            return None;
+    /// Returns the address in the network, or whether the network is there and refuses the password.
+    async fn associate(&mut self, network: &Network) -> End<Result<[u8; 4], bool>> {
+        self.leave().await;
+        let Ok(station) = station(network) else {
+            return End::Done(Err(false));
         };
         self.station = station;
         if !self.apply() {
-            self.tell(Event::ConnectFailed { refused: false });
-            return None;
+            return End::Done(Err(false));
         }
         match unless(self.desk, self.controller.connect_async()).await {
-            End::Instead(action) => {
-                self.leave().await;
-                return Some(action);
-            }
+            End::Done(Ok(_)) => {}
             End::Done(Err(error)) => {
                 println!("espalier: the network does not let the board in: {error:?}");
-                self.tell(Event::ConnectFailed {
-                    refused: is_refusal(&error),
-                });
-                return None;
+                return End::Done(Err(is_refusal(&error)));
             }
-            End::Done(Ok(_)) => {}
+            End::Instead(order) => return End::Instead(order),
         }
         let address = with_timeout(ADDRESS_TIMEOUT, self.stack.wait_config_up());
         match unless(self.desk, address).await {
-            End::Instead(action) => {
-                self.leave().await;
-                Some(action)
-            }
+            End::Done(Ok(())) => {}
             End::Done(Err(_)) => {
-                self.leave().await;
                 println!("espalier: the network gives the board no address");
-                self.tell(Event::ConnectFailed { refused: false });
-                None
+                return End::Done(Err(false));
             }
-            End::Done(Ok(())) => {
-                self.online = true;
-                if let Some(config) = self.stack.config_v4() {
-                    println!("espalier: in the network as {}", config.address);
-                }
-                self.tell(Event::Connected);
-                None
-            }
+            End::Instead(order) => return End::Instead(order),
         }
+        End::Done(match self.stack.config_v4() {
+            Some(config) => {
+                println!("espalier: in the network as {}", config.address);
+                Ok(config.address.address().octets())
+            }
+            None => Err(false),
+        })
     }
 
     async fn leave(&mut self) {
@@ -226,7 +238,7 @@ impl Radio {
         let was_online = self.online;
         if self.apply() && was_online {
             self.offline();
-            self.tell(Event::Lost);
+            self.desk.tell(StationInput::Lost);
         }
     }
 
@@ -255,10 +267,21 @@ fn station(network: &Network) -> Result<StationConfig, WifiError> {
         .with_authentication(authentication))
 }
 
-fn found(info: &AccessPointInfo) -> Found<'_> {
-    Found {
+fn seen(info: &AccessPointInfo) -> Seen<'_> {
+    let encryption = match info.auth_method {
+        Some(AuthenticationMethod::None) => 0,
+        Some(AuthenticationMethod::Wep) => 1,
+        Some(AuthenticationMethod::Wpa) => 2,
+        Some(AuthenticationMethod::WpaWpa2Personal) => 4,
+        Some(AuthenticationMethod::Wpa3Personal) => 6,
+        Some(AuthenticationMethod::Wpa2Wpa3Personal) => 7,
+        // Whatever else it is, it is not open.
+        _ => 3,
+    };
+    Seen {
         ssid: info.ssid.as_str(),
         rssi: i32::from(info.signal_strength),
+        encryption,
     }
 }
 

@@ -96,8 +96,8 @@ impl Variant {
     /// Returns the most bytes that an image may have. A slot has 1,966,080; what is left is for the next years.
     pub const fn budget(self) -> u64 {
         match self {
-            Variant::Base | Variant::Blink | Variant::Bot | Variant::Things => 1_000_000,
-            Variant::Full => 1_100_000,
+            Variant::Base | Variant::Blink | Variant::Bot | Variant::Things => 1_200_000,
+            Variant::Full => 1_300_000,
         }
     }
 }

@@ -28,17 +28,25 @@ impl Toolchain {
     /// # Errors
     /// When there is none and none can be installed; the message says what to install by hand.
     pub fn find(target: &str) -> Result<Self> {
-        let Err(rustup) = packages::ensure_rust_target(target) else {
-            return Ok(Self {
-                bin: None,
-                target: target.to_owned(),
-                linker: None,
-            });
+        let rustup = || Self {
+            bin: None,
+            target: target.to_owned(),
+            linker: None,
+        };
+        if has_target(target) {
+            return Ok(rustup());
+        }
+        // What is here already comes before a download.
+        if has_sources(Path::new(DEBIAN_BIN)) {
+            return Self::debian(target);
+        }
+        let Err(error) = packages::ensure_rust_target(target) else {
+            return Ok(rustup());
         };
         Self::debian(target).with_context(|| {
             format!(
                 "no Rust compiler here can build for {target}: run `rustup target add {target}`, or on Debian install {} \
-                 (rustup said: {rustup:#})",
+                 (rustup said: {error:#})",
                 DEBIAN.join(", ")
             )
         })
@@ -116,6 +124,14 @@ fn sysroot(rustc: &Path) -> Result<PathBuf> {
             .current_dir(process::root()),
     )?;
     Ok(PathBuf::from(told.trim()))
+}
+
+/// Says whether the compiler that runs this has a target's standard library.
+fn has_target(target: &str) -> bool {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "target-libdir", "--target", target]);
+    process::read(rustc.current_dir(process::root()))
+        .is_ok_and(|folder| Path::new(folder.trim()).is_dir())
 }
 
 fn has_sources(bin: &Path) -> bool {

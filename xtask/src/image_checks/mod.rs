@@ -6,6 +6,7 @@
 mod detools;
 mod espsecure;
 mod esptool;
+mod nvs;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,6 +30,10 @@ struct Bench {
 
 /// Runs the checks, each as a step.
 pub fn run(steps: &mut Steps) {
+    steps.step(
+        "settings of other firmware (esp-idf-nvs-partition-gen)",
+        nvs::check,
+    );
     let Some(bench) = steps.value("images to look at", Bench::prepare) else {
         return;
     };

@@ -18,7 +18,7 @@ use crate::commands::Commands;
 use crate::config::Config;
 use crate::queue::{HEADER, PushError, Queue, Stamp};
 use crate::rng::Rng;
-use crate::state::{STATE_IMAGE, Switches};
+use crate::state::{MAX_LONG_VALUE, STATE_IMAGE, Switches};
 use crate::stats::Stats;
 use crate::storage::{self, Slot, Storage};
 use crate::update::{Keys, Updates};
@@ -146,6 +146,14 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Adds a switch that obeys the server; returns false when there is no room or the value does not fit.
     pub fn declare_switch(&mut self, key: &str, value: Value<'_>) -> bool {
         self.switches.declare(key, value)
+    }
+
+    /// Adds the one switch whose values may be as long as [`MAX_LONG_VALUE`], such as the schedules; a frame must still hold two
+    /// of them. Returns false when there is no room, another one is there, or the value does not fit.
+    pub fn declare_long_switch(&mut self, key: &str, value: Value<'_>) -> bool {
+        let room = FRAME.saturating_sub(FRAME_OVERHEAD + 64) / 2;
+        let most = room.saturating_sub(key.len()).min(MAX_LONG_VALUE);
+        self.switches.declare_long(key, value, most)
     }
 
     /// Takes one input at `now` milliseconds of a clock that counts up. Call [`Core::poll`] until it is empty afterwards.

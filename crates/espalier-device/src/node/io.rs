@@ -122,6 +122,8 @@ pub enum NodeInput<'a> {
 pub enum Why {
     /// Safe mode has lasted long enough.
     LeaveSafeMode,
+    /// The settings are new ones.
+    Setup,
 }
 
 /// Something to do. Texts are valid until the next call.

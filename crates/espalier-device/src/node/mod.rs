@@ -7,8 +7,8 @@
 //! 3. Between node and core: `Output::Apply` of the core goes to [`Node::apply`]; [`NodeOutput::Changed`] becomes
 //!    `Input::LocalChange`; [`NodeOutput::AskForUpdate`] is [`crate::Core::ask_for_update`]; what [`crate::Core::led`],
 //!    [`crate::Core::wall_ms`] and [`crate::Core::update_state`] return goes into [`NodeInput::Core`] after every step of the core.
-//! 4. At the start: [`crate::safe::Boots::start`], then [`Node::new`]; declare [`Node::switches`] to the core, restore the core,
-//!    and [`Node::apply`] what the core remembers.
+//! 4. At the start: [`crate::safe::Boots::start`], then [`Node::new`], [`Node::restore`] and [`Node::declare`]; restore the core, and
+//!    [`Node::apply`] what its switches remember.
 //!
 //! # Variants
 //! The kinds of firmware are capabilities of one node ([`Capabilities`]), not copies of it.
@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `mod.rs` | the machine |
 //! | `io.rs` | inputs, outputs, capabilities |
+//! | `station.rs` | the node and [`crate::setup`] together: what a board with Wi-Fi runs |
 //! | `switches.rs` | relays and PWM pins |
 //! | `lights.rs` | what the LEDs show |
 //! | `glow.rs` | the pattern that a person chooses for the LED |
@@ -26,6 +27,9 @@ mod glow;
 mod hands;
 mod io;
 mod lights;
+mod station;
+#[cfg(test)]
+mod station_tests;
 mod switches;
 #[cfg(test)]
 mod tests;
@@ -34,6 +38,7 @@ use espalier_wire::json::{Json, Value};
 
 use crate::clock::Clock;
 use crate::led::{Burst, Lamp, bursts};
+use crate::machine::Core;
 use crate::profile::{Profile, Role};
 use crate::safe::{self, Safe, Task, Watchdog};
 use crate::schedule::{self, Schedules, Zone};
@@ -44,6 +49,7 @@ use glow::Glow;
 use hands::{Hands, Wish};
 pub use io::{Capabilities, NodeInput, NodeOutput, View, Why};
 use lights::Lit;
+pub use station::{Station, StationError, StationInput, StationOutput, profile_of};
 use switches::Pins;
 
 /// How long the loop of the node may be silent until the watchdog is not fed any more, in milliseconds.
@@ -128,6 +134,22 @@ impl Node {
             .filter(|_| self.can.schedules);
         let list = list.map(|list| (schedule::KEY, Value::Json(list)));
         self.pins.values().chain(glow).chain(list)
+    }
+
+    /// Declares the switches of the board to its core; says whether all of them found room. Call it after [`Node::restore`].
+    pub fn declare<const QUEUE: usize, const FRAME: usize>(
+        &self,
+        core: &mut Core<QUEUE, FRAME>,
+    ) -> bool {
+        let mut all = true;
+        for (key, value) in self.switches() {
+            all &= if key == schedule::KEY {
+                core.declare_long_switch(key, value)
+            } else {
+                core.declare_switch(key, value)
+            };
+        }
+        all
     }
 
     /// Takes over the schedules that an earlier start stored; returns how many.

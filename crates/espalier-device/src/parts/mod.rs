@@ -3,6 +3,18 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`dht22`] | temperature and humidity over one wire |
+//! | [`bme280`] | temperature, pressure and humidity over I2C |
 //! | [`pir`] | motion |
+//! | [`health`] | which of them work |
+//! | [`bmp`] | pictures from the server, row by row |
+//! | [`eink`] | what of a display has to change, and its commands |
+//! | [`ndef`] | business cards for NFC tags |
 
+pub mod bme280;
+pub mod bmp;
+pub mod dht22;
+pub mod eink;
+pub mod health;
+pub mod ndef;
 pub mod pir;

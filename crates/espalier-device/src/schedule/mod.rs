@@ -39,6 +39,7 @@ use core::fmt;
 use espalier_wire::json::Json;
 use heapless::{String, Vec};
 
+use crate::state::MAX_LONG_VALUE;
 use crate::storage::{self, ENVELOPE, Slot, Storage};
 use entry::{Entry, When};
 pub use zone::{Zone, ZoneError};
@@ -48,7 +49,7 @@ pub const KEY: &str = "schedules";
 /// Most schedules of a board.
 pub const MAX_SCHEDULES: usize = 8;
 /// Longest list, in bytes of JSON.
-pub const MAX_TEXT: usize = 704;
+pub const MAX_TEXT: usize = MAX_LONG_VALUE;
 /// Longest value, in bytes of JSON.
 pub const MAX_VALUE: usize = 48;
 /// Longest key of a switch, in bytes.
@@ -147,6 +148,11 @@ impl Schedules {
         }
         (self.text, self.list) = (text, list);
         Ok(())
+    }
+
+    /// Forgets every schedule, without a word to the storage.
+    pub fn clear(&mut self) {
+        *self = Schedules::new(self.zone);
     }
 
     /// Moves the board to another zone.

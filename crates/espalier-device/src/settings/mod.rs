@@ -6,20 +6,23 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the settings, their bounds, their place in storage |
+//! | `error.rs` | why they are refused |
 //! | `json.rs` | their JSON |
 //! | `codes.rs` | base64 and hexadecimal digits |
 //! | `import.rs` | settings that other firmware left |
 //! | `nvs.rs` | how ESP-IDF keeps values in flash |
 
 mod codes;
-// pub mod import;
+mod error;
+pub mod import;
 mod json;
-// pub mod nvs;
+pub mod nvs;
 
 use core::fmt;
 
-use espalier_wire::json::JsonError;
 use heapless::{String, Vec};
+
+pub use error::{AccessError, SettingsError};
 
 use crate::config::{
     Config, ConfigError, MAX_DEVICE_ID, MAX_KEYS, MAX_NAME, MAX_TOKEN, MAX_URL, UpdatePolicy,
@@ -46,72 +49,6 @@ pub const MIN_PASSWORD: usize = 8;
 pub const MAX_CA: usize = 1024;
 /// Longest time zone, in bytes.
 pub const MAX_TZ: usize = 64;
-
-/// Why settings are refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SettingsError {
-    /// The record is not UTF-8.
-    NotText,
-    /// The record is not JSON.
-    NotJson(JsonError),
-    /// The record is no JSON object.
-    NotObject,
-    /// The record was written by newer firmware.
-    Newer {
-        /// Its version.
-        version: u64,
-    },
-    /// A setting cannot be used.
-    Member {
-        /// Its name in the record.
-        name: &'static str,
-        /// What it must be.
-        must: &'static str,
-    },
-    /// All settings together have more than [`MAX_JSON`] bytes.
-    TooLong,
-}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SettingsError::NotText => f.write_str("the settings are not UTF-8 text"),
-            SettingsError::NotJson(error) => write!(f, "the settings are {error}"),
-            SettingsError::NotObject => f.write_str("the settings are no JSON object"),
-            SettingsError::Newer { version } => write!(
-                f,
-                "the settings have version {version} and this firmware knows {VERSION}: install newer firmware, or reset the board to lose them"
-            ),
-            SettingsError::Member { name, must } => write!(f, "the setting `{name}` must {must}"),
-            SettingsError::TooLong => write!(
-                f,
-                "all settings together may have at most {MAX_JSON} bytes of JSON"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for SettingsError {}
-
-/// Why settings were not read from storage or not written to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessError<E> {
-    /// The storage failed.
-    Storage(E),
-    /// The settings are refused.
-    Settings(SettingsError),
-}
-
-impl<E: fmt::Debug> fmt::Display for AccessError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AccessError::Storage(error) => write!(f, "the storage failed: {error:?}"),
-            AccessError::Settings(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: fmt::Debug> core::error::Error for AccessError<E> {}
 
 /// A network that the board may join. `Debug` hides the password.
 #[derive(Clone, PartialEq, Eq)]

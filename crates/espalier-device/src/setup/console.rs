@@ -11,7 +11,7 @@ use crate::storage::Storage;
 use heapless::{String, Vec};
 
 /// What the next line answers, with the answers before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Dialog {
     /// Nothing: it is a command.
     Idle,
@@ -68,10 +68,10 @@ impl Setup {
                     self.say(format_args!("A line may have at most {MAX_LINE} bytes."));
                     self.ask();
                 }
+                Some(Event::Cancel) if self.dialog == Dialog::Idle => {}
                 Some(Event::Cancel) => {
-                    if core::mem::replace(&mut self.dialog, Dialog::Idle) != Dialog::Idle {
-                        self.say(format_args!("Left. Nothing is changed."));
-                    }
+                    self.dialog = Dialog::Idle;
+                    self.say(format_args!("Left. Nothing is changed."));
                 }
                 Some(Event::Packet { kind, data }) => self.improv_packet(kind, &data),
                 Some(Event::Damaged) => self.improv_damaged(),

@@ -1,5 +1,5 @@
 //! Setting a board up: over the serial line (console and Improv) and over the board's own network (the captive portal). Not the
-//! radio, which is [`crate::wifi`]'s, and not the wires: a binding moves bytes and tells what happened.
+//! radio, which `wifi` decides over, and not the wires: a binding moves bytes and tells what happened.
 //!
 //! # The loop of a binding
 //! 1. [`Setup::open`] once: it reads the settings, takes over those of other firmware, and makes the portal's password.
@@ -16,7 +16,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod.rs` | the machine: what comes in, what goes out |
+//! | `mod.rs` | the machine |
+//! | `io.rs` | what comes in and what goes out |
+//! | `seen.rs` | the networks of the last scan |
 //! | `serial.rs` | the byte stream that the console and Improv share |
 //! | `console.rs` | the commands `provision`, `wifi`, `status`, `portal`, `reset`, `help` |
 //! | `improv.rs` | the Improv protocol |
@@ -28,15 +30,17 @@ mod console;
 pub mod dhcp;
 pub mod dns;
 mod improv;
+mod io;
 pub mod password;
 pub mod portal;
+mod seen;
 mod serial;
 
 use core::fmt;
 
 use heapless::{String, Vec};
+pub use io::{About, Facts, Input, Output, Seen};
 
-use crate::config::MAX_NAME;
 use crate::settings::{AccessError, MAX_SSID, Network, Settings, SettingsError};
 use crate::storage::{Slot, Storage};
 
@@ -52,119 +56,6 @@ pub const RESTART_AFTER_MS: u64 = 2_000;
 pub const JOIN_TIMEOUT_MS: u64 = 30_000;
 /// Milliseconds that a scan may take until it counts as failed.
 pub const SCAN_TIMEOUT_MS: u64 = 15_000;
-
-/// What the board says about itself.
-#[derive(Debug, Clone)]
-pub struct About {
-    /// Name and variant of the firmware: `espalier-base`.
-    pub firmware: String<MAX_NAME>,
-    /// Version of the firmware.
-    pub version: String<MAX_NAME>,
-    /// The chip: `ESP32-C3`.
-    pub chip: String<MAX_NAME>,
-    /// The address of its radio.
-    pub mac: [u8; 6],
-}
-
-impl About {
-    /// Takes the three names, cut to [`MAX_NAME`] bytes each, and the address of the radio.
-    pub fn new(firmware: &str, version: &str, chip: &str, mac: [u8; 6]) -> Self {
-        let cut = |text: &str| {
-            let mut out = String::new();
-            for c in text.chars() {
-                if out.push(c).is_err() {
-                    break;
-                }
-            }
-            out
-        };
-        About {
-            firmware: cut(firmware),
-            version: cut(version),
-            chip: cut(chip),
-            mac,
-        }
-    }
-}
-
-/// A network that a scan found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen<'a> {
-    /// Its name; hidden ones have none and are left out.
-    pub ssid: &'a str,
-    /// Its signal strength in dBm.
-    pub rssi: i32,
-    /// How it is protected, in the numbers of ESP-IDF: 0 open, 1 WEP, 2 WPA, 3 WPA2, 4 WPA and WPA2, 6 WPA3, 7 WPA2 and WPA3.
-    pub encryption: u8,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    ssid: String<MAX_SSID>,
-    rssi: i32,
-    encryption: u8,
-}
-
-/// What only the binding knows, for `status` and the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Facts {
-    /// The address that the board has in the network it joined.
-    pub address: Option<[u8; 4]>,
-    /// Wi-Fi signal strength in dBm.
-    pub rssi: Option<i32>,
-    /// Whether the server answers.
-    pub online: bool,
-    /// Milliseconds since the start.
-    pub uptime_ms: u64,
-    /// Free heap in bytes.
-    pub heap_free: Option<u32>,
-}
-
-/// Something that happened. Time comes beside it.
-#[derive(Debug, Clone, Copy)]
-pub enum Input<'a> {
-    /// Nothing but the passing of time.
-    Tick,
-    /// Bytes came over the serial line.
-    Serial(&'a [u8]),
-    /// A scan is done, whoever asked for it.
-    Scanned(&'a [Seen<'a>]),
-    /// The scan that was asked for failed.
-    ScanFailed,
-    /// The board joined a network, whoever asked for it.
-    Joined {
-        /// The name of the network.
-        ssid: &'a str,
-        /// The address that it has there.
-        address: [u8; 4],
-    },
-    /// A network cannot be joined, whoever asked for it.
-    NotJoined {
-        /// The name of the network.
-        ssid: &'a str,
-        /// Whether the network is there and refused the password.
-        refused: bool,
-    },
-    /// What only the binding knows has changed.
-    Facts(Facts),
-}
-
-/// Something that should be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output<'s> {
-    /// Send these bytes over the serial line.
-    Serial(&'s [u8]),
-    /// Look for networks; answer with `Scanned` or `ScanFailed`.
-    Scan,
-    /// Try this network, which is not saved yet; answer with `Joined` or `NotJoined`.
-    Join(&'s Network),
-    /// Other settings are stored now: take the networks from [`Setup::settings`].
-    Changed,
-    /// A person uses the portal.
-    PortalUsed,
-    /// Restart the board.
-    Restart,
-}
 
 /// What the page should say above its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,8 +76,7 @@ enum Notice {
     },
 }
 
-/// The machine.
-#[derive(Debug)]
+/// The machine. `Debug` hides what is typed and what is secret.
 pub struct Setup {
     about: About,
     settings: Settings,
@@ -197,7 +87,7 @@ pub struct Setup {
     out: Vec<u8, MAX_SERIAL>,
     /// Whether the binding has the bytes of `out`.
     taken: bool,
-    seen: Vec<Known, MAX_SEEN>,
+    seen: Vec<seen::Known, MAX_SEEN>,
     scanned_at: Option<u64>,
     scan_since: Option<u64>,
     scan_wanted: bool,
@@ -214,6 +104,16 @@ pub struct Setup {
     used: bool,
     restart_at: Option<u64>,
     leases: dhcp::Leases,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("about", &self.about)
+            .field("settings", &self.settings)
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Setup {
@@ -421,60 +321,6 @@ impl Setup {
         self.notice = Notice::None;
         self.settings_changed();
         Ok(())
-    }
-
-    fn want_scan(&mut self) {
-        if self.scan_since.is_none() {
-            self.scan_since = Some(self.now);
-            self.scan_wanted = true;
-        }
-    }
-
-    fn scanned(&mut self, seen: &[Seen<'_>]) {
-        self.seen.clear();
-        for one in seen.iter().filter(|one| !one.ssid.is_empty()) {
-            self.see(one);
-        }
-        self.scanned_at = Some(self.now);
-        self.shown = self.shown.wrapping_add(1);
-        self.scan_ended();
-    }
-
-    /// Puts a network among the others, the strongest first, each name once.
-    fn see(&mut self, one: &Seen<'_>) {
-        let Ok(ssid) = String::try_from(one.ssid) else {
-            return;
-        };
-        if let Some(at) = self.seen.iter().position(|known| known.ssid == ssid) {
-            if self.seen[at].rssi >= one.rssi {
-                return;
-            }
-            self.seen.remove(at);
-        }
-        let at = self
-            .seen
-            .iter()
-            .take_while(|known| known.rssi >= one.rssi)
-            .count();
-        if at == MAX_SEEN {
-            return;
-        }
-        self.seen.truncate(MAX_SEEN - 1);
-        let known = Known {
-            ssid,
-            rssi: one.rssi,
-            encryption: one.encryption,
-        };
-        // There is room now.
-        let _ = self.seen.insert(at, known);
-    }
-
-    fn scan_ended(&mut self) {
-        self.scan_since = None;
-        self.scan_wanted = false;
-        if core::mem::take(&mut self.improv_scan) {
-            self.improv_networks();
-        }
     }
 
     fn not_joined(&mut self, ssid: &str, refused: bool) {

@@ -12,7 +12,6 @@ pub const AROUND: usize = PREFIX.len() + 3;
 const PACKET_TIMEOUT_MS: u64 = 1_000;
 
 /// What a byte completed.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
     /// A line, without its end.
     Line(Vec<u8, MAX_LINE>),
@@ -32,7 +31,7 @@ pub(super) enum Event {
 }
 
 /// The stream.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Serial {
     packet: Vec<u8, { AROUND + 255 }>,
     line: Vec<u8, MAX_LINE>,

@@ -56,6 +56,18 @@ impl Known {
         self.list.iter().any(|n| n.number == number)
     }
 
+    /// Returns the name of a network.
+    pub fn ssid(&self, number: u8) -> Option<String<MAX_SSID>> {
+        let found = self.list.iter().find(|n| n.number == number);
+        found.map(|n| n.ssid.clone())
+    }
+
+    /// Returns the number of the network with this name.
+    pub fn number(&self, ssid: &str) -> Option<u8> {
+        let found = self.list.iter().find(|n| n.ssid == ssid);
+        found.map(|n| n.number)
+    }
+
     fn find(&mut self, number: u8) -> Option<&mut Network> {
         self.list.iter_mut().find(|n| n.number == number)
     }

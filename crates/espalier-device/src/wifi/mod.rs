@@ -14,9 +14,11 @@
 //! |---|---|
 //! | `mod.rs` | the machine: what comes in, what goes out, when |
 //! | `portal.rs` | when the portal opens, counts as used, and closes |
+//! | `networks.rs` | other networks are saved; the radio is lent |
 //! | `known.rs` | the saved networks and their order |
 
 mod known;
+mod networks;
 mod portal;
 #[cfg(test)]
 mod tests;
@@ -134,10 +136,24 @@ pub enum Status {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Radio {
-    Resting { until: u64 },
-    Scanning { since: u64 },
-    Connecting { network: u8, since: u64 },
-    Online { network: u8, since: u64 },
+    Resting {
+        until: u64,
+    },
+    Scanning {
+        since: u64,
+    },
+    Connecting {
+        network: u8,
+        since: u64,
+    },
+    Online {
+        network: u8,
+        since: u64,
+    },
+    /// Someone else has the radio, for so long at most.
+    Lent {
+        until: u64,
+    },
 }
 
 /// What the radio was asked for last. The number tells one request from the next of the same kind.
@@ -189,24 +205,6 @@ impl Wifi {
             told: Order::None,
             told_portal: false,
             told_online: None,
-        }
-    }
-
-    /// Replaces the saved networks, of which the first [`MAX_NETWORKS`] with a usable name count. What is going on ends; the
-    /// network `first`, if one is named, is tried at once, although a person may be at the portal.
-    pub fn set_networks<'a>(
-        &mut self,
-        ssids: impl IntoIterator<Item = &'a str>,
-        first: Option<u8>,
-    ) {
-        self.known.replace(ssids);
-        self.leave();
-        self.round.clear();
-        self.backoff.reset();
-        self.inviting = true;
-        self.radio = Radio::Resting { until: self.now };
-        if let Some(network) = first.filter(|n| self.known.contains(*n)) {
-            self.connect(network);
         }
     }
 
@@ -305,6 +303,7 @@ impl Wifi {
             Radio::Scanning { since } => since.saturating_add(self.policy.scan_timeout_ms),
             Radio::Connecting { since, .. } => since.saturating_add(self.policy.connect_timeout_ms),
             Radio::Online { .. } => u64::MAX,
+            Radio::Lent { until } => until,
         };
         let portal = match self.portal {
             Some(_) => self.portal_ends(),
@@ -415,6 +414,7 @@ impl Wifi {
                 self.wanted = Order::None;
                 self.next_of_round();
             }
+            Radio::Lent { until } if now >= until => self.rest(),
             Radio::Resting { until }
                 if now >= until && !self.known.is_empty() && !self.is_used() =>
             {

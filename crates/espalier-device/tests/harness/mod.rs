@@ -72,6 +72,7 @@ pub fn core(seed: u64) -> SmallCore {
     assert!(
         core.declare_switch("v0", Value::Bool(false))
             && core.declare_switch("relay1", Value::Bool(false))
+            && core.declare_long_switch("schedules", Value::Json(Json::parse("[]").unwrap()))
     );
     core
 }
@@ -228,6 +229,17 @@ impl World {
             self.server
                 .wanted
                 .insert(key.into(), (value.to_string(), version));
+            // A long value goes the same way.
+            let list = format!(
+                r#"[{{"key":"relay1","at":"07:30","days":"1-5","value":{value},"note":"{version:045}"}}]"#
+            );
+            assert!(list.len() > espalier_device::state::MAX_SWITCH_VALUE);
+            let newest = self.server.wanted.get("schedules").map_or(0, |w| w.1);
+            if version > newest {
+                self.server
+                    .wanted
+                    .insert("schedules".into(), (list, version));
+            }
         }
     }
 

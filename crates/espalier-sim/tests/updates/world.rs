@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::agreement::Model;
 use embedded_storage::nor_flash::ReadNorFlash;
 use espalier_device::records::{Records, RecordsError};
 use espalier_device::rng::Rng;
@@ -72,6 +73,8 @@ pub struct Server {
     pub portal: bool,
     /// Flips a byte of what it sends at this place.
     pub corrupt_at: Option<usize>,
+    /// The machine of the real server decides which attempt is offered, and keeps what it hears.
+    pub model: Option<Model>,
 }
 
 impl Server {
@@ -117,7 +120,7 @@ impl Server {
         Some(body)
     }
 
-    fn answer(&mut self, method: Method, path: &str, body: &str) -> (u16, String) {
+    fn answer(&mut self, now: u64, method: Method, path: &str, body: &str) -> (u16, String) {
         if self.portal {
             return (200, "<html>Welcome to the hotel</html>".to_owned());
         }
@@ -125,6 +128,12 @@ impl Server {
             assert_eq!(method, Method::Get);
             self.questions += 1;
             query[..64].clone_into(&mut self.running);
+            if let Some(model) = &mut self.model {
+                match model.asked(now, query) {
+                    Some(attempt) => self.attempt = attempt,
+                    None => return (204, String::new()),
+                }
+            }
             return match self.offer(&query[..64]) {
                 Some(offer) => (200, offer),
                 None => (204, String::new()),
@@ -138,6 +147,9 @@ impl Server {
         }
         assert_eq!((method, path), (Method::Post, "/device/update/update-1"));
         let report = Report::parse(body).unwrap();
+        if let Some(model) = &mut self.model {
+            model.told(now, body);
+        }
         let reason = report.reason.map(Text::to_owned_string).unwrap_or_default();
         self.running = report.running.unwrap().to_owned_string();
         self.reports.push((report.attempt, report.stage, reason));
@@ -196,6 +208,10 @@ pub struct World {
     /// The connection breaks in one of so many pieces.
     pub break_one_in: Option<u64>,
     pub power_cuts: u64,
+    /// A frame is lost with its connection, before or after the server has heard it, one in so many.
+    pub lose_frame_one_in: Option<u64>,
+    /// The server hears a request twice, one in so many.
+    pub twice_one_in: Option<u64>,
     /// Records can be read and not written.
     pub storage_broken: bool,
 }
@@ -249,6 +265,7 @@ impl World {
                 insists: false,
                 portal: false,
                 corrupt_at: None,
+                model: None,
             },
             rng: Rng::new(seed),
             policy: UpdatePolicy {
@@ -266,6 +283,8 @@ impl World {
             cut_one_in: None,
             break_one_in: None,
             power_cuts: 0,
+            lose_frame_one_in: None,
+            twice_one_in: None,
             storage_broken: false,
         };
         world.server.add(image);
@@ -405,12 +424,22 @@ impl World {
             }
             Wish::Close | Wish::Nothing => {}
             Wish::Frame(_) if !self.has_network() => self.step(Input::Closed),
-            Wish::Frame(frame) => self.hear(&frame),
+            Wish::Frame(frame) => match self.chance(self.lose_frame_one_in) {
+                true if self.chance(Some(2)) => self.step(Input::Closed),
+                true => {
+                    self.hear(&frame);
+                    self.step(Input::Closed);
+                }
+                false => self.hear(&frame),
+            },
             Wish::Request(..) if !self.has_network() || self.breaks() => {
                 self.step(Input::RequestFailed);
             }
             Wish::Request(method, path, body) => {
-                let (status, body) = self.server.answer(method, &path, &body);
+                if self.chance(self.twice_one_in) {
+                    self.server.answer(self.now, method, &path, &body);
+                }
+                let (status, body) = self.server.answer(self.now, method, &path, &body);
                 self.now += 20;
                 if self.breaks() {
                     return self.step(Input::RequestFailed);
@@ -446,8 +475,11 @@ impl World {
     }
 
     fn breaks(&mut self) -> bool {
-        self.break_one_in
-            .is_some_and(|n| self.rng.up_to(n - 1) == 0)
+        self.chance(self.break_one_in)
+    }
+
+    pub fn chance(&mut self, one_in: Option<u64>) -> bool {
+        one_in.is_some_and(|n| self.rng.up_to(n - 1) == 0)
     }
 
     fn hear(&mut self, frame: &str) {
@@ -457,6 +489,9 @@ impl World {
                 self.server.running = firmware.sha256.unwrap().to_owned_string();
                 assert_eq!(self.server.running, hex(&self.booted));
                 assert!(hello.boots.unwrap() > 0 && hello.boot_reason.is_some());
+                if let Some(model) = &mut self.server.model {
+                    model.hello(self.now, &self.server.running, firmware.trial, hello.boots);
+                }
                 Some(Down::Welcome {
                     device_id: Text::new("dev1"),
                     time: 1_763_683_200_000,
@@ -464,7 +499,12 @@ impl World {
                 })
             }
             Up::Telemetry { id, .. } | Up::Reported { id, .. } => Some(Down::Ack { id }),
-            Up::Heartbeat(heartbeat) => heartbeat.id.map(|id| Down::Ack { id }),
+            Up::Heartbeat(heartbeat) => {
+                if let Some(model) = &mut self.server.model {
+                    model.seen(self.now);
+                }
+                heartbeat.id.map(|id| Down::Ack { id })
+            }
             Up::CommandResult(_) => None,
             Up::Ping => Some(Down::Pong),
         };

@@ -52,42 +52,42 @@ summary{margin-top:18px;padding:6px 0;color:var(--soft)}
 const FOOT: &str = "</main></body></html>\n";
 
 const SCRIPT: &str = r#"<script>
-var s=document.getElementById("s"),c=document.getElementById("c"),b=document.getElementById("b"),n=0;
-function other(){c.hidden=s.value!=="";}
+var s=document.getElementById("s"),c=document.getElementById("c"),o=document.getElementById("o"),b=document.getElementById("b"),n=0;
+function other(){c.hidden=o.disabled=s.value!==""}
+function add(v,t){var e=document.createElement("option");e.value=v;e.textContent=t;s.add(e,s.options[s.options.length-1])}
 function scan(){b.disabled=true;fetch("/scan").then(function(r){return r.json()}).then(function(l){
 if(!l.length&&n++<5){setTimeout(scan,2000);return}
 var now=s.value;while(s.options.length>1)s.remove(0);
-l.forEach(function(w){var o=document.createElement("option");o.value=w.ssid;
-o.textContent=w.ssid+(w.encryption?"":" (open)")+(w.rssi<-80?" (weak)":"");s.add(o,s.options[s.options.length-1])});
-s.value=now;if(s.selectedIndex<0)s.selectedIndex=0;other();b.disabled=false;n=0
+l.forEach(function(w){add(w.ssid,w.ssid+(w.encryption?"":" (open)")+(w.rssi<-80?" (weak)":""))});
+if(now&&!l.some(function(w){return w.ssid===now}))add(now,now);
+s.value=now;other();b.disabled=false;n=0
 }).catch(function(){b.disabled=false})}
 s.onchange=other;b.onclick=function(){scan();setTimeout(scan,4000)};other();if(s.options.length<2)scan();
 </script>
 "#;
 
+/// The first text, or the other one when it is empty.
+fn or<'a>(first: &'a str, otherwise: &'a str) -> &'a str {
+    if first.is_empty() { otherwise } else { first }
+}
+
 /// Writes the page with the form.
 pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
     let (settings, entered) = (&setup.settings, &setup.form);
-    let value =
-        |entered: &'_ str, saved: &'_ str| -> bool { entered.is_empty() && !saved.is_empty() };
     out.write_str(HEAD)?;
-    write!(
+    writeln!(
         out,
-        "<h1>Set up this board</h1><p>{} {}, {}</p>\n",
+        "<h1>Set up this board</h1><p>{} {}, {}</p>",
         Html(&setup.portal_ssid()),
         Html(&setup.about.version),
         Html(&setup.about.chip)
     )?;
     notice(&setup.notice, out)?;
     out.write_str("<form method=\"post\" action=\"/submit\">\n")?;
-    let name = if value(&entered.name, settings.name()) {
-        settings.name()
-    } else {
-        &entered.name
-    };
-    write!(
+    let name = or(&entered.name, settings.name());
+    writeln!(
         out,
-        "<label for=\"n\">Name of the board</label><input id=\"n\" name=\"device_name\" maxlength=\"64\" placeholder=\"Kitchen\" value=\"{}\">\n",
+        "<label for=\"n\">Name of the board</label><input id=\"n\" name=\"device_name\" maxlength=\"64\" placeholder=\"Kitchen\" value=\"{}\">",
         Html(name)
     )?;
     out.write_str(
@@ -95,46 +95,38 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
     )?;
     options(setup, out)?;
     out.write_str("</select><button type=\"button\" id=\"b\">Scan</button></div>\n")?;
-    let custom = match entered.ssid.as_str() {
-        ssid if setup.seen.iter().any(|known| known.ssid == *ssid) => "",
-        ssid => ssid,
-    };
-    write!(
+    let ssid = &setup.form.ssid;
+    let is_listed = setup.seen.iter().any(|known| known.ssid == *ssid)
+        || setup.settings.network(ssid).is_some();
+    let custom = if is_listed { "" } else { ssid.as_str() };
+    writeln!(
         out,
-        "<div id=\"c\"><label for=\"o\">Name of the Wi-Fi</label><input id=\"o\" name=\"custom_wifi_ssid\" maxlength=\"32\" autocapitalize=\"none\" value=\"{}\"></div>\n",
+        "<div id=\"c\"><label for=\"o\">Name of the Wi-Fi</label><input id=\"o\" name=\"custom_wifi_ssid\" maxlength=\"32\" autocapitalize=\"none\" value=\"{}\"></div>",
         Html(custom)
     )?;
     out.write_str(
         "<label for=\"p\">Wi-Fi password</label><input id=\"p\" name=\"wifi_password\" type=\"password\" maxlength=\"64\" autocomplete=\"off\">\
          <small>Empty for an open network, or to keep the saved password.</small>\n",
     )?;
-    let server = if value(&entered.server, settings.server()) {
-        settings.server()
-    } else {
-        &entered.server
-    };
-    write!(
+    let server = or(&entered.server, settings.server());
+    writeln!(
         out,
-        "<label for=\"u\">Server</label><input id=\"u\" name=\"server_url\" type=\"url\" maxlength=\"128\" required placeholder=\"http://192.168.1.10:8000\" value=\"{}\">\n",
+        "<label for=\"u\">Server</label><input id=\"u\" name=\"server_url\" type=\"url\" maxlength=\"128\" required placeholder=\"http://192.168.1.10:8000\" value=\"{}\">",
         Html(server)
     )?;
-    let device = if value(&entered.device, settings.device()) {
-        settings.device()
-    } else {
-        &entered.device
-    };
+    let device = or(&entered.device, settings.device());
     let open = if settings.has_identity() { "" } else { " open" };
     let token = if settings.token().is_empty() {
         ""
     } else {
         "saved"
     };
-    write!(
+    writeln!(
         out,
         "<details{open}><summary>Who the board is there</summary>\
          <label for=\"d\">Device id</label><input id=\"d\" name=\"device_id\" maxlength=\"64\" autocapitalize=\"none\" value=\"{}\">\
          <label for=\"t\">Device token</label><input id=\"t\" name=\"device_token\" type=\"password\" maxlength=\"128\" autocomplete=\"off\" placeholder=\"{token}\">\
-         <small>The server shows both when you add a device there.</small></details>\n",
+         <small>The server shows both when you add a device there.</small></details>",
         Html(device)
     )?;
     out.write_str("<button>Save and connect</button></form>\n")?;
@@ -161,7 +153,18 @@ fn options(setup: &Setup, out: &mut impl Write) -> fmt::Result {
             "<option value=\"{ssid}\"{selected}>{ssid}{open}{weak}</option>"
         )?;
     }
-    out.write_str("<option value=\"\">Other network…</option>")
+    let is_seen = setup.seen.iter().any(|known| known.ssid == *chosen);
+    let is_saved = setup.settings.network(chosen).is_some();
+    if is_saved && !is_seen {
+        let ssid = Html(chosen);
+        write!(
+            out,
+            "<option value=\"{ssid}\" selected>{ssid} (saved)</option>"
+        )?;
+    }
+    let other = !chosen.is_empty() && !is_seen && !is_saved;
+    let selected = if other { " selected" } else { "" };
+    write!(out, "<option value=\"\"{selected}>Other network…</option>")
 }
 
 fn notice(notice: &Notice, out: &mut impl Write) -> fmt::Result {

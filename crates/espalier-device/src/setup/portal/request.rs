@@ -1,6 +1,8 @@
 //! A reader of one HTTP/1.x request, byte by byte, that keeps only what the portal needs. Not a general one: no chunked bodies, no
 //! second request on a connection, no headers beside those it knows.
 
+use core::fmt;
+
 use heapless::{String, Vec};
 
 /// Longest target of a request, in bytes; longer ones lead to the portal like any other page.
@@ -82,8 +84,7 @@ pub enum Host {
     Name,
 }
 
-/// One request as it comes in.
-#[derive(Debug)]
+/// One request as it comes in. `Debug` hides its body, which may hold passwords.
 pub struct Request {
     part: Part,
     refusal: Option<Refusal>,
@@ -102,6 +103,17 @@ pub struct Request {
     length: Option<usize>,
     body: Vec<u8, MAX_BODY>,
     since: Option<u64>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("refusal", &self.refusal)
+            .field("whole", &self.is_whole())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Request {

@@ -22,15 +22,23 @@
 //! | 10, 11 | [`Slot::State`] |
 //! | 12–14, 15–17 | [`Slot::Queue`] |
 //!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | reading, writing, forgetting |
+//! | `format.rs` | where a slot is, and what stands before its content |
+//!
 //! # Wear
 //! A sector of such a chip bears about 100,000 erases, and each write erases one copy. So a slot with two copies bears 200,000
 //! writes: for [`Slot::Boots`], written twice in a start, 100,000 starts; for [`Slot::Queue`], written every half minute while the
 //! board is offline, 69 days without a server. A write of what is stored already is not made and costs nothing.
 
+mod format;
+
 use core::fmt;
 
 use embedded_storage::nor_flash::NorFlash;
 use espalier_image::partitions::Table;
+use format::{Header, Place};
 
 use crate::state::STATE_IMAGE;
 use crate::storage::{self, Slot, Storage, crc32};
@@ -107,98 +115,9 @@ pub struct Records<F> {
     offset: u32,
 }
 
-/// Where a slot is.
-#[derive(Clone, Copy)]
-struct Place {
-    /// Bytes from the start of the region to the first copy.
-    at: u32,
-    /// Sectors of a copy.
-    sectors: u32,
-    /// One or two.
-    copies: u32,
-}
-
-impl Place {
-    const fn of(slot: Slot) -> Self {
-        let (first, sectors, copies) = match slot {
-            Slot::Settings => (0, 1, 2),
-            Slot::KeysA => (2, 1, 1),
-            Slot::KeysB => (3, 1, 1),
-            Slot::JournalA => (4, 1, 1),
-            Slot::JournalB => (5, 1, 1),
-            Slot::Boots => (6, 1, 2),
-            Slot::Schedules => (8, 1, 2),
-            Slot::State => (10, 1, 2),
-            Slot::Queue => (12, 3, 2),
-        };
-        Place {
-            at: first * SECTOR,
-            sectors,
-            copies,
-        }
-    }
-
-    /// Most bytes of a content.
-    const fn room(self) -> u32 {
-        self.sectors * SECTOR - HEADER
-    }
-
-    const fn copy(self, number: u32) -> u32 {
-        self.at + number * self.sectors * SECTOR
-    }
-}
-
 /// Returns how many bytes a slot takes.
 pub const fn room(slot: Slot) -> u32 {
     Place::of(slot).room()
-}
-
-/// What stands before a content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Header {
-    generation: u32,
-    len: u32,
-    crc: u32,
-}
-
-impl Header {
-    fn parse(bytes: [u8; HEADER as usize]) -> Option<Self> {
-        let [magic, generation, len, crc] = *bytes.as_chunks::<4>().0 else {
-            return None;
-        };
-        (magic == MAGIC).then_some(Header {
-            generation: u32::from_le_bytes(generation),
-            len: u32::from_le_bytes(len),
-            crc: u32::from_le_bytes(crc),
-        })
-    }
-
-    fn bytes(self) -> [u8; HEADER as usize] {
-        let mut out = [0; HEADER as usize];
-        let fields = [
-            MAGIC,
-            self.generation.to_le_bytes(),
-            self.len.to_le_bytes(),
-            self.crc.to_le_bytes(),
-        ];
-        for (to, from) in out.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
-            *to = from;
-        }
-        out
-    }
-
-    /// The checksum over what of the header it covers.
-    fn seed(generation: u32, len: u32) -> u32 {
-        crc32(crc32(0, &generation.to_le_bytes()), &len.to_le_bytes())
-    }
-
-    /// Generations may wrap around; two copies are never far apart.
-    const fn is_after(self, other: Header) -> bool {
-        matches!(
-            self.generation.wrapping_sub(other.generation),
-            1..=0x7fff_ffff
-        )
-    }
 }
 
 /// A record that was found.

@@ -1,0 +1,70 @@
+//! The networks of the last scan: the strongest, each name once. Not the scan, which the binding makes.
+
+use heapless::String;
+
+use super::{MAX_SEEN, Seen, Setup};
+use crate::settings::MAX_SSID;
+
+/// A network that was seen.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub ssid: String<MAX_SSID>,
+    pub rssi: i32,
+    pub encryption: u8,
+}
+
+impl Setup {
+    pub(super) fn want_scan(&mut self) {
+        if self.scan_since.is_none() {
+            self.scan_since = Some(self.now);
+            self.scan_wanted = true;
+        }
+    }
+
+    pub(super) fn scanned(&mut self, seen: &[Seen<'_>]) {
+        self.seen.clear();
+        for one in seen.iter().filter(|one| !one.ssid.is_empty()) {
+            self.see(one);
+        }
+        self.scanned_at = Some(self.now);
+        self.shown = self.shown.wrapping_add(1);
+        self.scan_ended();
+    }
+
+    /// Puts a network among the others, the strongest first, each name once.
+    fn see(&mut self, one: &Seen<'_>) {
+        let Ok(ssid) = String::try_from(one.ssid) else {
+            return;
+        };
+        if let Some(at) = self.seen.iter().position(|known| known.ssid == ssid) {
+            if self.seen[at].rssi >= one.rssi {
+                return;
+            }
+            self.seen.remove(at);
+        }
+        let at = self
+            .seen
+            .iter()
+            .take_while(|known| known.rssi >= one.rssi)
+            .count();
+        if at == MAX_SEEN {
+            return;
+        }
+        self.seen.truncate(MAX_SEEN - 1);
+        let known = Known {
+            ssid,
+            rssi: one.rssi,
+            encryption: one.encryption,
+        };
+        // There is room now.
+        let _ = self.seen.insert(at, known);
+    }
+
+    pub(super) fn scan_ended(&mut self) {
+        self.scan_since = None;
+        self.scan_wanted = false;
+        if core::mem::take(&mut self.improv_scan) {
+            self.improv_networks();
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The serial console: its commands, its questions, and what it must not say.
+
+use espalier_device::records::SECTOR;
+use espalier_device::settings::{Network, Settings};
+use espalier_device::setup::{Facts, Input, RESTART_AFTER_MS, Setup};
+use espalier_device::{Slot, Storage};
+use proptest::prelude::*;
+
+use crate::bench::{Bench, open, records};
+use crate::flash::{Nor, OFFSET};
+
+const SET: &str = r#"{"v":1,"name":"Kitchen","server":"http://old:8000","device":"dev1","token":"t0ken-secret","networks":[{"ssid":"Home","password":"wifi-secret"},{"ssid":"Guest","password":""}],"portal":"portal-secret","profile":"c3","keys":["d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"],"tz":"UTC0"}"#;
+
+#[test]
+fn provisioning_asks_three_questions_stores_and_restarts() {
+    for end in ["\r", "\n", "\r\n"] {
+        let mut bench = Bench::new();
+        let asked = bench.types(&format!("provision{end}"));
+        assert_eq!(asked, "Device ID: \r\n", "{end:?}");
+        assert_eq!(
+            bench.types(&format!("65a1f0c2b3d4e5f601234567{end}")),
+            "Device Token: \r\n"
+        );
+        assert_eq!(bench.types(&format!("s3cret{end}")), "API URL: \r\n");
+        assert_eq!(
+            bench.types(&format!("http://farm:8000{end}")),
+            "Saved. Restarting.\r\n"
+        );
+        let stored = bench.stored();
+        assert_eq!(stored.device(), "65a1f0c2b3d4e5f601234567");
+        assert_eq!(
+            (stored.token(), stored.server()),
+            ("s3cret", "http://farm:8000")
+        );
+        assert_eq!((bench.changes, bench.restarts), (1, 0));
+        assert_eq!(bench.setup.wake_in_ms(), Some(RESTART_AFTER_MS));
+        bench.wait(RESTART_AFTER_MS - 1);
+        assert_eq!(bench.restarts, 0);
+        bench.wait(1);
+        bench.wait(10_000);
+        assert_eq!(bench.restarts, 1);
+        assert_eq!(bench.setup.wake_in_ms(), None);
+    }
+}
+
+#[test]
+fn all_three_answers_may_come_at_once_and_in_any_pieces() {
+    let script = "PROVISION\r\nabc\r\nXYZ\r\nhttps://h\r\nstatus\r\n";
+    let whole = Bench::new().types(script);
+    assert!(whole.contains("Saved. Restarting."), "{whole}");
+    for size in 1..9 {
+        let mut bench = Bench::new();
+        let mut heard = String::new();
+        for piece in script.as_bytes().chunks(size) {
+            heard += &bench.types(std::str::from_utf8(piece).unwrap());
+        }
+        assert_eq!(heard, whole);
+    }
+}
+
+#[test]
+fn a_wrong_answer_is_told_and_asked_again() {
+    let mut bench = Bench::new();
+    bench.types("provision\n");
+    let told = bench.types("two words\n");
+    assert_eq!(
+        told,
+        "It must be 1 to 64 letters, digits, _ or -.\r\nDevice ID: \r\n"
+    );
+    bench.types("dev1\n");
+    let told = bench.types("to ken\n");
+    assert!(
+        told.ends_with("Device Token: \r\n") && told.starts_with("It must"),
+        "{told}"
+    );
+    bench.types("token\n");
+    let told = bench.types("farm:8000\n");
+    assert_eq!(
+        told,
+        "It must look like http://host:8000 or https://host.\r\nAPI URL: \r\n"
+    );
+    assert_eq!(bench.types("http://farm:8000\n"), "Saved. Restarting.\r\n");
+    assert_eq!(bench.stored().device(), "dev1");
+}
+
+#[test]
+fn empty_answers_keep_what_is_set_and_ctrl_c_leaves() {
+    let mut bench = Bench::set(SET);
+    bench.types("provision\n\n\n");
+    assert_eq!(bench.types("http://new:8000\n"), "Saved. Restarting.\r\n");
+    let stored = bench.stored();
+    assert_eq!((stored.device(), stored.token()), ("dev1", "t0ken-secret"));
+    assert_eq!(stored.server(), "http://new:8000");
+    let mut bench = Bench::set(SET);
+    assert!(
+        bench
+            .types("provision\n\n\n\n")
+            .ends_with("Nothing is changed.\r\n")
+    );
+    bench.types("provision\nother\n");
+    assert_eq!(bench.types("\x03"), "Left. Nothing is changed.\r\n");
+    assert_eq!(bench.types("\x1b\x03"), "");
+    assert_eq!((bench.stored().device(), bench.changes), ("dev1", 0));
+    bench.wait(60_000);
+    assert_eq!(bench.restarts, 0);
+}
+
+#[test]
+fn a_network_is_taken_with_its_spaces() {
+    let mut bench = Bench::set(SET);
+    assert_eq!(bench.types("wifi\r\n"), "Network name: \r\n");
+    let asked = bench.types(" Café 5 \r\n");
+    assert_eq!(asked, "Password, empty for an open network: \r\n");
+    assert!(
+        bench
+            .types("short\r\n")
+            .starts_with("It must be empty for an open network")
+    );
+    let told = bench.types(" eight ch \r\n");
+    assert_eq!(told, "Saved. The board tries the network now.\r\n");
+    let stored = bench.stored();
+    let first = &stored.networks()[0];
+    assert_eq!((first.ssid(), first.password()), (" Café 5 ", " eight ch "));
+    assert_eq!((stored.networks().len(), bench.changes), (3, 1));
+    bench.types("wifi\nOpen\n\n");
+    assert!(bench.stored().network("Open").is_some_and(Network::is_open));
+    bench.types("wifi\n");
+    assert_eq!(bench.types("\n"), "Nothing is changed.\r\n");
+}
+
+#[test]
+fn the_status_tells_everything_but_secrets() {
+    let mut bench = Bench::set(SET);
+    bench.step(Input::Facts(Facts {
+        address: Some([10, 0, 0, 7]),
+        rssi: Some(-61),
+        online: true,
+        uptime_ms: 61_500,
+        heap_free: Some(70_000),
+    }));
+    let status = bench.types("  Status \n");
+    assert_eq!(
+        status,
+        "Firmware: espalier-base 1.2.3 on ESP32-C3\r\nName: Kitchen\r\nDevice ID: dev1\r\nDevice Token: set\r\n\
+         API URL: http://old:8000\r\nWi-Fi: Home (password set)\r\nWi-Fi: Guest (open)\r\n\
+         Network: 10.0.0.7, -61 dBm\r\nServer: answers\r\nUptime: 61 s\r\nFree heap: 70000 bytes\r\n"
+    );
+    let bare = Bench::new().types("status\n");
+    for line in [
+        "Device ID: not set",
+        "Device Token: not set",
+        "Wi-Fi: not set",
+        "Network: not connected",
+    ] {
+        assert!(bare.contains(line), "{bare}");
+    }
+    bench.types("provision\nx\nt0ken-secret2\nwifi-secret");
+    let shown = format!("{:?}", bench.setup);
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn the_portal_is_named_when_someone_asks_for_it() {
+    let told = Bench::set(SET).types("portal\n");
+    assert_eq!(
+        told,
+        "Network: Espalier-ABCDEF\r\nPassword: portal-secret\r\n"
+    );
+}
+
+#[test]
+fn a_reset_forgets_who_the_board_is_and_keeps_what_it_is() {
+    let mut bench = Bench::set(SET);
+    for slot in [Slot::Queue, Slot::State, Slot::Schedules, Slot::JournalA] {
+        records(&bench.nor).write(slot, &[b"something"]).unwrap();
+    }
+    let told = bench.types("reset\n");
+    assert_eq!(told, "All settings are forgotten. Restarting.\r\n");
+    bench.wait(RESTART_AFTER_MS);
+    assert_eq!((bench.restarts, bench.changes), (1, 1));
+    let left = bench.stored();
+    assert_eq!((left.portal(), left.profile()), ("portal-secret", "c3"));
+    assert_eq!(left.keys().len(), 1);
+    assert!(!left.has_identity() && left.networks().is_empty() && left.tz().is_empty());
+    let bytes = bench.nor.bytes();
+    for secret in [&b"wifi-secret"[..], b"t0ken-secret"] {
+        assert!(!bytes.windows(secret.len()).any(|w| w == secret));
+    }
+    let mut read = |slot| records(&bench.nor).read(slot, &mut [0; 64]).unwrap();
+    let left = [Slot::Queue, Slot::State, Slot::Schedules, Slot::JournalA].map(&mut read);
+    assert_eq!(left, [0, 0, 0, 9]);
+    assert_eq!(open(&bench.nor).settings().portal(), "portal-secret");
+}
+
+#[test]
+fn a_reset_that_the_power_cuts_leaves_the_settings_or_not() {
+    let before = Bench::set(SET).nor.bytes();
+    let whole = Settings::parse(SET).unwrap();
+    for cut in 0..20 {
+        for noise in 0..10 {
+            let mut bench = Bench::with(Nor::of(before.clone()));
+            bench.nor.cut_at(cut, noise);
+            let told = bench.types("reset\n");
+            if !bench.nor.is_dead() {
+                return assert!(cut > 4, "nothing was cut");
+            }
+            assert!(told.starts_with("The flash cannot be written"), "{told}");
+            bench.nor.power_on();
+            let left = bench.stored();
+            assert!(
+                left == whole || (left.device().is_empty() && left.portal() == "portal-secret")
+            );
+        }
+    }
+    panic!("a reset takes more than twenty operations");
+}
+
+#[test]
+fn what_cannot_be_stored_is_told() {
+    let mut bench = Bench::new();
+    bench.types("provision\na\nb\n");
+    bench.nor.cut_at(0, 1);
+    let told = bench.types("http://h\n");
+    assert_eq!(told, "Not saved: the flash cannot be written.\r\n");
+    bench.nor.power_on();
+    bench.wait(60_000);
+    assert_eq!((bench.changes, bench.restarts), (0, 0));
+    assert_eq!(bench.setup.settings().device(), "");
+}
+
+#[test]
+fn newer_settings_are_not_touched_and_told() {
+    let nor = Nor::new();
+    records(&nor)
+        .write(Slot::Settings, &[b"{\"v\":9}"])
+        .unwrap();
+    let mut bench = Bench::with(nor);
+    let status = bench.types("status\n");
+    assert!(
+        status.contains("Settings: the settings have version 9"),
+        "{status}"
+    );
+    let told = bench.types("wifi\nHome\npassword\n");
+    assert!(
+        told.contains("Not saved: the settings have version 9"),
+        "{told}"
+    );
+    let page = bench.get("/");
+    assert!(page.contains("The saved settings cannot be read: the settings have version 9"));
+    bench.types("reset\n");
+    assert!(bench.stored().networks().is_empty());
+    assert!(!bench.types("status\n").contains("version 9"));
+}
+
+#[test]
+fn long_lines_strange_bytes_and_backspaces() {
+    let mut bench = Bench::new();
+    let long = "x".repeat(257);
+    assert_eq!(
+        bench.types(&format!("{long}\n")),
+        "A line may have at most 256 bytes.\r\n"
+    );
+    assert_eq!(
+        bench.types(&format!("{}\n", &long[..256])),
+        "No such command: type help.\r\n"
+    );
+    bench.heard.clear();
+    bench.step(Input::Serial(b"\xff\xfe\n"));
+    assert_eq!(bench.heard, b"That was no UTF-8 text.\r\n");
+    assert_eq!(bench.types("\0\t\x01?\n").lines().count(), 7);
+    assert_eq!(bench.types("\r\n\r\n\n"), "");
+    let status = bench.types("statué\x7fs\n");
+    assert!(status.starts_with("Firmware"), "{status}");
+    assert_eq!(bench.types("\x08\x08help\n"), bench.types("help\n"));
+}
+
+#[test]
+fn the_password_of_the_portal_is_made_once_per_board() {
+    let nor = Nor::new();
+    let first = open(&nor).settings().portal().to_owned();
+    assert_eq!(first.len(), 14);
+    let about = espalier_device::setup::About::new("f", "v", "c", [0; 6]);
+    let again = Setup::open(about.clone(), &mut records(&nor), || None, [9; 16]);
+    assert_eq!(again.settings().portal(), first);
+    let other = Setup::open(about, &mut records(&Nor::new()), || None, [9; 16]);
+    assert_ne!(other.settings().portal(), first);
+    // A board whose settings cannot be read has one too, and stores nothing over them.
+    let damaged = Nor::new();
+    records(&damaged).write(Slot::Settings, &[b"?"]).unwrap();
+    let before = damaged.bytes();
+    assert_eq!(open(&damaged).settings().portal(), first);
+    assert_eq!(damaged.bytes(), before);
+}
+
+#[test]
+fn what_other_firmware_left_is_stored_once() {
+    let nor = Nor::new();
+    let about = espalier_device::setup::About::new("f", "v", "c", [0; 6]);
+    let mut left = Settings::default();
+    left.set_name("left").unwrap();
+    let first = Setup::open(about.clone(), &mut records(&nor), || Some(left), [1; 16]);
+    assert_eq!(first.settings().name(), "left");
+    let again = Setup::open(about, &mut records(&nor), || panic!("asked again"), [1; 16]);
+    assert_eq!(again.settings(), first.settings());
+    assert_eq!(nor.bytes()[(OFFSET + SECTOR) as usize..][..4], [0xff; 4]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever is typed: the console answers, the settings stay readable, and no secret is said.
+    #[test]
+    fn any_typing(words in prop::collection::vec(prop_oneof![
+        Just("provision\n".to_owned()), Just("wifi\r\n".to_owned()), Just("status\r".to_owned()),
+        Just("help\n".to_owned()), Just("\x03".to_owned()), Just("IMPROV\x01".to_owned()),
+        "[ -~]{0,70}\n", "\\PC{0,20}", Just("http://h:1\n".to_owned()),
+    ], 0..30)) {
+        let mut bench = Bench::set(SET);
+        for word in &words {
+            bench.heard.clear();
+            bench.step(Input::Serial(word.as_bytes()));
+            let said = String::from_utf8_lossy(&bench.heard).into_owned();
+            prop_assert!(!said.contains("secret"), "{}", said);
+            bench.now += 100;
+        }
+        prop_assert_eq!(&bench.stored(), bench.setup.settings());
+    }
+}
