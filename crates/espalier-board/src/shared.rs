@@ -105,6 +105,36 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
     pub trouble: Cell<Option<NetError>>,
 }
 
+impl<'a, S, F, R, const QUEUE: usize, const FRAME: usize> Shared<'a, S, F, R, QUEUE, FRAME> {
+    /// Nothing is on its way, and nobody has heard anything.
+    pub fn new(
+        node: Node<'a, S, F, QUEUE, FRAME>,
+        rng: &'a mut R,
+        target: Target,
+        trust: &'a Trust<'a>,
+        out: &'a mut [u8],
+    ) -> Self {
+        Shared {
+            node: RefCell::new(node),
+            rng: RefCell::new(rng),
+            target,
+            trust,
+            bell: Bell::default(),
+            heard: Cell::new(false),
+            settled: Cell::new(true),
+            link_wanted: Cell::new(false),
+            link_idle: Cell::new(true),
+            outbox: Mutex::new(Outbox { bytes: out, len: 0 }),
+            outbox_full: Cell::new(false),
+            job: Mutex::new(Job::default()),
+            job_waits: Cell::new(false),
+            abandon: Cell::new(false),
+            exchange_idle: Cell::new(true),
+            trouble: Cell::new(None),
+        }
+    }
+}
+
 impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, const FRAME: usize>
     Shared<'a, S, F, R, QUEUE, FRAME>
 {
