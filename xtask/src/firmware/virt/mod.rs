@@ -1,13 +1,16 @@
 //! The life of an emulated board with the real server: provisioned over its serial line, heard, switched, updated whole and by a
 //! patch, and back on its old image after a bad one. The board is the firmware in QEMU; the server is the program that ships.
 //!
-//! `images` builds what the board runs, `machine` is QEMU with its serial line, `api` asks the server what it saw, `scenario` is
-//! the story.
+//! A second board does the same first steps in TLS, and a third one believes somebody else.
+//!
+//! `images` builds what the board runs, `machine` is QEMU with its serial line, `api` asks the server what it saw, `tls` stands before it,
+//! `scenario` is the story.
 
 mod api;
 mod images;
 mod machine;
 mod scenario;
+mod tls;
 
 use anyhow::Result;
 

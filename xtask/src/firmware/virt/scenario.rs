@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use super::api::{self, Events, ask, get, text, upload};
 use super::images::{Build, Images};
 use super::machine::Machine;
+use super::tls::Tls;
 use crate::http_checks::server::Server;
 use crate::process;
 use crate::steps::Steps;
 
 /// How the board reaches this machine.
-const HOST: &str = "10.0.2.2";
+pub const HOST: &str = "10.0.2.2";
 
 /// Everything that the parts of the story share.
 struct Story<'a> {
@@ -24,6 +25,8 @@ struct Story<'a> {
     server: Server,
     /// The owner's key that signs firmware.
     key: PathBuf,
+    /// The same key for boards, in hexadecimal digits.
+    public: String,
     flash: PathBuf,
     device: String,
     token: String,
@@ -66,6 +69,9 @@ fn parts(steps: &mut Steps, story: &mut Story<'_>) -> Option<()> {
     part("a bad image", &mut |board| story.refuses(board, "1.3.0"))?;
     steps
         .step("emulated board: switched off", || story.ends(board))
+        .then_some(())?;
+    steps
+        .step("emulated board: TLS", || story.believes())
         .then_some(())
 }
 
@@ -82,12 +88,10 @@ impl<'a> Story<'a> {
         let public = std::fs::read_to_string(folder.join("owner.pub"))?;
         let body = json!({ "name": "owner", "public_key": public });
         ask(&server, "POST", "/firmware/keys", &body, 201)?;
+        let public = hex_of(&public)?;
         let flash = folder.join("flash.bin");
-        images.flash(
-            &images.make(Build::Plain, "1.0.0", &folder)?,
-            &hex_of(&public)?,
-            &flash,
-        )?;
+        let image = images.make(Build::Plain, "1.0.0", &folder)?;
+        images.flash(&image, &public, &flash, None)?;
         let device = ask(
             &server,
             "POST",
@@ -99,6 +103,7 @@ impl<'a> Story<'a> {
             images,
             program,
             key: folder.join("owner.key"),
+            public,
             flash,
             device: text(&device, "id")?,
             token: text(&device, "device_token")?,
@@ -115,14 +120,18 @@ impl<'a> Story<'a> {
     }
 
     fn provisioned(&self) -> Result<Machine> {
+        let url = format!("http://{HOST}:{}", self.server.address.port());
+        self.provisioned_with(&url)
+    }
+
+    fn provisioned_with(&self, url: &str) -> Result<Machine> {
         let mut board = self.power_on()?;
         board.hears("the board is not provisioned")?;
         board.types("provision")?;
-        let url = format!("http://{HOST}:{}", self.server.address.port());
         for (question, answer) in [
             ("Device ID:", self.device.as_str()),
             ("Device Token:", &self.token),
-            ("API URL:", &url),
+            ("API URL:", url),
         ] {
             board.hears(question)?;
             board.types(answer)?;
@@ -322,6 +331,41 @@ impl<'a> Story<'a> {
         board.hears("the image before this one is started again")?;
         board.hears("version 1.2.0 runs")?;
         self.runs("1.2.0")
+    }
+
+    /// Lets another board reach the server in TLS; `authority` is what it believes.
+    fn in_tls(&mut self, name: &str, port: u16, authority: &Path) -> Result<Machine> {
+        let device = ask(
+            &self.server,
+            "POST",
+            "/devices",
+            &json!({ "name": name }),
+            200,
+        )?;
+        (self.device, self.token) = (text(&device, "id")?, text(&device, "device_token")?);
+        let folder = self.server.folder();
+        self.flash = folder.join(format!("{name}.flash"));
+        let image = folder.join("1.0.0.bin");
+        self.images
+            .flash(&image, &self.public, &self.flash, Some(authority))?;
+        self.provisioned_with(&format!("https://{HOST}:{port}"))
+    }
+
+    /// The same in TLS, with certificates and a server of OpenSSL's.
+    fn believes(&mut self) -> Result<()> {
+        let tls = Tls::before(self.server.address.port(), self.server.folder())?;
+        let mut good = self.in_tls("believes", tls.port, &tls.authority)?;
+        let passed = self.delivers().and_then(|()| self.obeys(&mut good));
+        passed.with_context(|| good.said())?;
+        drop(good);
+        let mut other = self.in_tls("doubts", tls.port, &tls.other)?;
+        other.hears("TLS: the certificate was not signed by the pinned authority")?;
+        let seen = get(&self.server, &self.path(""))?;
+        ensure!(
+            seen["online"] == false && seen["last_active"].is_null(),
+            "the board talks to a server that it does not believe: {seen}"
+        );
+        Ok(())
     }
 
     fn ends(&mut self, board: Machine) -> Result<()> {
