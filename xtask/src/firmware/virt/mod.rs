@@ -8,6 +8,7 @@
 
 mod api;
 mod images;
+mod key;
 mod machine;
 mod scenario;
 mod tls;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::api::{self, Events, ask, get, text, upload};
 use super::images::{Build, Images};
+use super::key;
 use super::machine::Machine;
 use super::tls::Tls;
 use crate::http_checks::server::Server;
@@ -88,7 +89,7 @@ impl<'a> Story<'a> {
         let public = std::fs::read_to_string(folder.join("owner.pub"))?;
         let body = json!({ "name": "owner", "public_key": public });
         ask(&server, "POST", "/firmware/keys", &body, 201)?;
-        let public = hex_of(&public)?;
+        let public = key::hex_of(&public)?;
         let flash = folder.join("flash.bin");
         let image = images.make(Build::Plain, "1.0.0", &folder)?;
         images.flash(&image, &public, &flash, None)?;
@@ -380,49 +381,5 @@ impl<'a> Story<'a> {
         let code = board.ends()?;
         ensure!(code == Some(0), "QEMU ended with {code:?}");
         Ok(())
-    }
-}
-
-/// Returns the hexadecimal digits of the key in a `.pub` file.
-fn hex_of(public: &str) -> Result<String> {
-    let key = public
-        .lines()
-        .find_map(|line| line.strip_prefix("key:"))
-        .context("the public key has no line `key:`")?;
-    let mut bits = 0_u32;
-    let mut held = 0;
-    let mut hex = String::new();
-    for digit in key.trim().trim_end_matches('=').bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => anyhow::bail!("the public key is no Base64"),
-        };
-        (bits, held) = (bits << 6 | u32::from(value), held + 6);
-        if held >= 8 {
-            held -= 8;
-            hex.push_str(&format!("{:02x}", bits >> held & 0xff));
-        }
-    }
-    ensure!(hex.len() == 64, "the public key has {} digits", hex.len());
-    Ok(hex)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hex_of;
-
-    #[test]
-    fn keys_are_read() {
-        let file = "espalier-public-key-v1\nkey:fy9uHQ1G101ZoHM9clGm8Ti5g3Dpya6mU+Eoh3WX3TQ=\n";
-        assert_eq!(
-            hex_of(file).unwrap(),
-            "7f2f6e1d0d46d74d59a0733d7251a6f138b98370e9c9aea653e128877597dd34"
-        );
-        assert!(hex_of("key:AAAA").is_err());
-        assert!(hex_of("no key").is_err());
     }
 }
