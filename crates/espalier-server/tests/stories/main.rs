@@ -15,6 +15,7 @@ mod control_state;
 mod devices;
 mod devices_access;
 mod devices_presence;
+mod hostile;
 mod identity;
 mod identity_access;
 mod identity_admin;

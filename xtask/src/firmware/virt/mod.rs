@@ -13,6 +13,8 @@ mod machine;
 mod scenario;
 mod tls;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::steps::Steps;
@@ -26,11 +28,19 @@ const QEMU: (&str, &str) = ("qemu-system-misc", "qemu-system-riscv32");
 pub fn run(steps: &mut Steps) {
     let emulator = steps.value("emulated board: QEMU", emulator);
     let images = steps.value("emulated board: firmware", Images::build);
-    let program = steps.value("emulated board: server", program::build);
+    let program = steps.value("emulated board: server", server);
     let (Some(()), Some(images), Some(program)) = (emulator, images, program) else {
         return;
     };
     scenario::play(steps, &images, &program);
+}
+
+/// Builds the program, or takes the one that `ESPALIER_PROGRAM` names.
+fn server() -> Result<PathBuf> {
+    match crate::process::environment("ESPALIER_PROGRAM") {
+        Some(program) => Ok(PathBuf::from(program)),
+        None => program::build(),
+    }
 }
 
 fn emulator() -> Result<()> {

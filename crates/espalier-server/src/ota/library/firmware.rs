@@ -282,6 +282,7 @@ pub async fn sign(
     manifest: String,
 ) -> ApiResult<Arc<Firmware>> {
     let firmware = visible(app, caller, id)?;
+    let manifest = manifest.replace("\r\n", "\n");
     let bytes = app.ota.blobs.get(&firmware.sha256).await?;
     let subject = Subject {
         head: Head::parse(&bytes).map_err(ApiError::internal)?,

@@ -1,5 +1,6 @@
 //! An upload as it comes: a form with a file and a few words beside it.
 
+use super::index::UPLOADS_OF_ONE;
 use crate::error::ApiResult;
 use crate::{ApiError, AppState};
 use axum::extract::multipart::{Field, MultipartError};
@@ -7,6 +8,7 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use espalier_image::manifest::MAX_MANIFEST;
+use espalier_model::AccountId;
 
 /// The largest image, bytes: the flash of the largest boards.
 pub const MAX_IMAGE: usize = 16 << 20;
@@ -39,16 +41,17 @@ pub struct Upload {
 /// # Errors
 /// 413 when it is too large, 400 when it is no form, has no file or breaks off, 422 when a text is none, 503 when too many
 /// come in at once.
-pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Held)> {
+pub async fn receive(
+    app: &AppState,
+    account: AccountId,
+    request: Request,
+) -> ApiResult<(Upload, Held)> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_FORM) {
         return Err(too_large());
     }
-    let busy = "Too many uploads are under way; try again in a moment.";
-    let library = &app.ota.library;
-    let permit = library.uploads.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| ApiError::busy(busy, 5))?;
+    let held = Held::take(app, account)?;
     let mut form = Multipart::from_request(request, app).await.map_err(|_| {
         let sentence =
             "The body is no form: send the image as multipart/form-data in the part `firmware`.";
@@ -65,6 +68,8 @@ pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Hel
             }
             "signature" => {
                 let text = text(field, "signature", MAX_MANIFEST).await?;
+                // Browsers end the lines of a text field with CR LF; what is signed has LF only.
+                let text = text.replace("\r\n", "\n");
                 upload.signature = Some(text).filter(|text| !text.trim().is_empty());
             }
             "description" => upload.description = text(field, "description", MAX_TEXT).await?,
@@ -80,7 +85,7 @@ pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Hel
         }
     }
     if found {
-        return Ok((upload, Held { _permit: permit }));
+        return Ok((upload, held));
     }
     let sentence = "No firmware file was sent; send the image in the part `firmware`.";
     Err(ApiError::bad_request("no_file", sentence))
@@ -88,7 +93,45 @@ pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Hel
 
 /// A place among the uploads that may be in memory at the same time; held until the upload is dealt with.
 pub struct Held {
+    app: AppState,
+    account: AccountId,
     _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Held {
+    fn take(app: &AppState, account: AccountId) -> ApiResult<Self> {
+        let busy = || {
+            let sentence = "Too many uploads are under way; try again in a moment.";
+            ApiError::busy(sentence, 5)
+        };
+        let library = &app.ota.library;
+        let permit = library.uploads.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| busy())?;
+        let mut uploading = library.uploading.lock();
+        let of_one = uploading.entry(account).or_default();
+        if *of_one >= UPLOADS_OF_ONE {
+            return Err(busy());
+        }
+        *of_one += 1;
+        drop(uploading);
+        Ok(Self {
+            app: app.clone(),
+            account,
+            _permit: permit,
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut uploading = self.app.ota.library.uploading.lock();
+        if let Some(of_one) = uploading.get_mut(&self.account) {
+            *of_one = of_one.saturating_sub(1);
+            if *of_one == 0 {
+                uploading.remove(&self.account);
+            }
+        }
+    }
 }
 
 /// Reads a part; nothing when it is longer than it may be.
