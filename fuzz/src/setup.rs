@@ -130,7 +130,7 @@ impl Storage for Memory {
 
 fn open(storage: &mut Memory) -> Setup {
     let about = About::new("espalier-base", "1.0.0", "ESP32-C3", [1, 2, 3, 4, 5, 6]);
-    let mut setup = Setup::open(about, storage, || None, [5; 16]);
+    let mut setup = Setup::open(about, storage, |_| None, [5; 16]);
     let seen = Seen {
         ssid: "<b>\"&'",
         rssi: -50,

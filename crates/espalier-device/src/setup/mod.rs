@@ -117,17 +117,18 @@ impl fmt::Debug for Setup {
 }
 
 impl Setup {
-    /// Reads the settings of a board; when none are stored, stores those that `legacy` finds in other firmware's place. A portal
-    /// without a password gets one made of `random`, which must come from the chip's generator.
+    /// Reads the settings of a board; when none are stored, stores those that `legacy` finds in other firmware's place, as
+    /// [`crate::settings::import::import`] does with [`crate::records::Records::flash`]. A portal without a password gets one made
+    /// of `random`, which must come from the chip's generator.
     pub fn open<S: Storage>(
         about: About,
         storage: &mut S,
-        legacy: impl FnOnce() -> Option<Settings>,
+        legacy: impl FnOnce(&mut S) -> Option<Settings>,
         random: [u8; 16],
     ) -> Self {
         let (mut settings, mut notice, mut store) = match Settings::load(storage) {
             Ok(Some(settings)) => (settings, Notice::None, false),
-            Ok(None) => match legacy() {
+            Ok(None) => match legacy(storage) {
                 Some(settings) => (settings, Notice::None, true),
                 None => (Settings::default(), Notice::None, false),
             },

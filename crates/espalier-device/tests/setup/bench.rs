@@ -31,7 +31,7 @@ pub fn open(nor: &Nor) -> Setup {
         "ESP32-C3",
         [2, 0, 0, 0xab, 0xcd, 0xef],
     );
-    Setup::open(about, &mut records(nor), || None, [7; 16])
+    Setup::open(about, &mut records(nor), |_| None, [7; 16])
 }
 
 impl Bench {

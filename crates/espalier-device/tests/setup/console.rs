@@ -280,9 +280,9 @@ fn the_password_of_the_portal_is_made_once_per_board() {
     let first = open(&nor).settings().portal().to_owned();
     assert_eq!(first.len(), 14);
     let about = espalier_device::setup::About::new("f", "v", "c", [0; 6]);
-    let again = Setup::open(about.clone(), &mut records(&nor), || None, [9; 16]);
+    let again = Setup::open(about.clone(), &mut records(&nor), |_| None, [9; 16]);
     assert_eq!(again.settings().portal(), first);
-    let other = Setup::open(about, &mut records(&Nor::new()), || None, [9; 16]);
+    let other = Setup::open(about, &mut records(&Nor::new()), |_| None, [9; 16]);
     assert_ne!(other.settings().portal(), first);
     // A board whose settings cannot be read has one too, and stores nothing over them.
     let damaged = Nor::new();
@@ -298,9 +298,14 @@ fn what_other_firmware_left_is_stored_once() {
     let about = espalier_device::setup::About::new("f", "v", "c", [0; 6]);
     let mut left = Settings::default();
     left.set_name("left").unwrap();
-    let first = Setup::open(about.clone(), &mut records(&nor), || Some(left), [1; 16]);
+    let first = Setup::open(about.clone(), &mut records(&nor), |_| Some(left), [1; 16]);
     assert_eq!(first.settings().name(), "left");
-    let again = Setup::open(about, &mut records(&nor), || panic!("asked again"), [1; 16]);
+    let again = Setup::open(
+        about,
+        &mut records(&nor),
+        |_| panic!("asked again"),
+        [1; 16],
+    );
     assert_eq!(again.settings(), first.settings());
     assert_eq!(nor.bytes()[(OFFSET + SECTOR) as usize..][..4], [0xff; 4]);
 }

@@ -1,7 +1,10 @@
 //! What other firmware left in ESP-IDF's key-value store, as Espressif's own tool writes it, and as nothing should.
 
+use espalier_device::records::Records;
+use espalier_device::settings::Settings;
 use espalier_device::settings::import::{Imported, import};
 use espalier_device::settings::nvs::{MAX_PAGES, Nvs, NvsError, PAGE, region};
+use espalier_device::setup::{About, Setup};
 use espalier_image::partitions::Table;
 use proptest::prelude::*;
 
@@ -68,6 +71,25 @@ fn both_firmwares_settings_are_taken_over() {
     assert_eq!(settings.server(), "https://iot.example");
     let nor = Nor::new();
     settings.store(&mut records(&nor)).unwrap();
+}
+
+#[test]
+fn a_board_of_other_firmware_starts_with_its_settings() {
+    let nor = Nor::new();
+    let end = nor.bytes().len() as u32;
+    let nor = Nor::of([nor.bytes(), NVS.to_vec()].concat());
+    let about = About::new("f", "v", "c", [0; 6]);
+    let legacy = |records: &mut Records<Nor>| {
+        let found = import(records.flash(), end, NVS.len() as u32).unwrap();
+        found.map(|found| found.settings)
+    };
+    let setup = Setup::open(about, &mut records(&nor), legacy, [1; 16]);
+    assert_eq!(setup.settings().name(), "Küche 7");
+    let stored = Settings::load(&mut records(&nor)).unwrap().unwrap();
+    assert_eq!(&stored, setup.settings());
+    assert_eq!(stored.portal().len(), 14);
+    // The other firmware can be flashed again.
+    assert_eq!(nor.bytes()[end as usize..], *NVS);
 }
 
 #[test]
@@ -275,7 +297,7 @@ proptest! {
         }
         if let Some(found) = imported(&nvs) {
             let text = found.settings.to_json().unwrap();
-            prop_assert_eq!(espalier_device::settings::Settings::parse(&text), Ok(found.settings));
+            prop_assert_eq!(Settings::parse(&text), Ok(found.settings));
         }
         let mut flash = flash(&nvs);
         let mut nvs = Nvs::open(&mut flash, AT, NVS.len() as u32).unwrap();

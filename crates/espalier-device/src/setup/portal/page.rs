@@ -108,6 +108,15 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
         "<label for=\"p\">Wi-Fi password</label><input id=\"p\" name=\"wifi_password\" type=\"password\" maxlength=\"64\" autocomplete=\"off\">\
          <small>Empty for an open network, or to keep the saved password.</small>\n",
     )?;
+    identity(setup, out)?;
+    out.write_str("<button>Save and connect</button></form>\n")?;
+    out.write_str(SCRIPT)?;
+    out.write_str(FOOT)
+}
+
+/// Writes the server and who the board is there.
+fn identity(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+    let (settings, entered) = (&setup.settings, &setup.form);
     let server = or(&entered.server, settings.server());
     writeln!(
         out,
@@ -129,9 +138,7 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
          <small>The server shows both when you add a device there.</small></details>",
         Html(device)
     )?;
-    out.write_str("<button>Save and connect</button></form>\n")?;
-    out.write_str(SCRIPT)?;
-    out.write_str(FOOT)
+    Ok(())
 }
 
 fn options(setup: &Setup, out: &mut impl Write) -> fmt::Result {
