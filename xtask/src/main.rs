@@ -50,6 +50,7 @@ Options of gen:
   --freeze-migrations    also list the present migrations as published: they can never change again
 
 Options of firmware:
+  virt                   nothing but the life of an emulated board with the real server: provisioned, updated, taken back
   --variant NAME         only base, blink, full, bot or things
   --chip NAME            only esp32c3 or esp32c6
   --twice                build everything twice in two folders; fail when the images differ
@@ -61,6 +62,7 @@ Examples:
   cargo xtask test --filter telemetry::
   cargo xtask gen && git diff docs/generated
   cargo xtask firmware --variant base --chip esp32c3
+  cargo xtask firmware virt
   cargo xtask bench --help
 
 XTASK_ESPALIER, when set, names a program `espalier` to check instead of building one.

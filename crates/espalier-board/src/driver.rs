@@ -1,9 +1,6 @@
 //! The main loop: takes what the core wants one by one and sees that it is done. Start reading here.
 
-use core::cell::{Cell, RefCell};
-
 use embassy_futures::select::{Either3, select3};
-use embassy_sync::mutex::Mutex;
 use embassy_time::{Duration, Timer, with_timeout};
 use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
@@ -17,7 +14,7 @@ use rand_core::{CryptoRng, RngCore};
 
 use crate::buffers::{Buffers, FRAME_HEADER};
 use crate::hardware::{Done, Happening, Hardware, Sample};
-use crate::shared::{Bell, Job, Kind, Node, Outbox, Shared, Target, now_ms};
+use crate::shared::{Job, Kind, Node, Shared, Target, now_ms};
 use crate::tls::Trust;
 use crate::{exchange, link};
 
@@ -101,27 +98,13 @@ pub async fn run<
         out,
         answer,
     } = buffers;
-    let shared = Shared {
-        target: Target::new(board.core.config()),
-        node: RefCell::new(Node {
-            core: board.core,
-            storage: board.storage,
-            flash: board.flash,
-        }),
-        rng: RefCell::new(board.rng),
-        trust: board.trust,
-        bell: Bell::default(),
-        heard: Cell::new(false),
-        link_wanted: Cell::new(false),
-        link_idle: Cell::new(true),
-        outbox: Mutex::new(Outbox { bytes: out, len: 0 }),
-        outbox_full: Cell::new(false),
-        job: Mutex::new(Job::default()),
-        job_waits: Cell::new(false),
-        abandon: Cell::new(false),
-        exchange_idle: Cell::new(true),
-        trouble: Cell::new(None),
+    let target = Target::new(board.core.config());
+    let node = Node {
+        core: board.core,
+        storage: board.storage,
+        flash: board.flash,
     };
+    let shared = Shared::new(node, board.rng, target, board.trust, out);
     let mut main = Main {
         shared: &shared,
         hardware: board.hardware,
@@ -210,7 +193,10 @@ where
             // A wish may be a frame, which needs the outbox.
             self.outbox_free().await;
             match self.next_wish() {
-                None => return self.restart_wanted,
+                None => {
+                    self.shared.set(&self.shared.settled, true);
+                    return self.restart_wanted;
+                }
                 Some(Wish::Restart) => return true,
                 Some(wish) => self.grant(wish).await,
             }

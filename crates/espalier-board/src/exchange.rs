@@ -2,7 +2,6 @@
 //! core the outcome, or when it is given up, and then says nothing more.
 
 use embassy_futures::select::{Either, select};
-use embassy_futures::yield_now;
 use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::{Input, Method, Storage};
@@ -187,8 +186,8 @@ where
         }
         shared.receive(answer.get(..count).unwrap_or_default());
         (left, filled) = (left - count, 0);
-        // Writing flash takes long; the core may want something else by now.
-        yield_now().await;
+        // Writing flash takes long, and the core may want something else by now.
+        shared.bell.until(|| shared.is_settled()).await;
     }
     Ok(())
 }

@@ -81,6 +81,12 @@ where
     *opened = true;
     shared.tell(Input::Opened);
     loop {
+        let ready = || shared.is_settled() || shared.outbox_full.get();
+        shared.bell.until(ready).await;
+        if shared.outbox_full.get() {
+            send(&mut channel, shared).await?;
+            continue;
+        }
         match frames.next(message)? {
             Incoming::Text { len } => {
                 let text = message.get(..len).ok_or(NetError::Frame)?;
@@ -92,7 +98,6 @@ where
                 control(&mut channel, opcode, payload, shared).await?;
             }
             Incoming::Other => {}
-            Incoming::Partial if shared.outbox_full.get() => send(&mut channel, shared).await?,
             Incoming::Partial => {
                 let room = message.get_mut(frames.filled..).ok_or(NetError::Frame)?;
                 let to_send = shared.bell.until(|| shared.outbox_full.get());

@@ -86,6 +86,8 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
     pub bell: Bell,
     /// Whether the core has heard something: the main loop shall look.
     pub heard: Cell<bool>,
+    /// Whether the core wanted nothing more when it was asked last, and has heard nothing since.
+    pub settled: Cell<bool>,
     /// Whether the link shall be there. Cleared by the main loop, and by the link when it breaks.
     pub link_wanted: Cell<bool>,
     /// Whether the link has no connection.
@@ -103,11 +105,42 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
     pub trouble: Cell<Option<NetError>>,
 }
 
+impl<'a, S, F, R, const QUEUE: usize, const FRAME: usize> Shared<'a, S, F, R, QUEUE, FRAME> {
+    /// Nothing is on its way, and nobody has heard anything.
+    pub fn new(
+        node: Node<'a, S, F, QUEUE, FRAME>,
+        rng: &'a mut R,
+        target: Target,
+        trust: &'a Trust<'a>,
+        out: &'a mut [u8],
+    ) -> Self {
+        Shared {
+            node: RefCell::new(node),
+            rng: RefCell::new(rng),
+            target,
+            trust,
+            bell: Bell::default(),
+            heard: Cell::new(false),
+            settled: Cell::new(true),
+            link_wanted: Cell::new(false),
+            link_idle: Cell::new(true),
+            outbox: Mutex::new(Outbox { bytes: out, len: 0 }),
+            outbox_full: Cell::new(false),
+            job: Mutex::new(Job::default()),
+            job_waits: Cell::new(false),
+            abandon: Cell::new(false),
+            exchange_idle: Cell::new(true),
+            trouble: Cell::new(None),
+        }
+    }
+}
+
 impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, const FRAME: usize>
     Shared<'a, S, F, R, QUEUE, FRAME>
 {
-    /// Tells the core something and lets the main loop look.
+    /// Tells the core something and lets the main loop look. What comes next must wait until it has: [`Shared::is_settled`].
     pub fn tell(&self, input: Input<'_>) {
+        self.settled.set(false);
         self.node.borrow_mut().core.step(now_ms(), input);
         self.set(&self.heard, true);
     }
@@ -129,6 +162,11 @@ impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, co
     pub fn set(&self, what: &Cell<bool>, value: bool) {
         what.set(value);
         self.bell.ring();
+    }
+
+    /// Whether the main loop has granted every wish that followed from what the core heard.
+    pub const fn is_settled(&self) -> bool {
+        self.settled.get()
     }
 
     /// Returns what is known of the time.

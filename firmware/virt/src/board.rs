@@ -7,18 +7,17 @@ use embassy_net::Stack;
 use embassy_time::{Instant, Timer};
 use espalier_board::hardware::{Done, Hardware, Sample};
 use espalier_board::{Anchor, Board, Buffers, NetError, Trust, run};
-use espalier_device::config::MAX_NAME;
 use espalier_device::settings::MAX_CA;
 use espalier_device::setup::Setup;
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::update::{Boot, BootReason};
-use espalier_device::{Core, UpdatePolicy};
+use espalier_device::{Config, ConfigError, Core, UpdatePolicy};
 use espalier_virt::flash::Flash;
 use espalier_virt::machine::{power_off, restart};
 use espalier_virt::say;
 use espalier_virt::virtio::{Memory, Transport, find};
 use espalier_wire::json::{Json, Value};
-use heapless::{String, Vec};
+use heapless::Vec;
 use rand_core::{CryptoRng, RngCore};
 use static_cell::StaticCell;
 use virtio_drivers::device::rng::VirtIORng;
@@ -151,27 +150,10 @@ pub async fn serve(
     start: (Boot, Random),
 ) {
     let (boot, mut random) = start;
-    let policy = UpdatePolicy {
-        settle_ms: SETTLE_MS,
-        ..UpdatePolicy::default()
-    };
     let mut authority = Vec::<u8, MAX_CA>::new();
-    let config = {
-        let setup = setup.borrow();
-        let settings = setup.settings();
-        // What the settings hold fits.
-        let _ = authority.extend_from_slice(settings.ca());
-        let version = boot
-            .running()
-            .map_or("", |running| running.version.as_str());
-        let version: String<MAX_NAME> = String::try_from(version).unwrap_or_default();
-        settings.config(policy).and_then(|config| {
-            config
-                .with_names("virt", "esp32c3", &version)?
-                .with_intervals(INTERVAL_MS, INTERVAL_MS)
-        })
-    };
-    let config = match config {
+    // What the settings hold fits.
+    let _ = authority.extend_from_slice(setup.borrow().settings().ca());
+    let config = match configuration(&setup.borrow(), &boot) {
         Ok(config) => config,
         Err(error) => {
             say!("espalier: the board is not provisioned: {error}");
@@ -211,6 +193,22 @@ pub async fn serve(
     let life = run(board, BUFFERS.init_with(Buffers::new));
     select(life, crash()).await;
     restart(BootReason::Restart)
+}
+
+/// Makes the configuration of the core out of the settings.
+fn configuration(setup: &Setup, boot: &Boot) -> Result<Config, ConfigError> {
+    let policy = UpdatePolicy {
+        settle_ms: SETTLE_MS,
+        ..UpdatePolicy::default()
+    };
+    let version = boot
+        .running()
+        .map_or("", |running| running.version.as_str());
+    setup
+        .settings()
+        .config(policy)?
+        .with_names("virt", "esp32c3", version)?
+        .with_intervals(INTERVAL_MS, INTERVAL_MS)
 }
 
 fn restore(core: &mut Core<QUEUE, FRAME>, store: &mut Store) {

@@ -30,6 +30,8 @@ pub fn hex(bytes: &[u8]) -> String {
 #[derive(Default)]
 pub struct State {
     pub samples: usize,
+    /// The versions that boards have named when they greeted.
+    pub hellos: Vec<String>,
     pub wanted: Option<String>,
     /// Key, value, version.
     pub reported: Vec<(String, String, u64)>,
@@ -211,7 +213,11 @@ impl Server {
         let mut ws = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
         let (tx, mut rx) = mpsc::unbounded_channel();
         self.with(|s| s.sockets.push(tx));
-        let mut welcomed = false;
+        for frame in self.welcome() {
+            if ws.send(Message::text(frame)).await.is_err() {
+                return;
+            }
+        }
         loop {
             tokio::select! {
                 frame = rx.recv() => {
@@ -229,11 +235,7 @@ impl Server {
                     if !message.is_text() {
                         continue;
                     }
-                    let mut answers = self.hear(text);
-                    if !std::mem::replace(&mut welcomed, true) {
-                        answers = self.welcome();
-                    }
-                    for answer in answers {
+                    for answer in self.hear(text) {
                         if ws.send(Message::text(answer)).await.is_err() {
                             return;
                         }
@@ -278,7 +280,15 @@ impl Server {
                 }
                 Ok(Up::Heartbeat(heartbeat)) => heartbeat.id,
                 Ok(Up::Ping) => return vec![Down::Pong.to_json()],
-                Ok(Up::Hello(_)) => None,
+                Ok(Up::Hello(hello)) => {
+                    s.hellos.push(
+                        hello
+                            .firmware
+                            .map(|f| f.version.to_string())
+                            .unwrap_or_default(),
+                    );
+                    None
+                }
                 Err(error) => {
                     s.bad.push(format!("{error}: {text}"));
                     None

@@ -96,7 +96,11 @@ async fn obeys((server, mut board): (Server, TestBoard)) {
         server.until(|s| s.samples >= before + 3).await;
     })
     .await;
-    server.with(|s| assert_eq!(s.bad, Vec::<String>::new()));
+    server.with(|s| {
+        assert_eq!(s.bad, Vec::<String>::new());
+        // The server says welcome at once; the board still says who it is, on each socket.
+        assert_eq!(s.hellos, ["1.0.0", "1.0.0"]);
+    });
 }
 
 #[tokio::test]

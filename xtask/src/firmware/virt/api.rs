@@ -72,6 +72,10 @@ pub fn upload(server: &Server, image: &Path) -> Result<String> {
 ///
 /// # Errors
 /// When the server offers none in a minute.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a back-off between attempts: nothing is pushed to a board when a patch is made"
+)]
 pub fn patch_for(server: &Server, token: &str, running: &Path) -> Result<()> {
     const TRIES: u32 = 240;
     let digest = Sha256::digest(std::fs::read(running)?);
@@ -87,7 +91,6 @@ pub fn patch_for(server: &Server, token: &str, running: &Path) -> Result<()> {
             println!("patch: {} bytes", offer["patch_size"]);
             return Ok(());
         }
-        // Nothing is pushed to a board when a patch is made.
         std::thread::sleep(Duration::from_millis(250));
     }
     bail!("the server makes no patch; it offers {said}")

@@ -178,10 +178,7 @@ impl<'a> Story<'a> {
             &json!({ "name": "identify" }),
             200,
         )?;
-        ensure!(
-            done["status"] == "succeeded" || done["state"] == "succeeded" || done["ok"] == true,
-            "the command is {done}"
-        );
+        ensure!(done["status"] == "done", "the command is {done}");
         board.hears("here I am")
     }
 
