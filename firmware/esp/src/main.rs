@@ -49,8 +49,8 @@ use esp_println::println;
 use esp_radio::wifi::{ControllerConfig, WifiController};
 use espalier_device::node::{Station, StationError, profile_of};
 use espalier_device::profile::{self, Profile};
-use espalier_device::records::{Records, SECTOR};
-use espalier_device::safe::{Boots, Start};
+use espalier_device::records::Records;
+use espalier_device::safe::{BOOTS_OFFSET, Boots, Start};
 use espalier_device::settings::{Settings, import::import};
 use espalier_device::setup::{About, Setup};
 use espalier_device::update::{Boot, Gate, gate};
@@ -80,8 +80,6 @@ esp_bootloader_esp_idf::esp_app_desc!(
 
 /// How long the board may be silent until the chip resets it: longer than any task that the station watches.
 const WATCHDOG: Duration = Duration::from_secs(60);
-/// The first sector of the count of starts, in the region of the records.
-const BOOTS: u32 = 6 * SECTOR;
 
 #[esp_rtos::main]
 async fn main(spawner: Spawner) -> ! {
@@ -210,7 +208,7 @@ fn begin(mut flash: Flash) -> Result<(Boot, Places, Start), Unusable> {
                 boot.boots()
             );
             // Counted before the radio, whose driver may be what fails.
-            let at = places.records.offset + BOOTS;
+            let at = places.records.offset + BOOTS_OFFSET;
             let count = Boots::start(&mut flash, at, places.booted);
             Ok((boot, places, count))
         }
