@@ -243,7 +243,7 @@ fn lay(flash: Flash, places: &Places, count: Start, random: &mut Random) -> &'st
     );
     let mut noise = [0; 16];
     random.fill_bytes(&mut noise);
-    let setup = Setup::open(about, &mut store, || legacy(flash, places.nvs?), noise);
+    let setup = Setup::open(about, &mut store, |_| legacy(flash, places.nvs?), noise);
     let profile = board(setup.settings());
     let mut station = Station::new(
         setup,
