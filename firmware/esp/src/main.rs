@@ -38,6 +38,7 @@ mod variant;
 
 use core::fmt::Write;
 use embassy_executor::{SpawnError, SpawnToken, Spawner};
+use embassy_net::Stack;
 
 use esp_hal::clock::CpuClock;
 use esp_hal::efuse::{InterfaceMacAddress, interface_mac_address};
@@ -48,8 +49,8 @@ use esp_println::println;
 use esp_radio::wifi::{ControllerConfig, WifiController};
 use espalier_device::node::{Station, StationError, profile_of};
 use espalier_device::profile::{self, Profile};
-use espalier_device::records::{Records, SECTOR};
-use espalier_device::safe::Boots;
+use espalier_device::records::Records;
+use espalier_device::safe::{BOOTS_OFFSET, Boots, Start};
 use espalier_device::settings::{Settings, import::import};
 use espalier_device::setup::{About, Setup};
 use espalier_device::update::{Boot, Gate, gate};
@@ -63,6 +64,7 @@ use flash::Flash;
 use places::{Places, Unusable};
 use radio::Radio;
 use random::Random;
+use serial::Lines;
 
 esp_bootloader_esp_idf::esp_app_desc!(
     env!("CARGO_PKG_VERSION"),
@@ -76,10 +78,8 @@ esp_bootloader_esp_idf::esp_app_desc!(
     esp_bootloader_esp_idf::SECURE_VERSION
 );
 
-/// How long the board may be silent until the chip resets it: longer than any task that the node watches.
+/// How long the board may be silent until the chip resets it: longer than any task that the station watches.
 const WATCHDOG: Duration = Duration::from_secs(60);
-/// The first sector of the count of starts, in the region of the records.
-const BOOTS: u32 = 6 * SECTOR;
 
 #[esp_rtos::main]
 async fn main(spawner: Spawner) -> ! {
@@ -90,7 +90,7 @@ async fn main(spawner: Spawner) -> ! {
 
     let console = chip::console!(chip);
     let flash = Flash::new(chip.FLASH);
-    let (boot, places) = match begin(flash) {
+    let (boot, places, count) = match begin(flash) {
         Ok(begun) => begun,
         Err(error) => {
             println!("espalier: {}", error.as_str());
@@ -112,7 +112,7 @@ async fn main(spawner: Spawner) -> ! {
     };
 
     let mut random = Random::new();
-    let desk = lay(flash, &places, &mut random);
+    let desk = lay(flash, &places, count, &mut random);
     let (transmitter, receiver) = pins::pulses(chip.RMT).unzip();
     let outputs = pins::Outputs::new(&desk.profile, chip.LEDC, transmitter);
     let things = things::Things::new(desk, receiver, chip.I2C0);
@@ -128,7 +128,7 @@ async fn main(spawner: Spawner) -> ! {
         Err(error) => panic!("the portal's name or password is too long: {error:?}"),
     };
     let client = net::Client::new(stack);
-    let lines = serial::Lines::new(chip.USB_DEVICE, chip.UART0, console);
+    let lines = Lines::new(chip.USB_DEVICE, chip.UART0, console);
 
     start(&spawner, station::serve(desk, outputs, rtc));
     start(
@@ -137,21 +137,7 @@ async fn main(spawner: Spawner) -> ! {
     );
     start(&spawner, net::carry(runner));
     start(&spawner, net::carry(portal_runner));
-    start(&spawner, serial::speak(desk, lines.out));
-    start(&spawner, serial::listen_usb(desk, lines.usb_in));
-    if let Some(uart) = lines.uart_in {
-        start(&spawner, serial::listen_uart(desk, uart));
-    }
-    start(&spawner, portal::addresses(desk, portal_stack));
-    start(&spawner, portal::names(portal_stack));
-    for _ in 0..portal::PAGES {
-        start(&spawner, portal::pages(desk, portal_stack));
-    }
-    for pin in &desk.profile.pins {
-        if let Some(input) = pins::input(pin) {
-            start(&spawner, pins::watch(desk, pin.gpio, input));
-        }
-    }
+    serve_people(&spawner, desk, lines, portal_stack);
     let begun = link::Start {
         boot,
         store: records(flash, &places),
@@ -163,6 +149,30 @@ async fn main(spawner: Spawner) -> ! {
     desk.restart()
 }
 
+/// Starts what people meet: the serial lines, the portal, the buttons and the motion sensor.
+fn serve_people(
+    spawner: &Spawner,
+    desk: &'static Desk,
+    lines: Lines,
+    portal_stack: Stack<'static>,
+) {
+    start(spawner, serial::speak(desk, lines.out));
+    start(spawner, serial::listen_usb(desk, lines.usb_in));
+    if let Some(uart) = lines.uart_in {
+        start(spawner, serial::listen_uart(desk, uart));
+    }
+    start(spawner, portal::addresses(desk, portal_stack));
+    start(spawner, portal::names(portal_stack));
+    for _ in 0..portal::PAGES {
+        start(spawner, portal::pages(desk, portal_stack));
+    }
+    for pin in &desk.profile.pins {
+        if let Some(input) = pins::input(pin) {
+            start(spawner, pins::watch(desk, pin.gpio, input));
+        }
+    }
+}
+
 /// Starts a task. Each has a place of its own, so that none is refused.
 fn start<S>(spawner: &Spawner, task: Result<SpawnToken<S>, SpawnError>) {
     match task {
@@ -171,9 +181,9 @@ fn start<S>(spawner: &Spawner, task: Result<SpawnToken<S>, SpawnError>) {
     }
 }
 
-/// Finds out where everything is and lets the gate decide which image runs.
+/// Finds out where everything is, lets the gate decide which image runs, and counts the start.
 #[inline(never)]
-fn begin(mut flash: Flash) -> Result<(Boot, Places), Unusable> {
+fn begin(mut flash: Flash) -> Result<(Boot, Places, Start), Unusable> {
     let reason = reset::boot_reason();
     let places = Places::read(&mut flash)?;
     if !places.unfence(&flash) {
@@ -197,7 +207,10 @@ fn begin(mut flash: Flash) -> Result<(Boot, Places), Unusable> {
                 reason.as_str(),
                 boot.boots()
             );
-            Ok((boot, places))
+            // Counted before the radio, whose driver may be what fails.
+            let at = places.records.offset + BOOTS_OFFSET;
+            let count = Boots::start(&mut flash, at, places.booted);
+            Ok((boot, places, count))
         }
         Gate::Restart => {
             println!("espalier: this firmware did not prove itself, the one before comes back");
@@ -215,7 +228,7 @@ fn records(flash: Flash, places: &Places) -> Store {
 
 /// Reads who the board is, and lays everything that the tasks share on the desk.
 #[inline(never)]
-fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk {
+fn lay(flash: Flash, places: &Places, count: Start, random: &mut Random) -> &'static Desk {
     static DESK: StaticCell<Desk> = StaticCell::new();
     let mut store = records(flash, places);
     let mut firmware: String<32> = String::new();
@@ -230,22 +243,21 @@ fn lay(mut flash: Flash, places: &Places, random: &mut Random) -> &'static Desk 
     );
     let mut noise = [0; 16];
     random.fill_bytes(&mut noise);
-    let setup = Setup::open(about, &mut store, || legacy(flash, places.nvs?), noise);
-    let start = Boots::start(&mut flash, places.records.offset + BOOTS, places.booted);
+    let setup = Setup::open(about, &mut store, |_| legacy(flash, places.nvs?), noise);
     let profile = board(setup.settings());
     let mut station = Station::new(
         setup,
         &profile,
         variant::CAPABILITIES,
         Policy::default(),
-        start.failed,
+        count.failed,
         random.next_u64(),
     );
     if station.node().is_safe() {
-        println!("espalier: safe mode after {} failed starts", start.failed);
+        println!("espalier: safe mode after {} failed starts", count.failed);
     }
     station.restore(&mut store);
-    DESK.init_with(|| Desk::new(station, profile, store, start.boots))
+    DESK.init_with(|| Desk::new(station, profile, store, count.boots))
 }
 
 /// Takes over the settings that other firmware left on this board.

@@ -2,12 +2,12 @@
 //! commands for it as data. Not the SPI bus, and not a picture in memory: of what is shown only a checksum per row is kept.
 //!
 //! # How a picture gets onto the glass
-//! 1. Send [`START`], step by step.
-//! 2. For each row of the picture ([`super::bmp`]) ask [`Glass::changes`]; of those that changed send [`row_steps`] with the pixels.
-//!    The controller keeps the others.
-//! 3. Ask [`Glass::refresh`], send [`refresh_steps`], then [`STOP`]: the picture stays without power.
+//! 1. Once, and after [`SLEEP`] or a reset: [`Glass::forget`], then [`START`], step by step. The controller knows nothing then.
+//! 2. [`RESUME`]. For each row of the picture ([`super::bmp`]) ask [`Glass::changes`]; of those that changed send [`row_steps`] with
+//!    the pixels. The controller keeps the others. When a picture breaks off, the next one goes on from there.
+//! 3. Ask [`Glass::refresh`], send [`refresh_steps`], then [`PAUSE`]: the picture stays, and the voltages are off.
 //!
-//! When a step fails, [`Glass::forget`]: the next picture is sent whole.
+//! When a step fails, begin again at 1.
 
 use core::fmt;
 
@@ -90,8 +90,14 @@ pub const START: [Step; 11] = [
     send(0x60, [0x22]),
 ];
 
-/// From the last refresh to a controller that sleeps and needs a reset.
-pub const STOP: [Step; 3] = [
+/// Switches the voltages on.
+pub const RESUME: [Step; 2] = [send(0x04, []), Step::WaitReady(SHORT_MS)];
+
+/// Switches the voltages off; what the controller holds stays.
+pub const PAUSE: [Step; 2] = [send(0x02, []), Step::WaitReady(SHORT_MS)];
+
+/// Lets the controller sleep until it is reset; it forgets what it holds, and so must the [`Glass`].
+pub const SLEEP: [Step; 3] = [
     send(0x02, []),
     Step::WaitReady(SHORT_MS),
     send(0x07, [0xa5]),
@@ -268,6 +274,7 @@ mod tests {
                         0x07 => {
                             assert!(!self.powered && data == [0xa5]);
                             self.asleep = true;
+                            self.ram = vec![[0x55; ROW]; HEIGHT];
                         }
                         0x91 => self.partial = true,
                         0x92 => self.partial = false,
@@ -295,9 +302,17 @@ mod tests {
             }
         }
 
+        fn run(&mut self, steps: &[Step]) {
+            steps.iter().for_each(|step| self.take(*step, &[0; ROW]));
+        }
+
         fn show(&mut self, glass: &mut Glass, picture: &[[u8; ROW]]) -> (Refresh, usize) {
             let mut sent = 0;
-            START.iter().for_each(|step| self.take(*step, &[0; ROW]));
+            if self.asleep {
+                glass.forget();
+                self.run(&START);
+            }
+            self.run(&RESUME);
             for (y, row) in picture.iter().enumerate().rev() {
                 if glass.changes(y as u16, row) {
                     sent += 1;
@@ -309,7 +324,7 @@ mod tests {
             let refresh = glass.refresh();
             refresh_steps(refresh)
                 .iter()
-                .chain(&STOP)
+                .chain(&PAUSE)
                 .for_each(|step| self.take(*step, &[0; ROW]));
             assert!(self.glass == picture, "the glass shows something else");
             (refresh, sent)
@@ -339,9 +354,16 @@ mod tests {
         );
         picture.iter_mut().take(300).for_each(|row| row[3] = 1);
         assert_eq!(controller.show(&mut glass, &picture), (Refresh::Full, 300));
-        // The display lost its power, or a picture broke off: everything is sent again.
-        glass.changes(3, &[9; ROW]);
-        glass.forget();
+        // A picture breaks off after a row: the next one puts that row right, too.
+        controller.run(&RESUME);
+        assert!(glass.changes(3, &[9; ROW]));
+        row_steps(3)
+            .iter()
+            .for_each(|step| controller.take(*step, &[9; ROW]));
+        let (refresh, sent) = controller.show(&mut glass, &picture);
+        assert_eq!((refresh, sent), (Refresh::Partial { first: 3, last: 3 }, 1));
+        // The controller slept: everything is sent again.
+        controller.run(&SLEEP);
         assert_eq!(
             controller.show(&mut glass, &picture),
             (Refresh::Full, HEIGHT)

@@ -9,6 +9,7 @@
 //! | [`health`] | which of them work |
 //! | [`bmp`] | pictures from the server, row by row |
 //! | [`eink`] | what of a display has to change, and its commands |
+//! | [`screen`] | when a picture is fetched, and what becomes of it |
 //! | [`ndef`] | business cards for NFC tags |
 
 pub mod bme280;
@@ -18,3 +19,4 @@ pub mod eink;
 pub mod health;
 pub mod ndef;
 pub mod pir;
+pub mod screen;

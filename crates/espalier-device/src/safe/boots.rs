@@ -12,6 +12,8 @@ use crate::storage::crc32;
 
 /// Bytes of the region: two sectors.
 pub const BOOTS_BYTES: u32 = 2 * SECTOR;
+/// Where it begins, from the start of the region that [`crate::records::region`] finds.
+pub const BOOTS_OFFSET: u32 = 6 * SECTOR;
 const SECTOR: u32 = 4096;
 const MAGIC: u32 = 0x3142_5345; // "ESB1"
 const HEAD: u32 = 16;

@@ -14,7 +14,7 @@
 mod boots;
 mod watchdog;
 
-pub use boots::{BOOTS_BYTES, Boots, Start};
+pub use boots::{BOOTS_BYTES, BOOTS_OFFSET, Boots, Start};
 pub use watchdog::{Task, Watchdog};
 
 /// Failed starts in a row after which the board runs in safe mode.

@@ -3,7 +3,7 @@
 use super::{Order, Radio, Wifi};
 
 impl Wifi {
-    /// Replaces the saved networks, of which the first [`MAX_NETWORKS`] with a usable name count. A connection to one that is
+    /// Replaces the saved networks, of which the first [`super::MAX_NETWORKS`] with a usable name count. A connection to one that is
     /// still among them stays, anything else that is going on ends. The network `first`, if one is named, is tried at once,
     /// although a person may be at the portal.
     pub fn set_networks<'a>(
