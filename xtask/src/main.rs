@@ -7,6 +7,7 @@
 
 mod cargo_test;
 mod clients;
+mod firmware;
 mod r#gen;
 mod http_checks;
 mod image_checks;
@@ -35,6 +36,7 @@ Commands:
   ci       what .ci/run does: `test`, and the run must not have changed a file
   gen      write docs/generated again from the code
   tidy     check the rules of the house: crate arrows, headers, sizes, places of SQL, licences
+  firmware build the firmware for chips and make kits of it, below firmware/dist
   bench    run the benchmarks (release build); what follows goes to them
 
 Options of test:
@@ -49,14 +51,23 @@ Options of gen:
   --check                write nothing; fail when a file no longer matches the code
   --freeze-migrations    also list the present migrations as published: they can never change again
 
+Options of firmware:
+  virt                   nothing but the life of an emulated board with the real server: provisioned, updated, taken back
+  --variant NAME         only base, blink, full, bot or things
+  --chip NAME            only esp32c3 or esp32c6
+  --twice                build everything twice in two folders; fail when the images differ
+  --ci                   only what a test run builds
+
 Examples:
   cargo xtask test
   cargo xtask test --fast
   cargo xtask test --filter telemetry::
   cargo xtask gen && git diff docs/generated
+  cargo xtask firmware --variant base --chip esp32c3
+  cargo xtask firmware virt
   cargo xtask bench --help
 
-ESPALIER_PROGRAM, when set, names the program that --clients runs; then none is built.
+ESPALIER_PROGRAM, when set, names the program that --clients and the emulated board use; then none is built.
 TEST_DATABASE_URL, when set, names the PostgreSQL to test with; then no private one is started.
 The exit code is 0 when everything passed, 1 when something failed, 2 when the command line was not understood.
 ";
@@ -68,6 +79,7 @@ enum Request {
     Test(test::Options),
     Gen(r#gen::Options),
     Tidy,
+    Firmware(firmware::Options),
     Bench(Vec<String>),
 }
 
@@ -83,6 +95,7 @@ fn parse(arguments: &[String]) -> Result<Request> {
         Some((&"ci", [])) => Ok(Request::Test(ci())),
         Some((&"gen", rest)) => Ok(Request::Gen(r#gen::Options::parse(rest)?)),
         Some((&"tidy", [])) => Ok(Request::Tidy),
+        Some((&"firmware", rest)) => Ok(Request::Firmware(firmware::Options::parse(rest)?)),
         Some((command @ (&"ci" | &"tidy"), [extra, ..])) => {
             bail!("`{command}` takes no arguments, but got `{extra}`")
         }
@@ -123,6 +136,7 @@ fn main() -> ExitCode {
         }
         Request::Test(options) => test::run(&options),
         Request::Gen(options) => r#gen::run(&options).map(|()| true),
+        Request::Firmware(options) => firmware::run(&options),
         Request::Tidy => tidy::run().map(|()| true),
         Request::Bench(arguments) => bench(&arguments).map(|()| true),
     };

@@ -8,10 +8,13 @@ use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::s3::S3;
 use crate::steps::Steps;
-use crate::{clients, r#gen, http_checks, image_checks, packages, process, tidy, web};
+use crate::{clients, firmware, r#gen, http_checks, image_checks, packages, process, tidy, web};
 
 /// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
 const FUZZ: &str = "fuzz/Cargo.toml";
+
+/// The firmware for chips is a workspace of its own, too.
+const FIRMWARE: &str = "firmware/Cargo.toml";
 
 /// The ESP32-C3; it has the fewest instructions of all chips that stable Rust builds for.
 const CHIP: &str = "riscv32imc-unknown-none-elf";
@@ -135,6 +138,7 @@ fn beyond_tests(steps: &mut Steps) {
     http_checks::run(steps);
     image_checks::run(steps);
     clients::run(steps);
+    firmware::ci(steps);
     web::run(steps);
     fuzz(steps);
 }
@@ -161,7 +165,10 @@ fn static_checks(steps: &mut Steps) {
             .context("`cargo fmt --all` puts it right")?;
         let mut fuzz = process::cargo();
         process::run(fuzz.args(["fmt", "--manifest-path", FUZZ, "--check"]))
-            .context("`cargo fmt --manifest-path fuzz/Cargo.toml` puts it right")
+            .context("`cargo fmt --manifest-path fuzz/Cargo.toml` puts it right")?;
+        let mut firmware = process::cargo();
+        process::run(firmware.args(["fmt", "--all", "--manifest-path", FIRMWARE, "--check"]))
+            .context("`cargo fmt --all --manifest-path firmware/Cargo.toml` puts it right")
     });
     steps.step("tidy", tidy::run);
     steps.step("clippy", || {

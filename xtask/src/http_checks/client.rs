@@ -42,7 +42,7 @@ pub fn request(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: &[u8],
 ) -> Result<Answer> {
     let mut text = format!(
         "{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Length: {}\r\n",
@@ -52,14 +52,14 @@ pub fn request(
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str("\r\n");
-    text.push_str(body);
-    exchange(server, &text).with_context(|| format!("{method} {path}"))
+    let request = [text.as_bytes(), body].concat();
+    exchange(server, &request).with_context(|| format!("{method} {path}"))
 }
 
-fn exchange(server: SocketAddr, request: &str) -> Result<Answer> {
+fn exchange(server: SocketAddr, request: &[u8]) -> Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(request)?;
     let mut answer = Vec::new();
     stream
         .read_to_end(&mut answer)

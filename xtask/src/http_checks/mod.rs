@@ -4,11 +4,11 @@
 //! All of them share one `espalier serve` on a free loopback port with a data folder of its own. Versions of the tools are pinned
 //! here; they are kept in the target folder, so that only the first run downloads them.
 
-mod client;
+pub mod client;
 mod fuzzer;
 mod generator;
 mod metrics;
-mod server;
+pub mod server;
 
 use crate::program;
 use crate::steps::Steps;

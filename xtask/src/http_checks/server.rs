@@ -101,7 +101,7 @@ impl Server {
             "POST",
             "/login",
             &[("Content-Type", "application/json")],
-            &body,
+            body.as_bytes(),
         )?;
         let answer: Value =
             serde_json::from_str(&answer.expect(200)?).context("POST /login answered no JSON")?;
@@ -128,7 +128,7 @@ impl Server {
             ("Accept", accept),
             ("Content-Type", "application/json"),
         ];
-        client::request(self.address, method, path, &headers, body)
+        client::request(self.address, method, path, &headers, body.as_bytes())
     }
 
     /// Returns the OpenAPI document that the server shows.

@@ -45,6 +45,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("espalier-image", &[]),
     ("espalier-device", &["espalier-wire", "espalier-image"]),
     (
+        "espalier-board",
+        &["espalier-device", "espalier-image", "espalier-wire"],
+    ),
+    (
         "espalier-sim",
         &["espalier-device", "espalier-image", "espalier-wire"],
     ),
@@ -82,10 +86,11 @@ const TESTED_WITH_KIT: [&str; 3] = ["espalier", "espalier-server", "espalier-sim
 const KIT: &str = "espalier-testkit";
 
 /// These run on a chip or decide without looking: no runtime, no socket, no database, not even through a friend.
-const PURE: [&str; 4] = [
+const PURE: [&str; 5] = [
     "espalier-wire",
     "espalier-model",
     "espalier-device",
+    "espalier-board",
     "espalier-image",
 ];
 const WORLDLY: [&str; 11] = [

@@ -1,0 +1,49 @@
+//! The driver of a board: what connects [`espalier_device::Core`] with a network, flash and hardware; no_std, no allocation.
+//! It decides nothing: what to send, when to connect again and what to do about firmware is the core's.
+//!
+//! [`run`] serves every output of the core until the core wants the board to restart. A board gives it
+//! - a network: [`embedded_nal_async::TcpConnect`] and [`embedded_nal_async::Dns`];
+//! - storage and flash: [`espalier_device::Storage`] and [`embedded_storage::nor_flash::NorFlash`];
+//! - [`Hardware`]: sensors, switches, commands, vital signs;
+//! - [`Buffers`], the only memory that it needs beside its future, with a named size for each of them;
+//! - [`Trust`]: the one certificate that it believes.
+//!
+//! Inside are three futures that one task polls. The *main loop* (`driver.rs`) hands out what the core wants, the *link*
+//! (`link.rs`) keeps the WebSocket, the *exchange* (`exchange.rs`) has the one request or download that is on its way. Both of
+//! the latter tell the core at once what arrives; nothing waits for the main loop, so nothing can wait in a circle.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`hardware`] | what a board must be able to do |
+//! | [`buffers`] | the memory |
+//! | [`tls`] | who is believed: certificates, names, dates |
+//! | `connect`, `channel` | from a URL to bytes, plain or in TLS |
+//! | `http`, `ws` | heads, bodies and frames as bytes |
+#![no_std]
+#![warn(missing_docs)]
+#![expect(
+    async_fn_in_trait,
+    reason = "boards have one executor and no threads, so nobody asks whether a future is Send"
+)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod buffers;
+mod channel;
+mod connect;
+mod driver;
+mod error;
+mod exchange;
+pub mod hardware;
+mod http;
+mod link;
+mod shared;
+pub mod tls;
+mod ws;
+
+pub use buffers::Buffers;
+pub use driver::{Board, run};
+pub use error::NetError;
+pub use hardware::{Done, Happening, Hardware, Sample, Vitals};
+pub use tls::{Anchor, Trust};

@@ -1,0 +1,283 @@
+//! What an X.509 certificate says, taken out of its DER in place. It judges nothing but its form: unknown critical extensions make
+//! it unreadable, as the standard wants.
+
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{DerSignature, VerifyingKey};
+
+use super::der::{Reader, Value, tag};
+use crate::http::seconds;
+
+const P256_KEY: [&[u8]; 2] = [
+    &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1],
+    &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
+];
+const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+/// The last byte of the extensions `2.5.29.n`.
+const KEY_USAGE: u8 = 15;
+const ALT_NAME: u8 = 17;
+const BASIC_CONSTRAINTS: u8 = 19;
+const EXT_KEY_USAGE: u8 = 37;
+/// First byte of `keyUsage`.
+const DIGITAL_SIGNATURE: u8 = 0x80;
+const KEY_CERT_SIGN: u8 = 0x04;
+
+/// A certificate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Certificate<'a> {
+    /// All of it.
+    pub whole: &'a [u8],
+    /// What is signed.
+    signed: &'a [u8],
+    signature: &'a [u8],
+    pub issuer: &'a [u8],
+    pub subject: &'a [u8],
+    /// Unix seconds.
+    pub not_before: u64,
+    pub not_after: u64,
+    /// The key with its algorithm.
+    pub key_info: &'a [u8],
+    /// The point of a P-256 key.
+    key: Option<&'a [u8]>,
+    /// Whether the signature is ECDSA with SHA-256.
+    ecdsa_sha256: bool,
+    is_authority: bool,
+    /// First byte of the key usage, when it is limited.
+    key_usage: Option<u8>,
+    for_servers: Option<bool>,
+    /// The general names of the subject.
+    pub names: Option<&'a [u8]>,
+}
+
+impl<'a> Certificate<'a> {
+    /// Reads a certificate; none when it is malformed, of an old version, or has a critical extension that is not known here.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut outer = Reader::new(bytes);
+        let whole = outer.take(tag::SEQUENCE).filter(|_| outer.is_empty())?;
+        let mut parts = Reader::new(whole.content);
+        let signed = parts.take(tag::SEQUENCE)?;
+        let algorithm = parts.take(tag::SEQUENCE)?;
+        let signature = parts.bits().filter(|_| parts.is_empty())?;
+
+        let mut body = Reader::new(signed.content);
+        let mut version = body.enter(tag::context(0))?;
+        if version.take(tag::INTEGER)?.content != [2] {
+            return None;
+        }
+        body.take(tag::INTEGER)?;
+        if body.take(tag::SEQUENCE)?.whole != algorithm.whole {
+            return None;
+        }
+        let issuer = body.take(tag::SEQUENCE)?.whole;
+        let mut validity = body.enter(tag::SEQUENCE)?;
+        let (not_before, not_after) = (moment(validity.next()?)?, moment(validity.next()?)?);
+        let subject = body.take(tag::SEQUENCE)?.whole;
+        let key_info = body.take(tag::SEQUENCE)?;
+        body.take_if(tag::context_primitive(1));
+        body.take_if(tag::context_primitive(2));
+
+        let mut certificate = Certificate {
+            whole: whole.whole,
+            signed: signed.whole,
+            signature,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            key_info: key_info.whole,
+            key: p256_point(key_info),
+            ecdsa_sha256: is_ecdsa_sha256(algorithm),
+            is_authority: false,
+            key_usage: None,
+            for_servers: None,
+            names: None,
+        };
+        if let Some(mut explicit) = body
+            .take_if(tag::context(3))
+            .map(|v| Reader::new(v.content))
+        {
+            certificate.read_extensions(explicit.enter(tag::SEQUENCE)?)?;
+        }
+        body.is_empty().then_some(certificate)
+    }
+
+    fn read_extensions(&mut self, mut extensions: Reader<'a>) -> Option<()> {
+        let mut seen = 0_u64;
+        while !extensions.is_empty() {
+            let mut extension = extensions.enter(tag::SEQUENCE)?;
+            let oid = extension.take(tag::OID)?.content;
+            let critical = extension.boolean_or(false)?;
+            let value = extension.take(tag::OCTET_STRING)?.content;
+            let number = match oid {
+                [0x55, 0x1d, number] => *number,
+                _ if critical => return None,
+                _ => continue,
+            };
+            // No extension may come twice.
+            let bit = 1_u64.checked_shl(u32::from(number))?;
+            if seen & bit != 0 {
+                return None;
+            }
+            seen |= bit;
+            let mut inside = Reader::new(value);
+            match number {
+                BASIC_CONSTRAINTS => {
+                    let mut limits = inside.enter(tag::SEQUENCE)?;
+                    self.is_authority = limits.boolean_or(false)?;
+                }
+                KEY_USAGE => {
+                    let bits = inside.take(tag::BIT_STRING)?.content;
+                    self.key_usage = Some(*bits.get(1)?);
+                }
+                EXT_KEY_USAGE => {
+                    let mut uses = inside.enter(tag::SEQUENCE)?;
+                    let mut found = false;
+                    while !uses.is_empty() {
+                        found |= uses.take(tag::OID)?.content == SERVER_AUTH;
+                    }
+                    self.for_servers = Some(found);
+                }
+                ALT_NAME => self.names = Some(inside.take(tag::SEQUENCE)?.content),
+                _ if critical => return None,
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    /// Whether it may sign the certificates of servers.
+    pub fn may_sign(&self) -> bool {
+        self.is_authority && self.key_usage.is_none_or(|bits| bits & KEY_CERT_SIGN != 0)
+    }
+
+    /// Whether it may identify a server. An authority may not, except for itself.
+    pub fn may_serve(&self) -> bool {
+        self.for_servers.unwrap_or(true)
+            && self
+                .key_usage
+                .is_none_or(|bits| bits & DIGITAL_SIGNATURE != 0)
+    }
+
+    pub const fn is_authority(&self) -> bool {
+        self.is_authority
+    }
+
+    /// Returns the key, when it is one of P-256.
+    pub fn key(&self) -> Option<VerifyingKey> {
+        VerifyingKey::from_sec1_bytes(self.key?).ok()
+    }
+
+    /// Says whether the signature is of a kind that can be checked.
+    pub const fn has_known_signature(&self) -> bool {
+        self.ecdsa_sha256
+    }
+
+    /// Says whether the holder of a key has signed this.
+    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        self.ecdsa_sha256 && verifies(key, self.signed, self.signature)
+    }
+}
+
+/// Says whether a signature in DER over a message is that of a key.
+pub(crate) fn verifies(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool {
+    DerSignature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+}
+
+fn p256_point(info: Value<'_>) -> Option<&[u8]> {
+    let mut parts = Reader::new(info.content);
+    let mut algorithm = parts.enter(tag::SEQUENCE)?;
+    for oid in P256_KEY {
+        algorithm
+            .take(tag::OID)
+            .filter(|found| found.content == oid)?;
+    }
+    parts.bits()
+}
+
+fn is_ecdsa_sha256(algorithm: Value<'_>) -> bool {
+    let mut parts = Reader::new(algorithm.content);
+    parts
+        .take(tag::OID)
+        .is_some_and(|oid| oid.content == ECDSA_SHA256)
+        && parts.is_empty()
+}
+
+/// Reads a time: `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, as Unix seconds; what was before 1970 is 0.
+fn moment(value: Value<'_>) -> Option<u64> {
+    let (century, digits) = match (value.tag, value.content.len()) {
+        (tag::UTC_TIME, 13) => (None, value.content),
+        (tag::GENERALIZED_TIME, 15) => {
+            let (century, rest) = value.content.split_at_checked(2)?;
+            (Some(pair(century)?), rest)
+        }
+        _ => return None,
+    };
+    let (digits, zone) = digits.split_at_checked(12)?;
+    if zone != b"Z" {
+        return None;
+    }
+    let mut pairs = digits.chunks(2).map(pair);
+    let mut next = || pairs.next().flatten();
+    let year = next()?;
+    let year = match century {
+        Some(century) => century * 100 + year,
+        None if year < 50 => 2000 + year,
+        None => 1900 + year,
+    };
+    let (month, day) = (next()?, next()?);
+    let at = seconds(year, month, day, (next()?, next()?, next()?))?;
+    Some(u64::try_from(at).unwrap_or(0))
+}
+
+fn pair(two: &[u8]) -> Option<i64> {
+    let &[tens, ones] = two else {
+        return None;
+    };
+    (tens.is_ascii_digit() && ones.is_ascii_digit())
+        .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(tag: u8, content: &[u8]) -> Option<u64> {
+        moment(Value {
+            tag,
+            content,
+            whole: content,
+        })
+    }
+
+    #[test]
+    fn times_are_those_of_both_kinds() {
+        assert_eq!(time(tag::UTC_TIME, b"941106084937Z"), Some(784_111_777));
+        assert_eq!(time(tag::UTC_TIME, b"491231235959Z"), Some(2_524_607_999));
+        assert_eq!(time(tag::UTC_TIME, b"500101000000Z"), Some(0));
+        assert_eq!(
+            time(tag::GENERALIZED_TIME, b"40960101000000Z"),
+            Some(67_090_118_400)
+        );
+        for bad in [
+            &b"9411060849Z"[..],
+            b"941306084937Z",
+            b"941106084937+",
+            b"94110608493xZ",
+        ] {
+            assert_eq!(time(tag::UTC_TIME, bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn noise_is_no_certificate() {
+        let mut noise = [0_u8; 64];
+        for seed in 0..=255_u8 {
+            for (n, byte) in noise.iter_mut().enumerate() {
+                *byte = (n as u8).wrapping_mul(31).wrapping_add(seed);
+            }
+            noise[0] = 0x30;
+            noise[1] = 62;
+            assert!(Certificate::parse(&noise).is_none());
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Who a board believes: exactly one authority or one certificate, pinned by its owner. TLS itself is `embedded-tls`; what a
+//! certificate proves is decided here.
+//!
+//! The verifier that comes with `embedded-tls` checks signatures, names and dates, but not whether a certificate may sign others:
+//! whoever holds a certificate of the authority could make one for any name. And its handshake does not insist on a certificate at
+//! all. Ours is smaller and stricter:
+//!
+//! - the server shows **one** certificate, signed by the pinned authority itself (which may follow it, byte for byte), or the
+//!   pinned certificate;
+//! - the authority may sign certificates (`basicConstraints`, `keyUsage`); the server's may identify servers (`keyUsage`,
+//!   `extKeyUsage`) and is no authority; nothing in either is critical and unknown;
+//! - the host is one of its `subjectAltName`s, a DNS name or an IP address; the common name is nobody's name;
+//! - its dates are checked, always: against the time that the server has told, or else against the last moment that is certain to
+//!   be past ([`Now`]);
+//! - its key has signed this handshake.
+//!
+//! Keys are NIST P-256 with SHA-256. Not here: RSA, intermediate authorities, revocation.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `verifier.rs` | the decision, and the provider for `embedded-tls` |
+//! | `certificate.rs` | what a certificate says |
+//! | `der.rs` | ASN.1 as bytes |
+//! | `name.rs` | hosts and the names of certificates |
+
+mod certificate;
+mod der;
+mod name;
+mod verifier;
+
+use core::fmt;
+
+pub(crate) use verifier::Provider;
+pub use verifier::Verifier;
+
+/// Longest certificate that is taken, in bytes of DER.
+pub const MAX_CERTIFICATE: usize = 2048;
+
+/// Who is believed.
+#[derive(Debug, Clone, Copy)]
+pub enum Anchor<'a> {
+    /// This certificate in DER: an authority that signs the server's, or the server's itself.
+    Certificate(&'a [u8]),
+    /// A certificate with this key, whoever signed it: SHA-256 of its `SubjectPublicKeyInfo` in DER.
+    Key([u8; 32]),
+}
+
+/// What a board needs for `https`.
+#[derive(Debug, Clone, Copy)]
+pub struct Trust<'a> {
+    /// Who is believed; without it no `https` server is.
+    pub anchor: Option<Anchor<'a>>,
+    /// Unix seconds of a moment that is certainly past: when the image was built, or the last time that was stored.
+    pub floor: u64,
+}
+
+/// What is known of the time, in Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
+    /// The server has told it.
+    Known(u64),
+    /// It is this or later. Certificates that ended before are refused; one that begins later may have begun by now.
+    AtLeast(u64),
+}
+
+/// Why a server is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The pinned certificate cannot be read.
+    BadAnchor,
+    /// The pinned certificate may not sign others, and it is not the server's.
+    NotAnAuthority,
+    /// The server shows no certificate, or more than its own.
+    NotOneCertificate,
+    /// The server's certificate cannot be read, or asks for something that is not known here.
+    BadCertificate,
+    /// The key or signature is of a kind that is not taken.
+    Algorithm,
+    /// Somebody else has signed the certificate.
+    WrongIssuer,
+    /// The certificate has another key than the pinned one.
+    WrongKey,
+    /// The certificate is for other hosts.
+    WrongName,
+    /// The certificate is not valid any more.
+    Expired,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// The certificate is not for servers.
+    NotForServers,
+    /// The server does not have the key of its certificate.
+    BadSignature,
+    /// The server never proved who it is.
+    NoProof,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::BadAnchor => "the pinned certificate cannot be read",
+            Refusal::NotAnAuthority => "the pinned certificate may not sign others",
+            Refusal::NotOneCertificate => "the server must show exactly one certificate",
+            Refusal::BadCertificate => "the certificate of the server cannot be read",
+            Refusal::Algorithm => "the certificate needs a P-256 key and a SHA-256 signature",
+            Refusal::WrongIssuer => "the certificate was not signed by the pinned authority",
+            Refusal::WrongKey => "the certificate does not have the pinned key",
+            Refusal::WrongName => "the certificate is for another host",
+            Refusal::Expired => "the certificate has expired",
+            Refusal::NotYetValid => "the certificate is not valid yet",
+            Refusal::NotForServers => "the certificate may not identify servers",
+            Refusal::BadSignature => "the server does not have the key of its certificate",
+            Refusal::NoProof => "the server has not proved who it is",
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}

@@ -1,0 +1,215 @@
+//! The decision whether a server is believed, in the order of the handshake: its certificate, then its signature.
+
+use embedded_tls::{
+    Aes128GcmSha256, CertificateEntryRef, CertificateRef, CertificateVerifyRef, CryptoProvider,
+    CryptoRngCore, SignatureScheme, TlsError, TlsVerifier,
+};
+use p256::ecdsa::VerifyingKey;
+use rand_core::{CryptoRng, RngCore};
+use sha2::{Digest, Sha256};
+
+use super::certificate::{Certificate, verifies};
+use super::{Anchor, MAX_CERTIFICATE, Now, Refusal, name};
+
+/// What a server signs before the digest of the handshake.
+const CONTEXT: &[u8; 34] = b"TLS 1.3, server CertificateVerify\0";
+
+enum State {
+    /// Nothing was shown yet.
+    Waiting,
+    /// A certificate was believed; its key must sign this digest.
+    Shown(VerifyingKey, [u8; 32]),
+    /// The key has signed.
+    Proven,
+    Refused(Refusal),
+}
+
+/// Decides for one handshake whether a server is believed.
+pub struct Verifier<'a> {
+    anchor: &'a Anchor<'a>,
+    host: &'a str,
+    now: Now,
+    state: State,
+}
+
+impl<'a> Verifier<'a> {
+    /// Makes a verifier for one handshake with a host, as its URL names it.
+    pub const fn new(anchor: &'a Anchor<'a>, host: &'a str, now: Now) -> Self {
+        Verifier {
+            anchor,
+            host,
+            now,
+            state: State::Waiting,
+        }
+    }
+
+    /// Says whether the server has proved who it is. Ask it after the handshake, even after one that succeeded: nobody else insists
+    /// that a server shows a certificate at all.
+    ///
+    /// # Errors
+    /// Says what was missing or wrong.
+    pub const fn verdict(&self) -> Result<(), Refusal> {
+        match self.state {
+            State::Proven => Ok(()),
+            State::Refused(refusal) => Err(refusal),
+            State::Waiting | State::Shown(..) => Err(Refusal::NoProof),
+        }
+    }
+
+    /// Checks the certificates that a server shows, in DER and in its order.
+    fn check(&self, shown: &[CertificateEntryRef<'_>]) -> Result<VerifyingKey, Refusal> {
+        let [CertificateEntryRef::X509(first), rest @ ..] = shown else {
+            return Err(Refusal::NotOneCertificate);
+        };
+        if first.len() > MAX_CERTIFICATE {
+            return Err(Refusal::BadCertificate);
+        }
+        let server = Certificate::parse(first).ok_or(Refusal::BadCertificate)?;
+        let authority = match self.anchor {
+            Anchor::Certificate(bytes) => {
+                Some(Certificate::parse(bytes).ok_or(Refusal::BadAnchor)?)
+            }
+            Anchor::Key(_) => None,
+        };
+        let is_authority = |entry: &CertificateEntryRef<'_>| {
+            let CertificateEntryRef::X509(bytes) = entry else {
+                return false;
+            };
+            authority.is_some_and(|authority| authority.whole == *bytes)
+        };
+        if rest.len() > 1 || !rest.iter().all(is_authority) {
+            return Err(Refusal::NotOneCertificate);
+        }
+        match (self.anchor, &authority) {
+            (_, Some(authority)) if authority.whole == server.whole => {}
+            (_, Some(authority)) => signed_by(&server, authority)?,
+            (Anchor::Key(wanted), _) => {
+                if <[u8; 32]>::from(Sha256::digest(server.key_info)) != *wanted {
+                    return Err(Refusal::WrongKey);
+                }
+            }
+            (Anchor::Certificate(_), None) => return Err(Refusal::BadAnchor),
+        }
+        if !server.may_serve() {
+            return Err(Refusal::NotForServers);
+        }
+        if !server
+            .names
+            .is_some_and(|names| name::is_named(names, self.host))
+        {
+            return Err(Refusal::WrongName);
+        }
+        self.check_dates(&server)?;
+        server.key().ok_or(Refusal::Algorithm)
+    }
+
+    const fn check_dates(&self, server: &Certificate<'_>) -> Result<(), Refusal> {
+        let (Now::Known(now) | Now::AtLeast(now)) = self.now;
+        if now > server.not_after {
+            return Err(Refusal::Expired);
+        }
+        if matches!(self.now, Now::Known(_)) && now < server.not_before {
+            return Err(Refusal::NotYetValid);
+        }
+        Ok(())
+    }
+
+    fn check_signature(&self, verify: &CertificateVerifyRef<'_>) -> Result<(), Refusal> {
+        let State::Shown(key, transcript) = &self.state else {
+            return Err(Refusal::NoProof);
+        };
+        if verify.signature_scheme != SignatureScheme::EcdsaSecp256r1Sha256 {
+            return Err(Refusal::Algorithm);
+        }
+        let mut message = [b' '; 64 + CONTEXT.len() + 32];
+        message[64..64 + CONTEXT.len()].copy_from_slice(CONTEXT);
+        message[64 + CONTEXT.len()..].copy_from_slice(transcript);
+        if verifies(key, &message, verify.signature) {
+            Ok(())
+        } else {
+            Err(Refusal::BadSignature)
+        }
+    }
+}
+
+fn signed_by(server: &Certificate<'_>, authority: &Certificate<'_>) -> Result<(), Refusal> {
+    if !authority.may_sign() {
+        return Err(Refusal::NotAnAuthority);
+    }
+    if server.issuer != authority.subject {
+        return Err(Refusal::WrongIssuer);
+    }
+    let key = authority.key().ok_or(Refusal::Algorithm)?;
+    if !server.has_known_signature() {
+        return Err(Refusal::Algorithm);
+    }
+    if !server.is_signed_by(&key) {
+        return Err(Refusal::WrongIssuer);
+    }
+    // An authority below the authority is not a server.
+    if server.is_authority() {
+        return Err(Refusal::NotForServers);
+    }
+    Ok(())
+}
+
+impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
+    fn set_hostname_verification(&mut self, _: &str) -> Result<(), TlsError> {
+        // The host was given to `new`, also when it is an address, which TLS names nowhere.
+        Ok(())
+    }
+
+    fn verify_certificate(
+        &mut self,
+        transcript: &Sha256,
+        shown: CertificateRef<'_>,
+    ) -> Result<(), TlsError> {
+        let checked = match self.state {
+            State::Waiting => self.check(&shown.entries),
+            // A second certificate in one handshake is an attack or a mistake.
+            _ => Err(Refusal::NotOneCertificate),
+        };
+        match checked {
+            Ok(key) => {
+                self.state = State::Shown(key, transcript.clone().finalize().into());
+                Ok(())
+            }
+            Err(refusal) => {
+                self.state = State::Refused(refusal);
+                Err(TlsError::InvalidCertificate)
+            }
+        }
+    }
+
+    fn verify_signature(&mut self, verify: CertificateVerifyRef<'_>) -> Result<(), TlsError> {
+        match self.check_signature(&verify) {
+            Ok(()) => {
+                self.state = State::Proven;
+                Ok(())
+            }
+            Err(refusal) => {
+                self.state = State::Refused(refusal);
+                Err(TlsError::InvalidSignature)
+            }
+        }
+    }
+}
+
+/// What `embedded-tls` asks for: random numbers and the verifier.
+pub(crate) struct Provider<'a, R> {
+    pub rng: R,
+    pub verifier: Verifier<'a>,
+}
+
+impl<R: RngCore + CryptoRng> CryptoProvider for Provider<'_, R> {
+    type CipherSuite = Aes128GcmSha256;
+    type Signature = &'static [u8];
+
+    fn rng(&mut self) -> impl CryptoRngCore {
+        &mut self.rng
+    }
+
+    fn verifier(&mut self) -> Result<&mut impl TlsVerifier<Aes128GcmSha256>, TlsError> {
+        Ok(&mut self.verifier)
+    }
+}

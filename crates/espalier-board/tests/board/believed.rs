@@ -1,0 +1,281 @@
+//! Who is believed and who is not: handshakes over loopback with a server that shows what a test tells it to.
+
+use std::sync::Arc;
+
+use embedded_io_adapters::tokio_1::FromTokio;
+use embedded_tls::pki::CertVerifier;
+use embedded_tls::{
+    Aes128GcmSha256, Certificate, CryptoProvider, CryptoRngCore, TlsClock, TlsConfig,
+    TlsConnection, TlsContext, TlsError, TlsVerifier,
+};
+use espalier_board::tls::{Anchor, Now, Refusal, Verifier};
+use rand_core::OsRng;
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ED25519,
+};
+use rustls::ServerConfig;
+use sha2::{Digest, Sha256};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::certificates::{Authority, HOST, NOW, authority, server, server_params, signed};
+
+struct Provider<V>(V);
+
+impl<V: TlsVerifier<Aes128GcmSha256>> CryptoProvider for Provider<V> {
+    type CipherSuite = Aes128GcmSha256;
+    type Signature = &'static [u8];
+
+    fn rng(&mut self) -> impl CryptoRngCore {
+        OsRng
+    }
+
+    fn verifier(&mut self) -> Result<&mut impl TlsVerifier<Aes128GcmSha256>, TlsError> {
+        Ok(&mut self.0)
+    }
+}
+
+/// One handshake with a server; returns what the library says and the verifier.
+async fn handshake<V: TlsVerifier<Aes128GcmSha256>>(
+    config: Arc<ServerConfig>,
+    verifier: V,
+) -> (Result<(), TlsError>, V) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // A client that does not believe the server breaks off: that is its right.
+        let _ = TlsAcceptor::from(config).accept(stream).await;
+    });
+    let stream = FromTokio::new(TcpStream::connect(address).await.unwrap());
+    let (mut incoming, mut outgoing) = (vec![0; 16_640], vec![0; 4096]);
+    let mut tls = TlsConnection::new(stream, &mut incoming, &mut outgoing);
+    let config = TlsConfig::new().with_server_name(HOST);
+    let mut provider = Provider(verifier);
+    let result = tls.open(TlsContext::new(&config, &mut provider)).await;
+    drop(tls);
+    accepting.await.unwrap();
+    (result, provider.0)
+}
+
+/// What our verifier makes of a server.
+async fn verdict(
+    config: Arc<ServerConfig>,
+    anchor: Anchor<'_>,
+    host: &str,
+    now: Now,
+) -> Result<(), Refusal> {
+    let (result, verifier) = handshake(config, Verifier::new(&anchor, host, now)).await;
+    let verdict = verifier.verdict();
+    assert_eq!(result.is_ok(), verdict.is_ok(), "{result:?} {verdict:?}");
+    verdict
+}
+
+/// The same, with the authority pinned and everything else as it should be.
+async fn judged(shown: &Authority, ca: &Authority) -> Result<(), Refusal> {
+    let config = server(&[shown.der()], shown.key());
+    verdict(config, Anchor::Certificate(ca.der()), HOST, Now::Known(NOW)).await
+}
+
+#[tokio::test]
+async fn the_server_of_the_pinned_authority_is_believed() {
+    let ca = authority("house");
+    let good = signed(server_params(), &ca);
+    assert_eq!(judged(&good, &ca).await, Ok(()));
+    // An address is a name too, and the authority itself may follow.
+    let config = server(&[good.der(), ca.der()], good.key());
+    let anchor = Anchor::Certificate(ca.der());
+    assert_eq!(
+        verdict(config, anchor, "127.0.0.1", Now::Known(NOW)).await,
+        Ok(())
+    );
+}
+
+#[tokio::test]
+async fn what_a_certificate_of_the_authority_has_signed_is_not_believed() {
+    let ca = authority("house");
+    let leaf = signed(server_params(), &ca);
+    let rogue = signed(server_params(), &leaf);
+    let pinned = Anchor::Certificate(ca.der());
+    let chain = || server(&[rogue.der(), leaf.der()], rogue.key());
+    assert_eq!(
+        verdict(chain(), pinned, HOST, Now::Known(NOW)).await,
+        Err(Refusal::NotOneCertificate)
+    );
+    assert_eq!(judged(&rogue, &ca).await, Err(Refusal::WrongIssuer));
+    assert_eq!(judged(&rogue, &leaf).await, Err(Refusal::NotAnAuthority));
+
+    // One that claims the name of the authority, too.
+    let mut liar = server_params();
+    liar.distinguished_name = ca_name();
+    liar.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    liar.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let liar = Authority::self_signed(liar, KeyPair::generate().unwrap()).unwrap();
+    let forged = signed(server_params(), &liar);
+    assert_eq!(judged(&forged, &ca).await, Err(Refusal::WrongIssuer));
+
+    // And this is why the verifier is ours: the one that comes with the library believes it.
+    let theirs = CertVerifier::<Aes128GcmSha256, Noon, 4096>::new(Certificate::X509(&ca.der()[..]));
+    let (result, _) = handshake(chain(), theirs).await;
+    assert!(
+        result.is_ok(),
+        "{result:?}: `embedded-tls` has learned it; ours may be smaller now"
+    );
+}
+
+fn ca_name() -> rcgen::DistinguishedName {
+    let mut name = rcgen::DistinguishedName::new();
+    name.push(rcgen::DnType::CommonName, "house");
+    name
+}
+
+struct Noon;
+
+impl TlsClock for Noon {
+    fn now() -> Option<u64> {
+        Some(NOW)
+    }
+}
+
+#[tokio::test]
+async fn other_hosts_and_other_authorities_are_not_believed() {
+    let (ca, other) = (authority("house"), authority("other"));
+    let good = signed(server_params(), &ca);
+    assert_eq!(judged(&good, &other).await, Err(Refusal::WrongIssuer));
+    for host in ["espalier.example", "10.0.2.2", "test"] {
+        let config = server(&[good.der()], good.key());
+        let anchor = Anchor::Certificate(ca.der());
+        let said = verdict(config, anchor, host, Now::Known(NOW)).await;
+        assert_eq!(said, Err(Refusal::WrongName), "{host}");
+    }
+    // The common name is not looked at.
+    let mut nameless = server_params();
+    nameless.subject_alt_names.clear();
+    nameless
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, HOST);
+    assert_eq!(
+        judged(&signed(nameless, &ca), &ca).await,
+        Err(Refusal::WrongName)
+    );
+}
+
+#[tokio::test]
+async fn dates_are_checked_with_and_without_a_clock() {
+    const JANUARY_2026: u64 = 1_767_225_600;
+    const JANUARY_2027: u64 = JANUARY_2026 + 365 * 86_400;
+    let ca = authority("house");
+    let good = signed(server_params(), &ca);
+    for (now, wanted) in [
+        (Now::Known(JANUARY_2026), Ok(())),
+        (Now::Known(JANUARY_2026 - 1), Err(Refusal::NotYetValid)),
+        (Now::Known(JANUARY_2027), Err(Refusal::Expired)),
+        // Without the time, only what is certain counts: it is not earlier than the image was built.
+        (Now::AtLeast(JANUARY_2026 - 86_400), Ok(())),
+        (Now::AtLeast(NOW), Ok(())),
+        (Now::AtLeast(JANUARY_2027), Err(Refusal::Expired)),
+    ] {
+        let config = server(&[good.der()], good.key());
+        let said = verdict(config, Anchor::Certificate(ca.der()), HOST, now).await;
+        assert_eq!(said, wanted, "{now:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_not_believed() {
+    let ca = authority("house");
+    let good = signed(server_params(), &ca);
+    let config = server(&[good.der()], &KeyPair::generate().unwrap());
+    let said = verdict(config, Anchor::Certificate(ca.der()), HOST, Now::Known(NOW)).await;
+    assert_eq!(said, Err(Refusal::BadSignature));
+}
+
+#[tokio::test]
+async fn certificates_for_other_uses_are_not_believed() {
+    let ca = authority("house");
+    let change = |change: fn(&mut CertificateParams)| {
+        let mut params = server_params();
+        change(&mut params);
+        signed(params, &ca)
+    };
+    let client = change(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
+    assert_eq!(judged(&client, &ca).await, Err(Refusal::NotForServers));
+    let encipher = change(|p| p.key_usages = vec![KeyUsagePurpose::KeyEncipherment]);
+    assert_eq!(judged(&encipher, &ca).await, Err(Refusal::NotForServers));
+    let authority_below = change(|p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    assert_eq!(
+        judged(&authority_below, &ca).await,
+        Err(Refusal::NotForServers)
+    );
+    let critical = change(|p| {
+        let mut unknown =
+            rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0]);
+        unknown.set_criticality(true);
+        p.custom_extensions = vec![unknown];
+    });
+    assert_eq!(judged(&critical, &ca).await, Err(Refusal::BadCertificate));
+    let plain = change(|p| {
+        p.key_usages.clear();
+        p.extended_key_usages.clear();
+    });
+    assert_eq!(judged(&plain, &ca).await, Ok(()));
+}
+
+#[tokio::test]
+async fn keys_and_signatures_of_other_kinds_are_not_believed() {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let ca = Authority::self_signed(params, key).unwrap();
+    let good = signed(server_params(), &ca);
+    assert_eq!(judged(&good, &ca).await, Err(Refusal::Algorithm));
+}
+
+#[tokio::test]
+async fn a_certificate_or_a_key_can_be_pinned_itself() {
+    let own = Authority::self_signed(server_params(), KeyPair::generate().unwrap()).unwrap();
+    let other = Authority::self_signed(server_params(), KeyPair::generate().unwrap()).unwrap();
+    assert_eq!(judged(&own, &own).await, Ok(()));
+    assert_eq!(judged(&other, &own).await, Err(Refusal::NotAnAuthority));
+
+    // A P-256 key info is 26 bytes of algorithm and the 65 of the point.
+    let header = [
+        0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48,
+        0xce, 0x3d, 3, 1, 7, 3, 0x42, 0,
+    ];
+    let info = Sha256::new()
+        .chain_update(header)
+        .chain_update(own.key().public_key_raw());
+    let pin = || Anchor::Key(info.clone().finalize().into());
+    for (shown, wanted) in [(&own, Ok(())), (&other, Err(Refusal::WrongKey))] {
+        let config = server(&[shown.der()], shown.key());
+        assert_eq!(verdict(config, pin(), HOST, Now::Known(NOW)).await, wanted);
+    }
+    let config = server(&[own.der()], own.key());
+    assert_eq!(
+        verdict(config, pin(), HOST, Now::Known(NOW + 365 * 86_400)).await,
+        Err(Refusal::Expired)
+    );
+}
+
+#[tokio::test]
+async fn an_anchor_that_is_no_certificate_believes_nobody() {
+    let ca = authority("house");
+    let good = signed(server_params(), &ca);
+    let config = server(&[good.der()], good.key());
+    let said = verdict(
+        config,
+        Anchor::Certificate(b"no certificate"),
+        HOST,
+        Now::Known(NOW),
+    )
+    .await;
+    assert_eq!(said, Err(Refusal::BadAnchor));
+    // A handshake in which no certificate was shown proves nothing, whatever the library says of it.
+    let anchor = Anchor::Certificate(ca.der());
+    assert_eq!(
+        Verifier::new(&anchor, HOST, Now::Known(NOW)).verdict(),
+        Err(Refusal::NoProof)
+    );
+}

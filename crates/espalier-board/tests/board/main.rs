@@ -1,0 +1,7 @@
+//! The driver on a host: real sockets, plain and in TLS, against a server of a few hundred lines and against certificates that lie.
+
+mod believed;
+mod certificates;
+mod server;
+mod story;
+mod world;

@@ -1,0 +1,93 @@
+//! The file that is the flash of an emulated board: erased, an image in the first slot, settings with the key that the owner signs
+//! with. Who the board is and where its server is, it is told over its serial line.
+
+use anyhow::{Context, Result, anyhow, ensure};
+use embedded_storage::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+use espalier_device::records::Records;
+use espalier_device::settings::Settings;
+
+/// Bytes of the flash, and its first slot and records: those of `espalier_virt::boot`.
+const SIZE: usize = 4 << 20;
+const SLOT: usize = 0x1_0000;
+const SLOT_SIZE: usize = 0x1e_0000;
+const RECORDS: u32 = 0x3d_0000;
+const RECORDS_SIZE: u32 = 0x2_0000;
+
+/// Flash in memory; whoever writes it here does so as a chip allows.
+struct Memory(Vec<u8>);
+
+#[derive(Debug)]
+struct Misused;
+
+impl NorFlashError for Misused {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::OutOfBounds
+    }
+}
+
+impl ErrorType for Memory {
+    type Error = Misused;
+}
+
+impl ReadNorFlash for Memory {
+    const READ_SIZE: usize = 4;
+
+    fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), Misused> {
+        let at = at as usize;
+        into.copy_from_slice(self.0.get(at..at + into.len()).ok_or(Misused)?);
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        SIZE
+    }
+}
+
+impl NorFlash for Memory {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = 4096;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), Misused> {
+        let sector = self.0.get_mut(from as usize..to as usize).ok_or(Misused)?;
+        sector.fill(0xff);
+        Ok(())
+    }
+
+    fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Misused> {
+        let at = at as usize;
+        let cells = self.0.get_mut(at..at + bytes.len()).ok_or(Misused)?;
+        for (cell, byte) in cells.iter_mut().zip(bytes) {
+            *cell &= byte;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a flash.
+///
+/// # Errors
+/// When the image does not fit, the key is none, or the authority is too long.
+pub fn make(image: &[u8], key: &str, authority: Option<&[u8]>) -> Result<Vec<u8>> {
+    ensure!(
+        image.len() <= SLOT_SIZE,
+        "the image is larger than its slot"
+    );
+    let mut settings = Settings::parse(&format!(r#"{{"v":1,"keys":["{key}"]}}"#))
+        .map_err(|error| anyhow!("{error}"))?;
+    if let Some(authority) = authority {
+        settings
+            .set_ca(authority)
+            .map_err(|error| anyhow!("{error}"))?;
+    }
+    let mut flash = Memory(vec![0xff; SIZE]);
+    flash.0[SLOT..SLOT + image.len()].copy_from_slice(image);
+    let mut records = Records::new(flash, RECORDS, RECORDS_SIZE)
+        .ok()
+        .context("the records do not fit the flash")?;
+    settings
+        .store(&mut records)
+        .map_err(|_| anyhow!("the settings do not fit the flash"))?;
+    Ok(std::mem::take(&mut records.flash().0))
+}

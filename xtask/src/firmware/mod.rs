@@ -1,0 +1,173 @@
+//! `cargo xtask firmware`: builds the firmware for chips and makes kits of it, below `firmware/dist`.
+//!
+//! `toolchain` finds a compiler, `chips` knows which firmware there is and builds it, `pack` makes kits and lets others judge
+//! them, `sizes` keeps the table of what they need. Nothing is flashed here.
+
+mod chips;
+mod pack;
+mod sizes;
+mod toolchain;
+mod virt;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::process;
+use crate::steps::Steps;
+use chips::{Chip, Firmware, Variant};
+use pack::Packer;
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Options {
+    /// Only this variant.
+    variant: Option<Variant>,
+    /// Only this chip.
+    chip: Option<Chip>,
+    /// Only what a test run builds.
+    ci: bool,
+    /// Build each firmware a second time in another folder; the images must be the same.
+    twice: bool,
+    /// Only the life of an emulated board with the real server.
+    virt: bool,
+}
+
+impl Options {
+    /// Reads the words after `firmware`.
+    ///
+    /// # Errors
+    /// When a word is unknown, or an option has no name after it.
+    pub fn parse(words: &[&str]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut name = || {
+                words
+                    .next()
+                    .with_context(|| format!("`{word}` needs a name after it"))
+            };
+            match *word {
+                "--variant" => options.variant = Some(Variant::from_name(name()?)?),
+                "--chip" => options.chip = Some(Chip::from_name(name()?)?),
+                "--ci" => options.ci = true,
+                "--twice" => options.twice = true,
+                "virt" => options.virt = true,
+                other => bail!("`firmware` has no option `{other}`"),
+            }
+        }
+        ensure!(
+            !options.virt || words_alone(&options),
+            "`virt` takes no options"
+        );
+        let alone = Self {
+            ci: true,
+            ..Self::default()
+        };
+        ensure!(
+            !options.ci || options == alone,
+            "`--ci` says itself what is built, so that it takes no other option"
+        );
+        Ok(options)
+    }
+
+    /// What is built, and which of it twice.
+    fn firmware(&self) -> Vec<(Firmware, bool)> {
+        if self.ci {
+            return chips::CI.to_vec();
+        }
+        Firmware::all()
+            .filter(|f| self.chip.is_none_or(|chip| chip == f.chip))
+            .filter(|f| self.variant.is_none_or(|variant| variant == f.variant))
+            .map(|firmware| (firmware, self.twice))
+            .collect()
+    }
+}
+
+fn words_alone(options: &Options) -> bool {
+    let alone = Options {
+        virt: true,
+        ..Options::default()
+    };
+    *options == alone
+}
+
+/// Builds, packs and judges, each firmware as a step; returns whether all is well.
+///
+/// # Errors
+/// Never; what failed is told in the output and by `false`.
+pub fn run(options: &Options) -> Result<bool> {
+    let mut steps = Steps::default();
+    if options.virt {
+        virt::run(&mut steps);
+    } else {
+        build(&mut steps, options);
+    }
+    println!();
+    for name in steps.failed() {
+        println!("FAILED: {name}");
+    }
+    Ok(steps.failed().is_empty())
+}
+
+/// What a test run builds: the smallest firmware for every chip, one of them twice, and the largest for one chip.
+pub fn ci(steps: &mut Steps) {
+    let options = Options {
+        ci: true,
+        ..Options::default()
+    };
+    build(steps, &options);
+    virt::run(steps);
+}
+
+fn build(steps: &mut Steps, options: &Options) {
+    let Some(packer) = steps.value("firmware: packer", Packer::prepare) else {
+        return;
+    };
+    let wanted = options.firmware();
+    let mut rows = Vec::new();
+    for (firmware, twice) in wanted {
+        let row = steps.value(&format!("firmware: {firmware}"), || {
+            let kit = packer.pack(firmware, &chips::build(firmware, "a")?)?;
+            if twice {
+                packer.compare(firmware, &kit, &chips::build(firmware, "b")?)?;
+            }
+            println!("kit: {}", kit.folder.display());
+            Ok((firmware, kit.needs))
+        });
+        rows.extend(row);
+    }
+    steps.step("firmware: table of sizes", || {
+        let path = process::root().join(sizes::TABLE);
+        if options.ci {
+            sizes::check(&path, &rows)
+        } else {
+            sizes::write(&path, &rows)
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chip, Firmware, Options, Variant};
+
+    #[test]
+    fn reads_its_options() {
+        let both = Options::parse(&["--chip", "esp32c6", "--variant", "full", "--twice"]).unwrap();
+        let only = Firmware {
+            variant: Variant::Full,
+            chip: Chip::Esp32C6,
+        };
+        assert_eq!(both.firmware(), [(only, true)]);
+        assert_eq!(Options::parse(&[]).unwrap().firmware().len(), 10);
+        assert_eq!(Options::parse(&["--ci"]).unwrap().firmware().len(), 3);
+        assert!(Options::parse(&["virt"]).unwrap().virt);
+        for bad in [
+            &["--chip"][..],
+            &["--chip", "esp8266"],
+            &["--ci", "--twice"],
+            &["virt", "--chip", "esp32c3"],
+            &["now"],
+        ] {
+            assert!(Options::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

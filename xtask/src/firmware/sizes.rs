@@ -1,0 +1,149 @@
+//! The table of what each firmware needs, `docs/generated/firmware-sizes.md`. Whoever builds writes the rows of what was built;
+//! what a test run builds is compared with it.
+//!
+//! A newer compiler makes images of slightly other sizes. So the table tells thousands of bytes, and a build may differ from it
+//! by one part in fifty before somebody must write it again.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::chips::Firmware;
+use super::pack::Needs;
+
+/// Where the table is, below the root.
+pub const TABLE: &str = "docs/generated/firmware-sizes.md";
+/// A build may be so many times smaller or larger than one part in the table.
+const TOLERANCE: u64 = 50;
+
+const HEAD: &str = "\
+# What the firmware needs
+
+Made by `cargo xtask firmware`; a test run fails when a build differs by more than 2 %. In kB (1,000 bytes).
+
+*Flash* is the app image, of which a slot holds 1,966. *Budget* is what the build allows. *RAM* is always in use: code that must
+not be in flash, data, buffers, and the heap's first part. *Heap from the bootloader* is memory that is free once the app runs.
+*Stack* is what remains.
+
+| firmware | flash | budget | RAM | heap from the bootloader | stack |
+|---|---:|---:|---:|---:|---:|
+";
+
+/// Writes the rows of what was built; those of other firmware stay.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(path: &Path, rows: &[(Firmware, Needs)]) -> Result<()> {
+    let old = std::fs::read_to_string(path).unwrap_or_default();
+    if is_close(&old, rows).is_ok() {
+        return Ok(());
+    }
+    std::fs::write(path, render(&old, rows))
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+/// Compares builds with the table.
+///
+/// # Errors
+/// Names what differs.
+pub fn check(path: &Path, rows: &[(Firmware, Needs)]) -> Result<()> {
+    let old = std::fs::read_to_string(path)
+        .with_context(|| format!("{TABLE} is not there; `cargo xtask firmware` writes it"))?;
+    is_close(&old, rows)
+}
+
+fn render(old: &str, rows: &[(Firmware, Needs)]) -> String {
+    let mut text = HEAD.to_owned();
+    for firmware in Firmware::all() {
+        let built = rows.iter().find(|(built, _)| *built == firmware);
+        let row = match built {
+            Some((_, needs)) => Some(kilos(firmware, needs)),
+            None => row(old, firmware),
+        };
+        if let Some([flash, budget, ram, reclaimed, stack]) = row {
+            // Writing into a string cannot fail.
+            let _ = writeln!(
+                text,
+                "| {firmware} | {flash} | {budget} | {ram} | {reclaimed} | {stack} |"
+            );
+        }
+    }
+    text
+}
+
+/// What the table tells of a firmware, in its order.
+fn kilos(firmware: Firmware, needs: &Needs) -> [u64; 5] {
+    [
+        needs.flash,
+        firmware.variant.budget(),
+        needs.ram,
+        needs.reclaimed,
+        needs.stack,
+    ]
+    .map(kilo)
+}
+
+/// Finds the row of a firmware in a table.
+fn row(table: &str, firmware: Firmware) -> Option<[u64; 5]> {
+    let name = firmware.to_string();
+    table.lines().find_map(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        if cells.next()? != name {
+            return None;
+        }
+        let numbers: Vec<u64> = cells.filter_map(|cell| cell.parse().ok()).collect();
+        numbers.try_into().ok()
+    })
+}
+
+fn kilo(bytes: u64) -> u64 {
+    bytes.saturating_add(500) / 1000
+}
+
+fn is_close(table: &str, rows: &[(Firmware, Needs)]) -> Result<()> {
+    for (firmware, needs) in rows {
+        let told = row(table, *firmware).with_context(|| {
+            format!("{firmware} is not in {TABLE}; `cargo xtask firmware` writes it")
+        })?;
+        let built = kilos(*firmware, needs);
+        let far = |(told, built): (&u64, &u64)| told.abs_diff(*built) > told / TOLERANCE + 1;
+        if told.iter().zip(&built).any(far) {
+            bail!(
+                "{TABLE} says {told:?} kB of {firmware}, but it needs {built:?}; `cargo xtask firmware` writes it again"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chips::Firmware;
+    use super::super::pack::Needs;
+    use super::{is_close, render};
+
+    #[test]
+    fn a_table_is_true_within_two_parts_in_a_hundred() {
+        let needs = Needs {
+            flash: 800_000,
+            ram: 100_000,
+            stack: 150_000,
+            reclaimed: 65_536,
+        };
+        let rows: Vec<_> = Firmware::all().map(|firmware| (firmware, needs)).collect();
+        let table = render("", &rows);
+        is_close(&table, &rows).unwrap();
+        let with = |flash| vec![(rows[0].0, Needs { flash, ..needs })];
+        is_close(&table, &with(816_000)).unwrap();
+        let error = is_close(&table, &with(820_000)).unwrap_err().to_string();
+        assert!(error.contains("base-esp32c3"), "{error}");
+        assert!(is_close(super::HEAD, &rows).is_err());
+        // What was not built keeps its row.
+        let grown = render(&table, &with(900_000));
+        is_close(&grown, &with(900_000)).unwrap();
+        is_close(&grown, &rows[1..]).unwrap();
+    }
+}
