@@ -126,7 +126,7 @@ impl fmt::Display for Firmware {
     }
 }
 
-/// What a test run builds, and which of it twice: the smallest for each chip, because chips differ in drivers, and the largest
+/// What a test run builds, and which of it twice: one for each chip, because chips differ in drivers, and the largest
 /// for one, because the variants between add nothing of their own to it. All ten would take a machine with two cores longer
 /// than everything else together.
 pub const CI: [(Firmware, bool); 3] = [
