@@ -92,3 +92,23 @@ test('what a screen shows is set: a dashboard, an own text, an own picture; the 
   await expectWellMade(page);
   await demo.ask('DELETE', `/devices/${board.id}`, token);
 });
+
+test('what somebody types for a screen stays there while the board goes on reporting', async ({ page, demo }) => {
+  const token = await demo.login('demo');
+  const board = await demo.ask<{ id: string; device_token: string }>('POST', '/devices', token, {
+    name: 'Paper in the shed',
+  });
+  await signIn(page, demo, 'demo');
+  await page.goto(`${demo.url}/ui/devices/${board.id}/screen`);
+  await page.getByLabel('Heading').fill('Half a sent');
+  const asked: string[] = [];
+  page.on('request', (request) => {
+    if (request.url().endsWith(`/devices/${board.id}/screen`)) asked.push(request.method());
+  });
+  await expect(page.getByText('Has not sent anything yet')).toBeVisible();
+  await demo.ask('POST', `/devices/${board.id}/telemetry`, board.device_token, { data: { soil: 41 } });
+  await expect(page.getByText(/^Last seen/)).toBeVisible();
+  await expect(page.getByLabel('Heading')).toHaveValue('Half a sent');
+  expect(asked, 'nothing is loaded over it').toEqual([]);
+  await demo.ask('DELETE', `/devices/${board.id}`, token);
+});
