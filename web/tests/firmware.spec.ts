@@ -4,8 +4,8 @@
 import type { Page } from '@playwright/test';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { expect, openArea, signIn, test } from './fixtures';
-import { PASSWORD, Server } from './server';
+import { demoOfItsOwn, expect, openArea, signIn, test } from './fixtures';
+import type { Server } from './server';
 
 interface Named {
   id: string;
@@ -22,16 +22,6 @@ function build(server: Server, version: string): { image: string; signature: str
   execFileSync(program, ['sim', 'firmware', '--chip', 'esp32c3', '--version', version, '--out', image]);
   execFileSync(program, ['firmware', 'sign', image, '--key', join(server.data, 'demo-signing.key')]);
   return { image, signature: `${image}.sig` };
-}
-
-/** A demo of its own: what happens to its boards happens to no other story. */
-async function demoOfItsOwn(page: Page): Promise<Server> {
-  const demo = await new Server('demo').start();
-  await page.goto(demo.link);
-  await page.getByLabel('Password').fill(PASSWORD);
-  await page.getByRole('button').last().click();
-  await expect(page.getByRole('heading', { level: 1, name: 'Home' })).toBeVisible();
-  return demo;
 }
 
 /** What every board says that it runs. */

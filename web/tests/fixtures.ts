@@ -88,3 +88,28 @@ export async function expectAccessible(page: Page): Promise<void> {
   );
   expect(text.join('\n')).toBe('');
 }
+
+/** The page as it stands: nothing serious for axe in both themes, and nothing that scrolls sideways on a phone. */
+export async function expectWellMade(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectAccessible(page);
+  }
+  for (const width of [390, 320]) {
+    await page.setViewportSize({ width, height: 844 });
+    const inner = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect(inner, `it is no wider than ${width}`).toBeLessThanOrEqual(width);
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+/** A demo of its own: what happens to its boards happens to no other story. */
+export async function demoOfItsOwn(page: Page): Promise<Server> {
+  const demo = await new Server('demo').start();
+  await page.goto(demo.link);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button').last().click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Home' })).toBeVisible();
+  return demo;
+}

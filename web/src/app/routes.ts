@@ -53,6 +53,11 @@ export const routes: Route[] = [
     area: 'firmware',
     page: () => import('$/areas/firmware/monitor/MonitorPage.svelte'),
   },
+  {
+    path: '/ui/firmware/rollouts/:id/edit',
+    area: 'firmware',
+    page: () => import('$/areas/firmware/rollouts/EditRolloutPage.svelte'),
+  },
   { path: '/ui/firmware/:tab', area: 'firmware', page: firmwarePage },
   {
     path: '/ui/notifications',

@@ -1,5 +1,6 @@
 // What can be done with a rollout as it stands.
 
+import { isOwn } from './plan';
 import type { Rollout } from './rollout';
 
 export interface Action {
@@ -59,7 +60,7 @@ export function actionsOf(rollout: Rollout, me: string | undefined): Action[] {
     case 'draft':
       return [START, DELETE];
     case 'awaiting_approval':
-      return [...(me && me !== rollout.created_by ? [APPROVE] : []), ABORT];
+      return [...(isOwn(rollout, me) ? [] : [APPROVE]), ABORT];
     case 'scheduled':
       return [ABORT];
     case 'running':

@@ -1,7 +1,7 @@
 // A plan as a form holds it, and as the server wants it.
 
 import type { Json, Schemas } from '$/api/client';
-import type { Wave } from './rollout';
+import type { Plan, Rollout, Wave } from './rollout';
 
 export type NewRollout = Schemas['NewRollout'];
 
@@ -42,6 +42,31 @@ export function targetOf(conditions: Condition[]): Json {
   return parts.length === 1 ? first : { and: parts };
 }
 
+/** The conditions that mean a target; nothing when it says what a list of conditions cannot. */
+export function conditionsOf(target: Json): Condition[] | undefined {
+  const parts = target === 'everything' ? [] : (partsOf(target, 'and') ?? [target]);
+  const conditions: Condition[] = [];
+  for (const part of parts) {
+    const inner = field(part, 'not');
+    const test = inner ?? part;
+    const known = CONDITIONS.find(({ kind }) => field(test, kind) !== undefined);
+    const value = known && field(test, known.kind);
+    if (!known || value === undefined) return undefined;
+    const text = Array.isArray(value) ? value.join(', ') : String(value);
+    conditions.push({ kind: known.kind, not: inner !== undefined, text });
+  }
+  // A name with a comma in it, or a condition in a condition, would come back as something else.
+  return JSON.stringify(targetOf(conditions)) === JSON.stringify(target) ? conditions : undefined;
+}
+
+function field(json: Json, key: string): Json | undefined {
+  return json !== null && typeof json === 'object' && !Array.isArray(json) ? json[key] : undefined;
+}
+function partsOf(json: Json, key: string): Json[] | undefined {
+  const value = field(json, key);
+  return Array.isArray(value) ? value : undefined;
+}
+
 /** Reads waves as people write them: `5 %, 25 %, 100 %`, `3 boards`, `group lab`. A sentence says what is wrong. */
 export function wavesOf(text: string): { waves: Wave[]; wrong?: undefined } | { waves?: undefined; wrong: string } {
   const waves: Wave[] = [];
@@ -61,11 +86,32 @@ export function wavesOf(text: string): { waves: Wave[]; wrong?: undefined } | { 
   return { waves };
 }
 
+/** Waves as people write them. */
+export function textOfWaves(waves: Wave[]): string {
+  return waves
+    .map((wave) => {
+      if ('percent' in wave) return `${wave.percent} %`;
+      if ('count' in wave) return wave.count === 1 ? '1 board' : `${wave.count} boards`;
+      return `group ${wave.group}`;
+    })
+    .join(', ');
+}
+
 export const PRESETS: { label: string; hint: string; waves: string }[] = [
   { label: 'Careful', hint: 'one board first', waves: '1 board, 10 %, 50 %, 100 %' },
   { label: 'In waves', hint: 'the usual way', waves: '5 %, 25 %, 100 %' },
   { label: 'All at once', hint: 'for a few boards on a desk', waves: '100 %' },
 ];
+
+/** Hours at which boards may be updated. */
+export interface Hours {
+  days: string[];
+  from: string;
+  to: string;
+}
+
+/** Hours to begin with: the night. */
+export const night = (): Hours => ({ days: [], from: '02:00', to: '05:00' });
 
 /** What the form holds beside target and waves. */
 export interface Fields {
@@ -79,10 +125,8 @@ export interface Fields {
   delayMinutes: number;
   startAt: string;
   zone: string;
-  windowOn: boolean;
-  days: string[];
-  from: string;
-  to: string;
+  /** None: at any time. */
+  windows: Hours[];
   approval: boolean;
   newDevices: boolean;
 }
@@ -100,10 +144,7 @@ export function fresh(): Fields {
     delayMinutes: 0,
     startAt: '',
     zone: Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC',
-    windowOn: false,
-    days: [],
-    from: '02:00',
-    to: '05:00',
+    windows: [],
     approval: false,
     newDevices: true,
   };
@@ -112,21 +153,64 @@ export function fresh(): Fields {
 const seconds = (minutes: number): number => Math.round(minutes * 60);
 const whole = (n: number | null): number | null => (typeof n === 'number' && Number.isFinite(n) ? Math.round(n) : null);
 
-/** The plan that a form means. */
-export function planOf(fields: Fields, waves: Wave[]): Schemas['PlanBody'] {
+/** A moment as an input for local time writes it. */
+function localTime(iso: string): string {
+  const at = new Date(iso);
+  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString();
+  return local.slice(0, at.getSeconds() ? 19 : 16);
+}
+
+/** The form of a plan that is there. */
+export function fieldsOf(plan: Plan): Fields {
   return {
+    success: plan.success_percent,
+    failPercent: plan.limit.percent,
+    failCount: plan.limit.count,
+    watchMinutes: plan.health.window_s / 60,
+    soakMinutes: plan.soak_s / 60,
+    attempts: plan.max_attempts,
+    downloads: plan.downloads,
+    delayMinutes: plan.random_delay_s / 60,
+    startAt: plan.start_at ? localTime(plan.start_at) : '',
+    zone: plan.time_zone,
+    windows: plan.windows.map(({ weekdays, from, to }) => ({ days: weekdays ?? [], from, to })),
+    approval: plan.approval,
+    newDevices: plan.new_devices,
+  };
+}
+
+/** The plan that a form means; what the form does not show stays as it is in `before`. */
+export function planOf(fields: Fields, waves: Wave[], before?: Plan): Schemas['PlanBody'] {
+  return {
+    ...before,
     waves,
     success_percent: fields.success,
     limit: { count: whole(fields.failCount), percent: whole(fields.failPercent) },
-    health: { window_s: seconds(fields.watchMinutes) },
+    health: { ...before?.health, window_s: seconds(fields.watchMinutes) },
     soak_s: seconds(fields.soakMinutes),
     max_attempts: fields.attempts,
     downloads: fields.downloads,
     random_delay_s: seconds(fields.delayMinutes),
     start_at: fields.startAt ? new Date(fields.startAt).toISOString() : null,
     time_zone: fields.zone.trim() || 'UTC',
-    windows: fields.windowOn ? [{ weekdays: fields.days, from: fields.from, to: fields.to }] : [],
+    windows: fields.windows.map(({ days, from, to }) => ({ weekdays: days, from, to })),
     approval: fields.approval,
     new_devices: fields.newDevices,
   } as Schemas['PlanBody'];
+}
+
+/** Whether everything of it can still be changed. Who approves a rollout does not change it, too. */
+export function mayChange(rollout: Rollout, me: string | undefined): boolean {
+  if (rollout.state === 'awaiting_approval') return isOwn(rollout, me);
+  return rollout.state === 'draft' || rollout.state === 'scheduled';
+}
+
+/** Whether somebody made or started it, and so cannot be the second person who approves it. */
+export function isOwn(rollout: Rollout, me: string | undefined): boolean {
+  return me === undefined || me === rollout.created_by || me === rollout.started_by;
+}
+
+/** What was agreed on, to see whether it has changed. */
+export function agreed(rollout: Rollout): string {
+  return JSON.stringify([rollout.release_id, rollout.name, rollout.target, rollout.plan]);
 }
