@@ -2277,7 +2277,7 @@ export interface paths {
         put?: never;
         /**
          * Approve a rollout
-         * @description The release's owner or an admin, but not who created or started the rollout.
+         * @description The release's owner or an admin, but not who created, started or changed the rollout.
          */
         post: operations["post_rollouts_id_approve"];
         delete?: never;
@@ -4589,6 +4589,8 @@ export interface components {
                 created_by_name: string;
                 /** @description When it was over. */
                 ended_at?: string | null;
+                /** @description 16 hexadecimal digits that differ as soon as release, target or plan do: who approves says which one they have seen. */
+                fingerprint: string;
                 /** @description Its id. */
                 id: string;
                 /** @description Why it halted, as a sentence. */
@@ -5762,6 +5764,8 @@ export interface components {
             created_by_name: string;
             /** @description When it was over. */
             ended_at?: string | null;
+            /** @description 16 hexadecimal digits that differ as soon as release, target or plan do: who approves says which one they have seen. */
+            fingerprint: string;
             /** @description Its id. */
             id: string;
             /** @description Why it halted, as a sentence. */
@@ -15269,7 +15273,10 @@ export interface operations {
     };
     post_rollouts_id_approve: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The `fingerprint` of the rollout that the caller has looked at: a rollout that was changed since is not approved. */
+                seen?: string;
+            };
             header?: never;
             path: {
                 /** @description The rollout's id */
@@ -15306,7 +15313,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It does not wait for approval, or the caller created or started it */
+            /** @description It does not wait for approval, the caller created, started or changed it, or it is not what was seen any more */
             409: {
                 headers: {
                     [name: string]: unknown;
