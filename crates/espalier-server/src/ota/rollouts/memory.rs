@@ -490,11 +490,12 @@ impl Core {
         );
     }
 
-    /// Lets go of forced updates that are over and stored.
+    /// Lets go of forced updates that are over, stored and told.
     pub fn drop_forced(&mut self) {
-        let (dirty, updates) = (&self.dirty, &mut self.updates);
+        let (dirty, untold, updates) = (&self.dirty, &self.untold, &mut self.updates);
         self.forced.retain(|device, track| {
-            let keep = !track.is_over(u32::MAX) || dirty.contains(&(*device, Way::Forced));
+            let one = (*device, Way::Forced);
+            let keep = !track.is_over(u32::MAX) || dirty.contains(&one) || untold.contains(&one);
             if !keep {
                 updates.remove(&track.id);
             }
