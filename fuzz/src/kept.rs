@@ -191,11 +191,10 @@ fn settings(bytes: &[u8]) -> Verdict {
 
 /// Puts an input into the first or second copy of a slot, as it is or with a right checksum.
 fn records(bytes: &[u8]) -> Verdict {
-    const SLOTS: [(Slot, u32); 9] = [
+    const SLOTS: [(Slot, u32); 8] = [
         (Slot::Queue, 12),
         (Slot::State, 10),
         (Slot::Settings, 0),
-        (Slot::Boots, 6),
         (Slot::Schedules, 8),
         (Slot::JournalA, 4),
         (Slot::JournalB, 5),
@@ -214,7 +213,7 @@ fn records(bytes: &[u8]) -> Verdict {
         record[12..16].copy_from_slice(&sum);
     }
     let mut ram = Ram(vec![0xff; REGION as usize]);
-    let second = flags & 2 != 0 && sector >= 6 && slot != Slot::Queue;
+    let second = flags & 2 != 0 && sector >= 8 && slot != Slot::Queue;
     let at = ((sector + u32::from(second)) * SECTOR) as usize;
     ram.0[at..at + record.len()].copy_from_slice(&record);
     let mut records = Records::new(ram, 0, REGION).expect("the region is one");

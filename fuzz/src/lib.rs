@@ -11,6 +11,7 @@ mod device;
 mod image;
 pub mod inputs;
 mod kept;
+mod parts;
 mod patch;
 mod setup;
 mod telemetry;
@@ -53,6 +54,10 @@ pub const TARGETS: &[Target] = &[
     kept::SETTINGS,
     kept::RECORDS,
     kept::NVS,
+    parts::SCHEDULES,
+    parts::ZONE,
+    parts::PROFILE,
+    parts::PICTURE,
     image::APP,
     image::PARTITIONS,
     image::ANY,

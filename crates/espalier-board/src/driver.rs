@@ -42,6 +42,10 @@ pub struct Board<'a, N, H, S, F, R, const QUEUE: usize, const FRAME: usize> {
 }
 
 /// What the core wants, copied out of its buffers.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time lives on the stack, and there is no allocator to box it"
+)]
 enum Wish {
     Open,
     Close,

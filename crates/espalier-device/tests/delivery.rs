@@ -420,7 +420,7 @@ fn a_value_that_no_report_could_carry_is_refused() {
 #[test]
 fn a_board_that_is_alone_for_long_spares_its_flash() {
     let mut world = World::new(9);
-    let mut hour = |world: &mut World| {
+    let hour = |world: &mut World| {
         let before = world.flash.1;
         for _ in 0..360 {
             world.pass(10_000);

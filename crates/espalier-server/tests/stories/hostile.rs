@@ -280,16 +280,15 @@ story!(
         let kind = Some("multipart/form-data; boundary=XX");
         let path = "/firmware/inspect";
         // Her places are taken as soon as the server has read the requests.
-        for _ in 0..50 {
-            let answer = eve
-                .client
-                .send(Method::POST, path, kind, body.to_vec())
-                .await;
-            if answer.status == 503 {
-                break;
+        let taken = async {
+            let once = || eve.client.send(Method::POST, path, kind, body.to_vec());
+            while once().await.status != 503 {
+                tokio::task::yield_now().await;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        };
+        let patience = std::time::Duration::from_secs(30);
+        let taken = tokio::time::timeout(patience, taken).await;
+        taken.expect("her places are taken");
         let refused = eve
             .client
             .send(Method::POST, path, kind, body.to_vec())
