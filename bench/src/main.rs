@@ -18,9 +18,9 @@ use report::Report;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The benchmarks by name.
-const NAMES: [&str; 11] = [
-    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "idle", "match", "checks",
-    "download",
+const NAMES: [&str; 12] = [
+    "posts", "batch", "engine", "query", "bytes", "latency", "sockets", "boards", "idle", "match",
+    "checks", "download",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -43,6 +43,11 @@ fn main() -> anyhow::Result<()> {
     {
         return runtime.block_on(memory::hold_sockets(url, tokens));
     }
+    if let [mode, url, identities] = args.as_slice()
+        && mode == "run-boards"
+    {
+        return runtime.block_on(memory::run_boards(url, identities));
+    }
     if let Some(unknown) = args.iter().find(|arg| !NAMES.contains(&arg.as_str())) {
         anyhow::bail!(
             "there is no benchmark {unknown:?}; known are: {}",
@@ -58,6 +63,9 @@ fn main() -> anyhow::Result<()> {
         }
         if chosen("sockets") {
             memory::sockets(&mut report).await?;
+        }
+        if chosen("boards") {
+            memory::boards(&mut report).await?;
         }
         if chosen("posts") {
             http::posts(&mut report).await?;

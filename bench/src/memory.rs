@@ -1,9 +1,10 @@
-//! Memory: the idle server, and one idle device socket.
+//! Memory: the idle server, one idle device socket, and ten thousand simulated boards in one process.
 
 use crate::http::Ours;
 use crate::report::Report;
 use anyhow::Context;
 use espalier_server::ops::metrics::resident_bytes;
+use espalier_sim::{BoardSpec, Fleet, SimOptions, numbered_fleet};
 use futures_util::{SinkExt, StreamExt};
 use std::io::Write;
 use std::process::Stdio;
@@ -12,9 +13,12 @@ use tokio::process::Command;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_util::sync::CancellationToken;
 
 /// Idle device sockets.
 const SOCKETS: usize = 10_000;
+/// Simulated boards.
+const BOARDS: usize = 10_000;
 
 /// The memory of a server that has just started and serves nobody.
 pub async fn idle(report: &mut Report) -> anyhow::Result<()> {
@@ -107,4 +111,77 @@ pub async fn hold_sockets(url: &str, tokens: &str) -> anyhow::Result<()> {
         .read_line(&mut line)
         .await?;
     Ok(())
+}
+
+/// What ten thousand simulated boards cost: core, flash chip, model of the weather and socket each, in a process of their own.
+pub async fn boards(report: &mut Report) -> anyhow::Result<()> {
+    let _ = rlimit::increase_nofile_limit(1 << 20);
+    let ours = Ours::start(BOARDS).await?;
+    let mut identities = tempfile::NamedTempFile::new()?;
+    for (id, token) in &ours.devices {
+        writeln!(identities, "{id} {token}")?;
+    }
+    identities.flush()?;
+    let boards = Command::new(std::env::current_exe()?)
+        .arg("run-boards")
+        .arg(format!("http://{}", ours.address))
+        .arg(identities.path())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let output = boards.wait_with_output().await?;
+    ours.app.shutdown.cancel();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [megabytes, delivered] = words.as_slice() else {
+        anyhow::bail!("the boards said {text:?}");
+    };
+    report.add(
+        "10,000 simulated boards in one process",
+        format!("{megabytes} MB"),
+        "< 1000 MB",
+        format!(
+            "the most that was ever resident; {delivered} values delivered over as many sockets"
+        ),
+    );
+    Ok(())
+}
+
+/// The other process: runs a board per line until each was welcomed and most have delivered, and says what it took at most.
+pub async fn run_boards(url: &str, identities: &str) -> anyhow::Result<()> {
+    let _ = rlimit::increase_nofile_limit(1 << 20);
+    let lines = std::fs::read_to_string(identities)?;
+    let lines: Vec<&str> = lines.lines().collect();
+    let mut specs = Vec::new();
+    for ((line, (kind, name)), seed) in lines.iter().zip(numbered_fleet(lines.len())).zip(1..) {
+        let (id, token) = line.split_once(' ').context("an id and a token")?;
+        specs.push(BoardSpec {
+            kind,
+            name,
+            device_id: id.to_owned(),
+            token: token.to_owned(),
+            seed,
+            outage: None,
+        });
+    }
+    let boards = specs.len() as u64;
+    let cancel = CancellationToken::new();
+    let mut options = SimOptions::new(url);
+    options.start_over = std::time::Duration::from_secs(20);
+    let fleet = Fleet::run(specs, &options, &cancel)?;
+    let last = fleet
+        .wait_until(|now| now.welcomes >= now.reconnects + boards && now.samples_acked > 5 * boards)
+        .await;
+    println!("{} {}", peak_bytes() / 1_000_000, last.points_acked);
+    cancel.cancel();
+    fleet.stopped().await;
+    Ok(())
+}
+
+/// The largest resident set that this process ever had (Linux, proc(5): `VmHWM`).
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
 }

@@ -23,6 +23,8 @@ const AREAS: [name: string, path: string][] = [
   ['Rollout', '/ui/firmware/rollouts/{rollout}'],
   ['What runs where', '/ui/firmware/fleet'],
   ['Signing keys', '/ui/firmware/keys'],
+  ['Flash a board', '/ui/firmware/usb'],
+  ['Serial monitor', '/ui/firmware/monitor'],
   ['Dashboards', '/ui/dashboards'],
   ['Dashboard', '/ui/dashboards/{dashboard}'],
   ['Inbox', '/ui/notifications'],

@@ -2,14 +2,12 @@
 // are looked at by people, not compared by programs.
 
 import { mkdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Page } from '@playwright/test';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, signIn, test } from './fixtures';
+import { FOLDER, picture } from './picture';
 import type { Server } from './server';
-
-const FOLDER = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url));
 
 const AREAS: [name: string, path: string][] = [
   ['home', '/'],
@@ -26,17 +24,6 @@ const AREAS: [name: string, path: string][] = [
   ['admin-rules', '/ui/admin/rules'],
   ['admin-health', '/ui/admin/health'],
 ];
-
-/** The page as it stands: both themes, desk and phone. */
-async function picture(page: Page, name: string): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `${FOLDER}${name}-${colorScheme}.png`, animations: 'disabled' });
-  }
-  await page.setViewportSize({ width: 390, height: 844 });
-  await page.screenshot({ path: `${FOLDER}${name}-phone.png`, animations: 'disabled' });
-  await page.setViewportSize({ width: 1280, height: 800 });
-}
 
 interface Named {
   id: string;

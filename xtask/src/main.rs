@@ -6,6 +6,7 @@
 //! and looks at it from outside, as a user would.
 
 mod cargo_test;
+mod clients;
 mod firmware;
 mod r#gen;
 mod http_checks;
@@ -43,6 +44,7 @@ Options of test:
   --filter NAME          only the tests whose path contains NAME (no other check); with --fast on SQLite alone
   --http                 only the checks of the running program: metrics, client generator, schema fuzzer
   --images               only the checks of firmware files against other tools: esptool
+  --clients              only the checks of the Arduino library and the MicroPython package, against the running program
   --web                  only the checks of the web app: types, format, unit tests, size, stories in Chromium
 
 Options of gen:
@@ -65,7 +67,7 @@ Examples:
   cargo xtask firmware virt
   cargo xtask bench --help
 
-XTASK_ESPALIER, when set, names a program `espalier` to check instead of building one.
+ESPALIER_PROGRAM, when set, names the program that --clients and the emulated board use; then none is built.
 TEST_DATABASE_URL, when set, names the PostgreSQL to test with; then no private one is started.
 The exit code is 0 when everything passed, 1 when something failed, 2 when the command line was not understood.
 ";

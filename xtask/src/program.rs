@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::process;
 
-/// Builds `espalier` (debug) and returns where it is; when `XTASK_ESPALIER` names a program, that one is checked instead.
+/// Builds `espalier` (debug) and returns where it is.
 ///
 /// # Errors
 /// When it does not compile; the compiler has said why.
@@ -16,9 +16,6 @@ pub fn build() -> Result<PathBuf> {
     #[derive(Deserialize)]
     struct Message {
         executable: Option<PathBuf>,
-    }
-    if let Some(program) = process::environment("XTASK_ESPALIER") {
-        return Ok(PathBuf::from(program));
     }
     let mut command = process::cargo();
     command.args([

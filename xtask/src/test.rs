@@ -8,7 +8,7 @@ use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::s3::S3;
 use crate::steps::Steps;
-use crate::{firmware, r#gen, http_checks, image_checks, packages, process, tidy, web};
+use crate::{clients, firmware, r#gen, http_checks, image_checks, packages, process, tidy, web};
 
 /// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -28,6 +28,8 @@ pub struct Options {
     pub http: bool,
     /// Only the checks of firmware files against other tools.
     pub images: bool,
+    /// Only the checks of the clients for boards without our firmware.
+    pub clients: bool,
     /// Only the checks of the web app.
     pub web: bool,
     /// Only the tests whose path contains this.
@@ -49,6 +51,7 @@ impl Options {
                 "--fast" => options.fast = true,
                 "--http" => options.http = true,
                 "--images" => options.images = true,
+                "--clients" => options.clients = true,
                 "--web" => options.web = true,
                 "--filter" => {
                     options.filter = Some(
@@ -58,20 +61,26 @@ impl Options {
                 other => bail!("`test` has no option `{other}`"),
             }
         }
-        let parts = [options.http, options.images, options.web];
+        let parts = [options.http, options.images, options.clients, options.web];
         let asked = parts.into_iter().filter(|&part| part).count();
         let alone = Self {
             http: options.http,
             images: options.images,
+            clients: options.clients,
             web: options.web,
             ..Self::default()
         };
         if asked > 1 || (asked == 1 && options != alone) {
             bail!(
-                "`--http`, `--images` and `--web` run no other tests, so that they take no other option"
+                "`--http`, `--images`, `--clients` and `--web` run no other tests, so that they take no other option"
             );
         }
         Ok(options)
+    }
+
+    /// Whether only one part is asked for that runs no test of cargo.
+    fn is_one_part(&self) -> bool {
+        self.http || self.images || self.clients || self.web
     }
 }
 
@@ -86,6 +95,8 @@ pub fn run(options: &Options) -> Result<bool> {
         http_checks::run(&mut steps);
     } else if options.images {
         image_checks::run(&mut steps);
+    } else if options.clients {
+        clients::run(&mut steps);
     } else if options.web {
         web::run(&mut steps);
     } else if options.filter.is_some() {
@@ -108,7 +119,7 @@ pub fn run(options: &Options) -> Result<bool> {
     for name in steps.failed() {
         println!("FAILED: {name}");
     }
-    if !options.http && !options.images && !options.web {
+    if !options.is_one_part() {
         println!("{} passed, {} failed", count.passed, count.failed);
     }
     Ok(steps.failed().is_empty())
@@ -126,6 +137,7 @@ fn beyond_tests(steps: &mut Steps) {
     });
     http_checks::run(steps);
     image_checks::run(steps);
+    clients::run(steps);
     firmware::ci(steps);
     web::run(steps);
     fuzz(steps);
@@ -286,6 +298,8 @@ mod tests {
         assert!(Options::parse(&["--web"]).unwrap().web);
         assert!(Options::parse(&["--web", "--http"]).is_err());
         assert!(Options::parse(&["--images"]).unwrap().images);
+        assert!(Options::parse(&["--clients"]).unwrap().clients);
+        assert!(Options::parse(&["--clients", "--web"]).is_err());
         assert!(Options::parse(&["--images", "--http"]).is_err());
     }
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::image_checks::ESPTOOL;
 use crate::steps::Steps;
 use crate::{packages, process, program};
 
@@ -128,7 +129,7 @@ fn size() -> Result<()> {
         "    {} scripts, {total} bytes compressed, of {FIRST_LOAD}",
         seen.len()
     );
-    for heavy in ["uPlot", "gridstack", "GridStack"] {
+    for heavy in ["uPlot", "gridstack", "GridStack", "Uploading stub"] {
         let inside = seen.iter().find(|script| {
             fs::read_to_string(dist.join(script)).is_ok_and(|text| text.contains(heavy))
         });
@@ -172,11 +173,14 @@ fn compressed(file: &Path) -> Result<usize> {
 /// Runs the stories of `web/tests` in Chromium.
 fn stories() -> Result<()> {
     let chromium = packages::ensure_chromium()?;
+    // It is the witness that the simulated chip of the stories behaves as a real one.
+    let esptool = packages::ensure_python_tool(ESPTOOL, "esptool")?;
     let program = program::build()?;
     process::run(
         npm(&["run", "--silent", "stories"])
             .env("ESPALIER_PROGRAM", program)
-            .env("CHROMIUM", chromium),
+            .env("CHROMIUM", chromium)
+            .env("ESPTOOL", esptool),
     )
 }
 

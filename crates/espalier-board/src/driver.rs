@@ -6,7 +6,7 @@ use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::commands::{MAX_COMMAND_ID, MAX_COMMAND_JSON, MAX_COMMAND_NAME};
 use espalier_device::node::View;
-use espalier_device::state::{MAX_SWITCH_KEY, MAX_SWITCH_VALUE};
+use espalier_device::state::{MAX_LONG_VALUE, MAX_SWITCH_KEY};
 use espalier_device::{Core, Input, Led, Output, Storage};
 use espalier_wire::json::Json;
 use heapless::String;
@@ -48,7 +48,7 @@ enum Wish {
     Exchange,
     Abandon,
     Measure,
-    Apply(String<MAX_SWITCH_KEY>, String<MAX_SWITCH_VALUE>),
+    Apply(String<MAX_SWITCH_KEY>, String<MAX_LONG_VALUE>),
     Run(
         String<MAX_COMMAND_ID>,
         String<MAX_COMMAND_NAME>,

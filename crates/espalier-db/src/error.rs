@@ -28,6 +28,9 @@ pub enum Error {
         /// The driver's words.
         problem: String,
     },
+    /// A text holds the character NUL, which PostgreSQL cannot keep or look for.
+    #[error("a text holds the character NUL")]
+    Nul,
     /// The operation does not exist on this engine.
     #[error("{0} is not supported on this database")]
     Unsupported(&'static str),
@@ -67,6 +70,8 @@ impl From<tokio_postgres::Error> for Error {
         match *db.code() {
             SqlState::UNIQUE_VIOLATION => Self::Unique(db.constraint().unwrap_or("key").to_owned()),
             SqlState::FOREIGN_KEY_VIOLATION => Self::ForeignKey,
+            // Texts are UTF-8 by their type, so nothing else of them is refused.
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE => Self::Nul,
             _ => Self::Driver(db.to_string()),
         }
     }

@@ -26,7 +26,7 @@
 //! # What it promises
 //! - A sample is forgotten only when the server has acknowledged it, has refused it for good, or when the queue is full
 //!   (then the oldest go, and are counted). Losing the connection costs nothing; losing the power while offline costs
-//!   at most what was measured since the queue was stored last, half a minute ago at most.
+//!   at most what was measured since the queue was stored last: half a minute ago at most, five minutes after an hour alone.
 //! - A report never names a version that was not applied, and the versions it names for a switch never go down.
 //! - Reconnections back off exponentially with full jitter; when sockets do not work, HTTP polling takes over.
 //! - Samples carry device time only when the server has told the time and the clock has not jumped since.

@@ -17,9 +17,6 @@ pub enum Slot {
     KeysB,
     /// Who the board is and how it reaches its server: [`crate::settings`].
     Settings,
-    /// How the last starts went, written at least once for each start that does not last: what is kept here must stay small and
-    /// change seldom.
-    Boots,
     /// What happens by the clock, also without a server.
     Schedules,
 }

@@ -416,3 +416,19 @@ fn a_value_that_no_report_could_carry_is_refused() {
         "[1]"
     );
 }
+
+#[test]
+fn a_board_that_is_alone_for_long_spares_its_flash() {
+    let mut world = World::new(9);
+    let mut hour = |world: &mut World| {
+        let before = world.flash.1;
+        for _ in 0..360 {
+            world.pass(10_000);
+            world.sample();
+        }
+        world.flash.1 - before
+    };
+    let (first, second) = (hour(&mut world), hour(&mut world));
+    assert!((100..=122).contains(&first), "{first} in the first hour");
+    assert!((11..=13).contains(&second), "{second} in the second hour");
+}

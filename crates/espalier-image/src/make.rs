@@ -1,9 +1,11 @@
-//! Makes app images that boot nowhere, for tests and simulated boards: sound in every byte that a parser can check.
+//! Makes app images, bootloaders and partition tables that boot nowhere, for tests, simulated boards and the demo: sound in
+//! every byte that a parser can check.
 
 use crate::app::{
     CHECKSUM_SEED, DESCRIPTOR, DESCRIPTOR_MAGIC, DESCRIPTOR_SIZE, HEADER, MAGIC, Revision,
 };
 use crate::chip::Chip;
+use crate::partitions::{self, Table};
 use sha2::{Digest, Sha256};
 
 /// What an image shall say of itself and hold.
@@ -117,4 +119,40 @@ fn seal(file: &mut Vec<u8>) {
     let digest = Sha256::digest(&file);
     file.extend_from_slice(&digest);
     debug_assert!(file.len() > DESCRIPTOR);
+}
+
+/// The file of a bootloader that boots nothing: sound in every byte that a parser can check.
+pub fn bootloader(chip: Chip) -> Vec<u8> {
+    let make = Make {
+        chip,
+        ..Make::default()
+    };
+    let mut file = make.header(chip.ram_code());
+    // One segment only, which begins with no app descriptor.
+    file[1] = 1;
+    segment(&mut file, chip.ram_code(), &[0x6F, 0, 0, 0].repeat(64));
+    seal(&mut file);
+    file
+}
+
+/// A partition table as it is in flash, with its MD5.
+pub fn partition_table(table: &Table) -> Vec<u8> {
+    let mut file = Vec::with_capacity(partitions::SIZE);
+    for entry in table.entries() {
+        file.extend_from_slice(&[0xAA, 0x50, entry.kind, entry.subtype]);
+        file.extend_from_slice(&entry.offset.to_le_bytes());
+        file.extend_from_slice(&entry.size.to_le_bytes());
+        let mut label = [0; 16];
+        for (to, from) in label.iter_mut().zip(entry.label.bytes()) {
+            *to = from;
+        }
+        file.extend_from_slice(&label);
+        file.extend_from_slice(&entry.flags.to_le_bytes());
+    }
+    let digest = md5::Md5::digest(&file);
+    file.extend_from_slice(&[0xEB, 0xEB]);
+    file.extend_from_slice(&[0xFF; 14]);
+    file.extend_from_slice(&digest);
+    file.resize(partitions::SIZE, 0xFF);
+    file
 }

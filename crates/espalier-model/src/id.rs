@@ -72,6 +72,11 @@ uuid_id!(
     "a release id (a UUID)"
 );
 uuid_id!(
+    /// A kit: what a board is flashed with over USB.
+    KitId,
+    "a kit id (a UUID)"
+);
+uuid_id!(
     /// A rollout: a release on its way to devices.
     RolloutId,
     "a rollout id (a UUID)"

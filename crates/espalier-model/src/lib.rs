@@ -8,6 +8,6 @@ pub mod ota;
 pub mod role;
 pub mod twin;
 
-pub use id::{AccountId, Alias, DeviceId, FirmwareId, Oid, ReleaseId, RolloutId, UpdateId};
+pub use id::{AccountId, Alias, DeviceId, FirmwareId, KitId, Oid, ReleaseId, RolloutId, UpdateId};
 pub use role::{Action, Role, ShareRole};
 pub use twin::Twin;

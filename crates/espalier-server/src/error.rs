@@ -207,6 +207,11 @@ impl From<espalier_db::Error> for ApiError {
             espalier_db::Error::Closed => {
                 Self::busy("The server is stopping; try again in a moment.", 2)
             }
+            espalier_db::Error::Nul => {
+                let sentence =
+                    "A text in the path or the body holds the character NUL; leave it out.";
+                Self::bad_request("nul", sentence)
+            }
             other => Self::internal(other),
         }
     }

@@ -1,7 +1,7 @@
 //! Unpredictable bytes from the operating system, and the ids and secrets made of them.
 
 use crate::clock::Clock;
-use espalier_model::{AccountId, DeviceId, FirmwareId, Oid, ReleaseId, RolloutId, UpdateId};
+use espalier_model::{AccountId, DeviceId, FirmwareId, KitId, Oid, ReleaseId, RolloutId, UpdateId};
 use sha2::{Digest, Sha256};
 
 /// `N` unpredictable bytes.
@@ -37,6 +37,11 @@ pub fn firmware_id(clock: &Clock) -> FirmwareId {
 /// A new release id.
 pub fn release_id(clock: &Clock) -> ReleaseId {
     ReleaseId::mint(clock.now_ms(), bytes())
+}
+
+/// A new kit id.
+pub fn kit_id(clock: &Clock) -> KitId {
+    KitId::mint(clock.now_ms(), bytes())
 }
 
 /// A new rollout id.

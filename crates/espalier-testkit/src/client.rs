@@ -2,6 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use axum::response::Response;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -56,6 +57,27 @@ impl Client {
         content_type: Option<&str>,
         body: impl Into<Body>,
     ) -> Answer {
+        let response = self.open(method, path, content_type, body).await;
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX)
+            .await
+            .expect("a whole body")
+            .to_vec();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            bytes,
+        }
+    }
+
+    /// Sends a request and leaves the body of the answer unread, as a client does that takes its time.
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: impl Into<Body>,
+    ) -> Response {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -68,22 +90,8 @@ impl Client {
                 HeaderValue::from_str(kind).expect("a content type"),
             );
         }
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("the router answers");
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX)
-            .await
-            .expect("a whole body")
-            .to_vec();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            bytes,
-        }
+        let sent = self.router.clone().oneshot(request).await;
+        sent.expect("the router answers")
     }
 
     /// Sends a GET.

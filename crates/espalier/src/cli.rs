@@ -162,6 +162,11 @@ pub enum FirmwareCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Put kits (what a board is flashed with over USB the first time) into the library
+    #[command(
+        after_help = "Example:\n  espalier firmware import firmware/dist --key release.key --data /var/lib/espalier\n  espalier firmware import firmware/dist/base-esp32c3 --server https://espalier.example --api-key-file key.txt\n\nEach folder holds a kit.json with its files, or folders that do. Without --server the kits go to the installation of the data folder, whether it runs or not. Exit code 1 when a kit was not taken; the others are."
+    )]
+    Import(ImportArgs),
     /// Write the set of keys that boards are to trust from now on
     #[command(
         after_help = "Example:\n  espalier firmware keyset --serial 2 --key new.pub --sign-with old.key --out keys.txt"
@@ -180,6 +185,29 @@ pub enum FirmwareCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+}
+
+/// Options of `firmware import`.
+#[derive(Args)]
+pub struct ImportArgs {
+    /// A kit, or a folder of kits; repeat it for more
+    #[arg(required = true, value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+    /// A private key that signs the apps; repeat it for more [default: the .sig file beside each app, if there is one]
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// The account whose library they go to [default: the owner of the installation, or of the API key]
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// A server elsewhere, by its URL
+    #[arg(long, value_name = "URL", requires = "api_key_file", conflicts_with_all = ["data", "config"])]
+    pub server: Option<String>,
+    /// A file whose first line is an API key with the scope `write`; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub api_key_file: Option<PathBuf>,
+    /// The usual options.
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// Options of `backup` and `restore`.
@@ -308,6 +336,7 @@ impl Command {
             Self::Backup(args) | Self::Restore(args) => (Some(&args.common), None),
             Self::Doctor(args) => (Some(args), None),
             Self::Config(args) => (Some(&args.common), None),
+            Self::Firmware(FirmwareCommand::Import(args)) => (Some(&args.common), None),
             Self::Sim(_) | Self::Firmware(_) | Self::Openapi => (None, None),
         }
     }

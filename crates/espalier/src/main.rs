@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // Keys and images have nothing to do with a server: broken settings must not keep anybody from signing.
     if let Command::Firmware(command) = &cli.command {
-        return firmware::run(command);
+        return firmware::run(command, || settings::load(&cli)).await;
     }
     let settings = settings::load(&cli)?;
     match cli.command {
@@ -63,7 +63,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(_) => return doctor::run(settings).await,
         Command::Config(args) => settings::print(&settings, &args),
         Command::Sim(args) => sim::run(args).await?,
-        Command::Firmware(command) => return firmware::run(&command),
+        Command::Firmware(command) => return firmware::run(&command, || Ok(settings)).await,
         Command::Openapi => println!(
             "{}",
             serde_json::to_string_pretty(&espalier_server::openapi())?

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail};
 use espalier_image::keys::{MAX_KEYS, PublicKey};
+use espalier_server::random;
 use espalier_sim::{BoardKind, BoardSpec, Outage};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -48,16 +49,23 @@ impl Server {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
+        let with_body = |request: RequestBuilder| match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        Ok(self.send(method, path, with_body).await?.1)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        with_body: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> anyhow::Result<(StatusCode, Value)> {
         loop {
             let url = format!("{}{path}", self.url);
-            let mut request = self
-                .client
-                .request(method.clone(), &url)
-                .bearer_auth(&self.token);
-            if let Some(body) = body {
-                request = request.json(body);
-            }
-            let response = request
+            let request = self.client.request(method.clone(), &url);
+            let response = with_body(request.bearer_auth(&self.token))
                 .send()
                 .await
                 .with_context(|| format!("cannot reach {}", self.url))?;
@@ -71,50 +79,55 @@ impl Server {
                 continue;
             }
             let text = response.text().await?;
-            let answer: Value = if text.is_empty() {
-                Value::Null
-            } else {
-                serde_json::from_str(&text)?
+            let answer = match text.is_empty() {
+                true => Ok(Value::Null),
+                false => serde_json::from_str(&text),
             };
             if !status.is_success() {
+                let answer: Value = answer.unwrap_or_default();
                 let sentence = answer["message"].as_str().unwrap_or("no reason was given");
                 bail!("{} refused {method} {path}: {sentence}", self.url);
             }
-            return Ok(answer);
+            return Ok((status, answer?));
         }
     }
 
     /// Uploads a firmware image with its signed manifest and returns its id; one that is there already is the same.
     pub async fn upload(&self, image: &[u8], manifest: &str) -> anyhow::Result<String> {
-        const BOUNDARY: &str = "-----------------------------espalier-image";
-        let part =
-            |name: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"");
-        let mut body = part("firmware").into_bytes();
-        body.extend_from_slice(b"; filename=\"firmware.bin\"\r\n\r\n");
-        body.extend_from_slice(image);
-        let signature = part("signature");
-        body.extend(format!("\r\n{signature}\r\n\r\n{manifest}\r\n--{BOUNDARY}--\r\n").bytes());
-        let response = self
-            .client
-            .post(format!("{}/firmware", self.url))
-            .bearer_auth(&self.token)
-            .header(
-                "content-type",
-                format!("multipart/form-data; boundary={BOUNDARY}"),
-            )
-            .body(body)
-            .send()
-            .await
-            .with_context(|| format!("cannot reach {}", self.url))?;
-        let status = response.status();
-        let answer: Value = serde_json::from_str(&response.text().await?)?;
-        match answer["id"].as_str() {
-            Some(id) if status.is_success() => Ok(id.to_owned()),
-            _ => {
-                let sentence = answer["message"].as_str().unwrap_or("no reason was given");
-                bail!("{} refused the firmware: {sentence}", self.url)
-            }
+        let fields = [
+            ("firmware", Some("firmware.bin"), image),
+            ("signature", None, manifest.as_bytes()),
+        ];
+        let (_, answer) = self.form("/firmware", &fields).await?;
+        let id = answer["id"].as_str();
+        Ok(id.context("the server gave no id")?.to_owned())
+    }
+
+    /// Posts a form of parts with name, file name and bytes, and waits as long as the server's rate limit wants. Returns the
+    /// status, which says success, and the answer.
+    pub async fn form(
+        &self,
+        path: &str,
+        fields: &[(&str, Option<&str>, &[u8])],
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let boundary = format!("espalier-{}", random::secret(""));
+        let mut body = Vec::new();
+        for (name, file, bytes) in fields {
+            let file = file.map(|file| format!("; filename=\"{file}\""));
+            let file = file.unwrap_or_default();
+            let head = format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
         }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        self.send(Method::POST, path, |request| {
+            request.header("content-type", &kind).body(body.clone())
+        })
+        .await
     }
 
     /// Returns the public keys whose firmware the account's boards should take.

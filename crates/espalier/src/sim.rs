@@ -126,7 +126,7 @@ fn write_firmware(args: &SimFirmwareArgs) -> anyhow::Result<()> {
 }
 
 /// The first line of a file, or of standard input.
-fn secret(path: &Path) -> anyhow::Result<String> {
+pub fn secret(path: &Path) -> anyhow::Result<String> {
     let mut line = String::new();
     if path == Path::new("-") {
         std::io::stdin().lock().read_line(&mut line)?;

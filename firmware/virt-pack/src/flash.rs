@@ -68,14 +68,19 @@ impl NorFlash for Memory {
 /// Makes a flash.
 ///
 /// # Errors
-/// When the image does not fit, or the key is none.
-pub fn make(image: &[u8], key: &str) -> Result<Vec<u8>> {
+/// When the image does not fit, the key is none, or the authority is too long.
+pub fn make(image: &[u8], key: &str, authority: Option<&[u8]>) -> Result<Vec<u8>> {
     ensure!(
         image.len() <= SLOT_SIZE,
         "the image is larger than its slot"
     );
-    let settings = Settings::parse(&format!(r#"{{"v":1,"keys":["{key}"]}}"#))
+    let mut settings = Settings::parse(&format!(r#"{{"v":1,"keys":["{key}"]}}"#))
         .map_err(|error| anyhow!("{error}"))?;
+    if let Some(authority) = authority {
+        settings
+            .set_ca(authority)
+            .map_err(|error| anyhow!("{error}"))?;
+    }
     let mut flash = Memory(vec![0xff; SIZE]);
     flash.0[SLOT..SLOT + image.len()].copy_from_slice(image);
     let mut records = Records::new(flash, RECORDS, RECORDS_SIZE)

@@ -113,7 +113,7 @@ fn open_setup(store: &mut Store, boot: &Boot, random: &Random) -> Setup {
         .running()
         .map_or("", |running| running.version.as_str());
     let about = About::new("espalier-virt", version, "QEMU virt", net::MAC);
-    Setup::open(about, store, || None, random.bytes())
+    Setup::open(about, store, |_| None, random.bytes())
 }
 
 fn spawn(

@@ -1534,6 +1534,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/firmware/kits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List one's kits, newest first; admins see everybody's. */
+        get: operations["get_firmware_kits"];
+        put?: never;
+        /**
+         * Upload a kit: what a board is flashed with over USB the first time.
+         * @description Every file is checked against `kit.json` and read byte by byte, and they must fit each other. The app also becomes an image of
+         *     the library, under the same rule: it is signed by a trusted key, or the installation allows unsigned images. The same kit
+         *     again is the same kit; a new signature is added to its app.
+         */
+        post: operations["post_firmware_kits"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/kits/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a kit; its app stays in the library. */
+        delete: operations["delete_firmware_kits_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/firmware/kits/{id}/parts/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download a file of a kit. */
+        get: operations["get_firmware_kits_id_parts_name"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/fleet": {
         parameters: {
             query?: never;
@@ -3720,6 +3777,19 @@ export interface components {
          * @enum {string}
          */
         Fit: "contain" | "cover";
+        /** @description A range of flash. */
+        FlashRegion: {
+            /**
+             * Format: int32
+             * @description Where it begins, bytes from the beginning of flash.
+             */
+            offset: number;
+            /**
+             * Format: int32
+             * @description Bytes.
+             */
+            size: number;
+        };
         /** @description The fleet by what runs. */
         FleetView: {
             /** @description Boards that the caller sees. */
@@ -4137,6 +4207,89 @@ export interface components {
          * @enum {string}
          */
         Kind: "telemetry" | "gauge" | "chart" | "led" | "switch" | "slider" | "number" | "text" | "button" | "location" | "image";
+        /** @description A kit to upload. */
+        KitForm: {
+            /**
+             * Format: binary
+             * @description The app's .bin file, at most 16 MB.
+             */
+            app: string;
+            /**
+             * Format: binary
+             * @description The bootloader, at most 256 kB.
+             */
+            bootloader: string;
+            /** @description The text of `kit.json`, at most 64 kB. */
+            kit: string;
+            /** @description The name or id of the account whose library it goes to; only admins may name another than their own. */
+            owner?: string | null;
+            /**
+             * Format: binary
+             * @description The binary partition table.
+             */
+            partitions: string;
+            /** @description The text of the app's .sig file. */
+            signature?: string | null;
+        };
+        /** @description A file of a kit. */
+        KitPart: {
+            /** @description `bootloader`, `partitions` or `app`. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Where in flash it is written, bytes from the beginning.
+             */
+            offset: number;
+            /** @description SHA-256 of the file. */
+            sha256: string;
+            /**
+             * Format: int32
+             * @description Bytes.
+             */
+            size: number;
+        };
+        /** @description Kits. */
+        Kits: {
+            /** @description Newest first. */
+            kits: components["schemas"]["KitView"][];
+        };
+        /**
+         * Kit
+         * @description A kit: what a board is flashed with over USB the first time.
+         */
+        KitView: {
+            /** @description The chip as tools that flash call it, e.g. `ESP32-C3`. */
+            chip: string;
+            /** @description When it was uploaded. */
+            created_at: string;
+            /** @description The account that uploaded it. */
+            created_by: string;
+            /** @description The app as an image of the library; null when it was removed there. */
+            firmware_id?: string | null;
+            /**
+             * Format: int32
+             * @description Bytes of flash that a board must have at least.
+             */
+            flash_size: number;
+            /** @description Its id. */
+            id: string;
+            /** @description What to know before it is flashed; empty when there is nothing. */
+            notes: string;
+            /** @description What says which app starts: erase it, so that the board starts the app of the kit. */
+            otadata: components["schemas"]["FlashRegion"];
+            /** @description The account whose library it is in. */
+            owner_id: string;
+            /** @description Its files, in the order of flash. */
+            parts: components["schemas"]["KitPart"][];
+            /** @description The project's name, as the app says. */
+            project: string;
+            /** @description Where the board keeps its settings: a browser may write them there. */
+            settings: components["schemas"]["FlashRegion"];
+            /** @description Which firmware it is, e.g. `base`. */
+            variant: string;
+            /** @description The version, as the app says. */
+            version: string;
+        };
         /** @description A device that has the same id. */
         KnownDevice: {
             /** @description The address it is pinned to. */
@@ -12734,6 +12887,276 @@ export interface operations {
             };
             /** @description Not a key set, or no trusted key signed it */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firmware_kits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The kits */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kits"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_firmware_kits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["KitForm"];
+            };
+        };
+        responses: {
+            /** @description The kit was there already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KitView"];
+                };
+            };
+            /** @description The kit is kept */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KitView"];
+                };
+            };
+            /** @description No form, or a part is missing in it */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look, or names another one */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such account */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The library is full */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part is not what it should be, they do not fit each other, or the app's signature does not count */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many uploads at once */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_firmware_kits_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The kit's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The account may only look */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such kit of yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_firmware_kits_id_parts_name: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The kit's id */
+                id: string;
+                /** @description `bootloader`, `partitions` or `app` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file; its `ETag` is its SHA-256 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description It is the one in `If-None-Match` */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A device asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such kit of yours, no such part, or its file is missing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file is damaged */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -47,6 +47,12 @@ export const routes: Route[] = [
     area: 'firmware',
     page: () => import('$/areas/firmware/rollouts/RolloutPage.svelte'),
   },
+  { path: '/ui/firmware/usb', area: 'firmware', page: () => import('$/areas/firmware/usb/FlashPage.svelte') },
+  {
+    path: '/ui/firmware/monitor',
+    area: 'firmware',
+    page: () => import('$/areas/firmware/monitor/MonitorPage.svelte'),
+  },
   { path: '/ui/firmware/:tab', area: 'firmware', page: firmwarePage },
   {
     path: '/ui/notifications',

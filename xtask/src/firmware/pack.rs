@@ -50,7 +50,7 @@ impl Packer {
         process::run(command.current_dir(process::root().join("firmware")))?;
         Ok(Self {
             program: target.join("debug/espalier-pack"),
-            esptool: packages::ensure_python_tool(crate::image_checks::TOOLS, "esptool")?,
+            esptool: packages::ensure_python_tool(crate::image_checks::ESPTOOL, "esptool")?,
         })
     }
 

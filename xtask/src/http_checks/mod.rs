@@ -12,7 +12,7 @@ pub mod server;
 
 use crate::program;
 use crate::steps::Steps;
-use server::Server;
+pub use server::Server;
 
 /// Runs the checks, each as a step.
 pub fn run(steps: &mut Steps) {

@@ -18,7 +18,7 @@ use crate::steps::Steps;
 use crate::{packages, process, program};
 
 /// Espressif's tools; espsecure is part of the package.
-pub const TOOLS: &str = "esptool==5.6.0";
+pub const ESPTOOL: &str = "esptool==5.6.0";
 
 /// What the checks share.
 struct Bench {
@@ -57,7 +57,7 @@ impl Bench {
         command.args(["--example", "samples", "--"]).arg(&samples);
         process::run(&mut command)?;
         Ok(Self {
-            esptool: packages::ensure_python_tool(TOOLS, "esptool")?,
+            esptool: packages::ensure_python_tool(ESPTOOL, "esptool")?,
             espalier: program::build()?,
             samples,
         })

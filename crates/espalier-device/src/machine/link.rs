@@ -221,6 +221,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             return;
         };
         self.sent.remove(at);
+        self.kept_at = self.clock.uptime();
         // A server that keeps what it gets is worth coming back to soon, however short the connection is.
         self.backoff.reset();
         let (samples, points) = self.queue.acknowledge(id);

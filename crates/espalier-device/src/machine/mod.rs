@@ -88,6 +88,8 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     /// When the server last wanted something: a device that sleeps stays awake a moment longer for it.
     asked_at: u64,
     persist_at: u64,
+    /// When the server last acknowledged something.
+    kept_at: u64,
     /// The changes of queue and switches that storage has seen.
     persisted: (u32, u32),
     /// Whether the stored queue holds samples.
@@ -136,6 +138,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             heard_at: 0,
             asked_at: 0,
             persist_at: timers::PERSIST_MS,
+            kept_at: 0,
             persisted: (0, 0),
             stored_samples: false,
             persist_asked: false,
@@ -303,7 +306,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Stores what must survive a restart.
     pub fn persist<S: Storage>(&mut self, storage: &mut S) {
         self.persist_asked = false;
-        self.persist_at = self.clock.uptime() + timers::PERSIST_MS;
+        self.persist_at = self.clock.uptime() + self.persist_every();
         let (queue, state) = (self.queue.changes(), self.switches.changes());
         if queue != self.persisted.0 {
             let image = self.queue.image();

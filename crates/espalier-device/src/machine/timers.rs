@@ -22,6 +22,10 @@ pub const LINGER_MS: u64 = 1_500;
 pub const AWAKE_MS: u64 = 60_000;
 /// Shortest time between two writes of the queue to storage, in milliseconds: flash wears out.
 pub const PERSIST_MS: u64 = 30_000;
+/// After so long without an acknowledgement the queue is stored less often, in milliseconds.
+pub const LONG_OFFLINE_MS: u64 = 3_600_000;
+/// Time between two stores from then on, in milliseconds.
+pub const PERSIST_OFFLINE_MS: u64 = 300_000;
 
 impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Returns how long the binding may sleep without an input, in milliseconds.
@@ -79,6 +83,16 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     /// Something new must be stored, and the last time is long enough ago. The queue is stored only while the device
     /// cannot deliver; once it has, the stored copy is replaced by an empty one.
+    /// How long after storing the queue may be stored again: flash wears out, so a board that has been alone for long stores less
+    /// often.
+    pub(super) fn persist_every(&self) -> u64 {
+        if self.clock.uptime() >= self.kept_at + LONG_OFFLINE_MS {
+            PERSIST_OFFLINE_MS
+        } else {
+            PERSIST_MS
+        }
+    }
+
     pub(super) fn persist_due(&self) -> bool {
         !self.persist_asked && self.wants_persist() && self.clock.uptime() >= self.persist_at
     }

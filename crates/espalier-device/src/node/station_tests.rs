@@ -69,7 +69,7 @@ fn station(records: &mut Records) -> Station {
         "ESP32",
         [2, 0, 0, 0xab, 0xcd, 0xef],
     );
-    let setup = Setup::open(about, records, || None, [7; 16]);
+    let setup = Setup::open(about, records, |_| None, [7; 16]);
     let board = profile::named("esp32-led").unwrap();
     let mut station = Station::new(setup, &board, Capabilities::BLINK, Policy::default(), 0, 3);
     station.restore(records);

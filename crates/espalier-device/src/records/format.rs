@@ -22,7 +22,6 @@ impl Place {
             Slot::KeysB => (3, 1, 1),
             Slot::JournalA => (4, 1, 1),
             Slot::JournalB => (5, 1, 1),
-            Slot::Boots => (6, 1, 2),
             Slot::Schedules => (8, 1, 2),
             Slot::State => (10, 1, 2),
             Slot::Queue => (12, 3, 2),

@@ -17,7 +17,7 @@
 //! | 0, 1 | [`Slot::Settings`] |
 //! | 2, 3 | [`Slot::KeysA`], [`Slot::KeysB`] |
 //! | 4, 5 | [`Slot::JournalA`], [`Slot::JournalB`] |
-//! | 6, 7 | [`Slot::Boots`] |
+//! | 6, 7 | no record: the count of starts, [`crate::safe::Boots`] |
 //! | 8, 9 | [`Slot::Schedules`] |
 //! | 10, 11 | [`Slot::State`] |
 //! | 12–14, 15–17 | [`Slot::Queue`] |
@@ -29,8 +29,8 @@
 //!
 //! # Wear
 //! A sector of such a chip bears about 100,000 erases, and each write erases one copy. So a slot with two copies bears 200,000
-//! writes: for [`Slot::Boots`], written twice in a start, 100,000 starts; for [`Slot::Queue`], written every half minute while the
-//! board is offline, 69 days without a server. A write of what is stored already is not made and costs nothing.
+//! writes: [`Slot::Queue`], written every half minute in the first hour without a server and then every five minutes, lasts 23 months
+//! of such weather. A write of what is stored already is not made and costs nothing.
 
 mod format;
 

@@ -13,6 +13,10 @@ use crate::rng::Rng;
 const MAX_FRUITLESS: u32 = 8;
 /// Times that the board tries to tell that an image is written, before it restarts all the same.
 const MAX_TOLD: u8 = 3;
+/// Attempts that a board begins without a pause between them: a slot is erased for each, and flash wears out.
+pub(super) const MAX_BEGINNINGS: u32 = 6;
+/// After this time it may begin one more, in milliseconds.
+const BEGINNING_EVERY_MS: u64 = 600_000;
 /// Longest wait that a server may ask for, in milliseconds.
 const MAX_WAIT_MS: u64 = 600_000;
 
@@ -63,7 +67,7 @@ impl Updates {
         match status {
             Some(200) => {
                 self.ask_later(now, self.policy.check_interval_ms, rng);
-                return self.take_offer(body);
+                return self.take_offer(now, body);
             }
             Some(204 | 304) => {
                 self.forget();
@@ -76,7 +80,7 @@ impl Updates {
         true
     }
 
-    fn take_offer(&mut self, body: &str) -> bool {
+    fn take_offer(&mut self, now: u64, body: &str) -> bool {
         let (Ok(offer), Some(board)) = (Offer::parse(body), &self.board) else {
             return false;
         };
@@ -98,7 +102,7 @@ impl Updates {
             allow_unsigned: self.policy.allow_unsigned,
         };
         match offer::judge(&offer, &facts, &self.journal) {
-            Answer::Take(job, patch) => self.begin(job, patch),
+            Answer::Take(job, patch) => self.begin(now, job, patch),
             Answer::Refuse(job, reason) => {
                 self.journal.job = Some(job);
                 self.fail(reason);
@@ -121,12 +125,16 @@ impl Updates {
     }
 
     /// Begins an update, or goes on with it after a restart.
-    fn begin(&mut self, job: Job, patch: Option<u32>) {
-        let known = self.journal.job.as_mut().filter(|known| {
+    fn begin(&mut self, now: u64, job: Job, patch: Option<u32>) {
+        let same = |known: &Job| {
             (&known.update, known.attempt, known.sha256) == (&job.update, job.attempt, job.sha256)
                 && known.slot == job.slot
                 && known.size == job.size
-        });
+        };
+        if !self.journal.job.as_ref().is_some_and(same) && !self.may_begin(now) {
+            return;
+        }
+        let known = self.journal.job.as_mut().filter(|known| same(known));
         let stage = match known {
             Some(known) => {
                 known.patch &= patch.is_some();
@@ -147,6 +155,25 @@ impl Updates {
         } else {
             Phase::Rehash { at: 0 }
         };
+    }
+
+    /// Counts the beginning of an attempt; when there were too many, the board asks again after a while.
+    fn may_begin(&mut self, now: u64) -> bool {
+        let (begun, since) = self.beginnings;
+        let earned = now.saturating_sub(since) / BEGINNING_EVERY_MS;
+        let begun = u64::from(begun).saturating_sub(earned);
+        let since = if begun == 0 {
+            now
+        } else {
+            since + earned * BEGINNING_EVERY_MS
+        };
+        let may = begun < u64::from(MAX_BEGINNINGS);
+        let begun = u32::try_from(begun).unwrap_or(MAX_BEGINNINGS) + u32::from(may);
+        self.beginnings = (begun, since);
+        if !may {
+            self.ask_at = since + BEGINNING_EVERY_MS;
+        }
+        may
     }
 
     fn report_answered(

@@ -121,6 +121,8 @@ pub(crate) struct Updates {
     work_at: u64,
     work_asked: bool,
     backoff: Backoff,
+    /// Attempts begun since the budget was last full, and from when on the next one is earned.
+    beginnings: (u32, u64),
     /// Downloads in a row that brought nothing.
     fruitless: u32,
     fetched_before: u32,
@@ -183,6 +185,7 @@ impl Updates {
             work_at: 0,
             work_asked: false,
             backoff: Backoff::default(),
+            beginnings: (0, 0),
             fruitless: 0,
             fetched_before: 0,
             told: 0,

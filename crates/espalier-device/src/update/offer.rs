@@ -14,6 +14,9 @@ use heapless::{String, Vec};
 use super::journal::{Job, JobStage, Journal, Keys, Reason, UpdateId, cut};
 use super::layout::Sha;
 
+/// Longest trial, in seconds: who grants more would leave a board between two images for good.
+const MAX_CONFIRM_S: u32 = 86_400;
+
 /// What a board is, as far as offers are concerned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
@@ -71,7 +74,8 @@ pub(crate) fn judge(offer: &Offer<'_>, facts: &Facts<'_>, journal: &Journal) -> 
     if let Some(reason) = refusal(offer, facts, &mut job) {
         return Answer::Refuse(job, reason);
     }
-    let patch = offer.patch_size.filter(|size| *size > 0 && !patch_failed);
+    let pays = |size: &u32| (1..offer.size).contains(size) && !patch_failed;
+    let patch = offer.patch_size.filter(pays);
     job.patch = patch.is_some();
     Answer::Take(job, patch)
 }
@@ -83,7 +87,7 @@ fn job(update: UpdateId, sha256: Sha, offer: &Offer<'_>, facts: &Facts<'_>) -> J
         sha256,
         size: offer.size,
         secure_version: 0,
-        confirm_within_s: offer.confirm_within_s,
+        confirm_within_s: offer.confirm_within_s.min(MAX_CONFIRM_S),
         patch: false,
         bytes: 0,
         stage: JobStage::Loading,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::flash::{Nor, OFFSET};
 
-const SLOTS: [Slot; 9] = [
+const SLOTS: [Slot; 8] = [
     Slot::Queue,
     Slot::State,
     Slot::JournalA,
@@ -15,17 +15,10 @@ const SLOTS: [Slot; 9] = [
     Slot::KeysA,
     Slot::KeysB,
     Slot::Settings,
-    Slot::Boots,
     Slot::Schedules,
 ];
 /// Those whose two copies are inside.
-const DOUBLE: [Slot; 5] = [
-    Slot::Queue,
-    Slot::State,
-    Slot::Settings,
-    Slot::Boots,
-    Slot::Schedules,
-];
+const DOUBLE: [Slot; 4] = [Slot::Queue, Slot::State, Slot::Settings, Slot::Schedules];
 
 fn records(nor: &Nor) -> Records<Nor> {
     Records::new(nor.clone(), OFFSET, REGION).unwrap()
@@ -214,16 +207,16 @@ fn every_cut_of_every_operation_leaves_the_old_or_the_new() {
 fn generations_may_wrap_around() {
     let nor = Nor::new();
     let mut sector = vec![0xff; SECTOR as usize];
-    records(&nor).write(Slot::Boots, &[b"x"]).unwrap();
+    records(&nor).write(Slot::Schedules, &[b"x"]).unwrap();
     // As after four thousand million writes.
     sector[..20].copy_from_slice(LAST_GENERATION);
-    nor.put(OFFSET + 6 * SECTOR, &sector);
-    assert_eq!(read(&nor, Slot::Boots), b"end.");
+    nor.put(OFFSET + 8 * SECTOR, &sector);
+    assert_eq!(read(&nor, Slot::Schedules), b"end.");
     for text in ["one", "two", "three"] {
         records(&nor)
-            .write(Slot::Boots, &[text.as_bytes()])
+            .write(Slot::Schedules, &[text.as_bytes()])
             .unwrap();
-        assert_eq!(read(&nor, Slot::Boots), text.as_bytes());
+        assert_eq!(read(&nor, Slot::Schedules), text.as_bytes());
     }
 }
 
@@ -250,7 +243,7 @@ proptest! {
     /// Any life of a board: writes, cuts in any of them, and starts after it.
     #[test]
     fn a_life_with_power_cuts(
-        steps in prop::collection::vec((0..9_usize, 0..12_273_usize, any::<u8>(), prop::option::of((0..60_u64, any::<u64>()))), 1..30)
+        steps in prop::collection::vec((0..SLOTS.len(), 0..12_273_usize, any::<u8>(), prop::option::of((0..60_u64, any::<u64>()))), 1..30)
     ) {
         let nor = Nor::new();
         let mut kept: Vec<Vec<u8>> = vec![Vec::new(); SLOTS.len()];

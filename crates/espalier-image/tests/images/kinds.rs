@@ -2,8 +2,9 @@
 
 use espalier_image::app;
 use espalier_image::chip::Chip;
-use espalier_image::make::Make;
+use espalier_image::make::{self, Make};
 use espalier_image::merged::{Kind, recognise};
+use espalier_image::partitions::{self, Table};
 use sha2::{Digest, Sha256};
 
 /// A binary partition table.
@@ -158,4 +159,22 @@ proptest::proptest! {
         for (to, noise) in flash[from..].iter_mut().zip(&bytes) { *to = *noise; }
         let _ = recognise(&flash).to_string();
     }
+}
+
+#[test]
+fn made_bootloaders_and_tables_are_what_they_say() {
+    for chip in Chip::ALL {
+        let made = make::bootloader(chip);
+        assert_eq!(recognise(&made), Kind::Bootloader { chip });
+    }
+    let text = "nvs,data,nvs,0x9000,0x4000\notadata,data,ota,0xd000,0x2000\n\
+                ota_0,app,ota_0,0x10000,1M\nota_1,app,ota_1,,1M\nsixteen_letters_,data,0x40,,4K,encrypted\n";
+    let table = Table::from_csv(text).unwrap();
+    let made = make::partition_table(&table);
+    let read = Table::parse(&made).unwrap();
+    assert_eq!(read.entries(), table.entries());
+    assert!(read.md5 && made.len() == partitions::SIZE);
+    let mut damaged = made;
+    damaged[5] ^= 1;
+    assert!(Table::parse(&damaged).is_err());
 }

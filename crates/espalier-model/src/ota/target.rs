@@ -14,8 +14,8 @@ pub const MAX_NODES: usize = 64;
 pub const MAX_DEPTH: usize = 8;
 /// Words in one condition.
 pub const MAX_WORDS: usize = 100;
-/// Devices in one condition.
-pub const MAX_DEVICES: usize = 10_000;
+/// Devices that a target names, in all its conditions together: every list of rollouts repeats them.
+pub const MAX_DEVICES: usize = 1_000;
 /// Characters of one word.
 pub const MAX_WORD: usize = 100;
 
@@ -232,6 +232,13 @@ fn has(list: &[Box<str>], wanted: &[String]) -> bool {
     list.iter().any(|own| wanted.iter().any(|w| **w == **own))
 }
 
+/// What a target holds, counted while it is checked.
+#[derive(Default)]
+struct Counted {
+    nodes: usize,
+    devices: usize,
+}
+
 impl Target {
     /// Tells whether a device is meant.
     pub fn means(&self, facts: &Facts<'_>) -> bool {
@@ -258,13 +265,12 @@ impl Target {
     /// # Errors
     /// One sentence that says what is wrong.
     pub fn check(&mut self) -> Result<(), String> {
-        let mut nodes = 0;
-        self.check_at(1, &mut nodes)
+        self.check_at(1, &mut Counted::default())
     }
 
-    fn check_at(&mut self, depth: usize, nodes: &mut usize) -> Result<(), String> {
-        *nodes += 1;
-        if *nodes > MAX_NODES {
+    fn check_at(&mut self, depth: usize, counted: &mut Counted) -> Result<(), String> {
+        counted.nodes += 1;
+        if counted.nodes > MAX_NODES {
             return Err(format!("a target has at most {MAX_NODES} conditions"));
         }
         if depth > MAX_DEPTH {
@@ -275,10 +281,11 @@ impl Target {
             Target::Devices(ids) => {
                 ids.sort_unstable();
                 ids.dedup();
+                counted.devices += ids.len();
                 match ids.len() {
                     0 => Err("name at least one device".to_owned()),
-                    n if n > MAX_DEVICES => Err(format!(
-                        "a condition names at most {MAX_DEVICES} devices; use a group or a tag"
+                    _ if counted.devices > MAX_DEVICES => Err(format!(
+                        "a target names at most {MAX_DEVICES} devices; use a group or a tag"
                     )),
                     _ => Ok(()),
                 }
@@ -300,9 +307,9 @@ impl Target {
                     return Err("`and` and `or` combine at least one condition".to_owned());
                 }
                 list.iter_mut()
-                    .try_for_each(|one| one.check_at(depth + 1, nodes))
+                    .try_for_each(|one| one.check_at(depth + 1, counted))
             }
-            Target::Not(one) => one.check_at(depth + 1, nodes),
+            Target::Not(one) => one.check_at(depth + 1, counted),
         }
     }
 }

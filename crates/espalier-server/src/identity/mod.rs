@@ -39,7 +39,7 @@ use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, Method, Uri};
 use carrier::Carried;
 use espalier_db::Db;
-use espalier_model::AccountId;
+use espalier_model::{AccountId, Role};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -348,6 +348,26 @@ async fn record(
         .write(move |c| store::audit::insert(c, &record))
         .await?;
     Ok(())
+}
+
+/// The account that this installation belongs to, when that is clear: the only active owner, or the only active admin where there
+/// is no owner.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn only_owner(app: &AppState) -> Result<Option<AccountId>, ApiError> {
+    let found = app.db.read(|c| {
+        let owners = store::accounts::active(c, Role::Owner)?;
+        match owners.is_empty() {
+            true => store::accounts::active(c, Role::Admin),
+            false => Ok(owners),
+        }
+    });
+    let found = found.await?;
+    Ok(match found.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    })
 }
 
 /// The account with this username, if there is one.

@@ -87,7 +87,7 @@ impl Deref for Caller {
 
 impl Caller {
     /// The operator at the command line of this machine; it has no account.
-    pub(crate) fn local_operator() -> Self {
+    pub fn local_operator() -> Self {
         Self(Arc::new(CallerInfo {
             account: AccountId(uuid::Uuid::nil()),
             username: "local operator".to_owned(),

@@ -3,6 +3,7 @@
 //! - `blobs`: large files by what they contain: images, patches, pictures
 //! - `deltas`: patches from one image to another
 //! - `fleet`: what runs where
+//! - `kits`: what a board is flashed with over USB the first time
 //! - `library`: images, keys and releases: what there is to install
 //! - `management`: the library as old pages and scripts manage it
 //! - `rollouts`: who gets what and when, and whether it goes well
@@ -15,6 +16,7 @@ pub mod blobs;
 pub mod delivery;
 pub mod deltas;
 pub mod fleet;
+pub mod kits;
 pub mod library;
 mod management;
 pub mod rollouts;
@@ -62,6 +64,7 @@ impl State {
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(library::routes())
+        .merge(kits::routes())
         .merge(management::routes())
         .merge(fleet::routes())
         .merge(rollouts::routes())

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use espalier_db::Conn;
 use espalier_model::{AccountId, Role};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Pictures of one account.
@@ -61,11 +62,22 @@ pub fn may_change(caller: &Caller) -> ApiResult<()> {
 pub async fn upload(app: &AppState, caller: &Caller, title: &str, file: Bytes) -> ApiResult<Image> {
     may_change(caller)?;
     let owner = caller.account;
-    let decoded = read(app, file.clone()).await?;
-    let (width, height) = (decoded.picture.width(), decoded.picture.height());
+    let bytes = file.clone();
+    let what = move |read: decode::Decoded| {
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        (
+            sha256,
+            read.kind,
+            read.picture.width(),
+            read.picture.height(),
+        )
+    };
+    let (sha256, kind, width, height) = read(app, file.clone(), what).await?;
     let size = i64::try_from(file.len()).unwrap_or(i64::MAX);
-    let sha256 = app.ota.blobs.put(file).await?;
+    // Held from before the file is there until a row refers to it: whoever deletes the last other picture of the same file would
+    // take it away in between.
     let _hold = app.ota.blobs.hold(&sha256).await;
+    app.ota.blobs.put(file).await?;
     let image = Image {
         id: random::oid(&app.clock).to_string(),
         owner,
@@ -73,7 +85,7 @@ pub async fn upload(app: &AppState, caller: &Caller, title: &str, file: Bytes) -
         // Short, because old boards have room for 2 kB of names; no secret: who may read it is asked each time.
         name: format!("{}.bmp", hex::encode(random::bytes::<6>())),
         title: title_of(title),
-        kind: decoded.kind.to_owned(),
+        kind: kind.to_owned(),
         width: i64::from(width),
         height: i64::from(height),
         size,
@@ -153,20 +165,26 @@ pub async fn dots_of(
         return Ok(found);
     }
     let file = app.ota.blobs.get(&image.sha256).await?;
-    let decoded = read(app, file).await?;
-    let work = move || dither::dots(&decoded.picture, width, height, fit);
-    let dots = tokio::task::spawn_blocking(work).await;
-    let dots = Arc::new(dots.map_err(ApiError::internal)?);
+    let make = move |read: decode::Decoded| dither::dots(&read.picture, width, height, fit);
+    let dots = Arc::new(read(app, file, make).await?);
     app.screens.dots.put(key, dots.clone());
     Ok(dots)
 }
 
-/// Reads a picture on a thread of its own, one at a time: each may take hundreds of megabytes.
-async fn read(app: &AppState, file: Bytes) -> ApiResult<decode::Decoded> {
-    let turn = app.screens.decoding.acquire().await;
+/// Reads a picture on a thread of its own and makes something of it, one at a time: each may take hundreds of megabytes. The turn
+/// goes with the work, which goes on when nobody waits for it any more.
+async fn read<T: Send + 'static>(
+    app: &AppState,
+    file: Bytes,
+    make: impl FnOnce(decode::Decoded) -> T + Send + 'static,
+) -> ApiResult<T> {
+    let turn = app.screens.decoding.clone().acquire_owned().await;
     let turn = turn.map_err(ApiError::internal)?;
-    let read = tokio::task::spawn_blocking(move || decode::decode(&file)).await;
-    drop(turn);
+    let work = move || {
+        let _turn = turn;
+        decode::decode(&file).map(make)
+    };
+    let read = tokio::task::spawn_blocking(work).await;
     // A reader that gives up in the middle of a hostile file says no more than that it cannot be read.
     let read = read
         .unwrap_or_else(|_| Err("The picture cannot be read; save it again as PNG.".to_owned()));

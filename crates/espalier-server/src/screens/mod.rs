@@ -78,7 +78,7 @@ pub struct State {
     drawn: cache::Cache<(DeviceId, render::Which), render::Drawn>,
     dots: cache::Cache<DotsKey, Arc<paint::Bitmap>>,
     turns: [Mutex<()>; TURNS],
-    decoding: Semaphore,
+    decoding: Arc<Semaphore>,
     renders: AtomicU64,
 }
 
@@ -89,7 +89,7 @@ impl State {
             drawn: cache::Cache::new(DRAWN),
             dots: cache::Cache::new(DOTS),
             turns: std::array::from_fn(|_| Mutex::default()),
-            decoding: Semaphore::new(1),
+            decoding: Arc::new(Semaphore::new(1)),
             renders: AtomicU64::new(0),
         }
     }

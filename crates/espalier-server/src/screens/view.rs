@@ -102,8 +102,17 @@ pub async fn change(
         }
         let old = read(c, &device, &said, now)?;
         let settings = settings.as_ref().unwrap_or(&old.settings);
-        let find = |id: &String| find_picture(c, id, device.owner, asks);
-        if let Some(image) = &settings.layout.image {
+        // What stands there already stays, whoever put it there and whether or not it was deleted since.
+        let find = |id: &String| {
+            let mut known = old.pictures.iter();
+            match known.find(|one| one.id == *id || one.name == *id) {
+                Some(known) => Ok(known.id.clone()),
+                None => find_picture(c, id, device.owner, asks),
+            }
+        };
+        if let Some(image) = &settings.layout.image
+            && old.settings.layout.image.as_ref() != Some(image)
+        {
             find(image)?;
         }
         let json = |text: serde_json::Result<String>| text.map_err(ApiError::internal);

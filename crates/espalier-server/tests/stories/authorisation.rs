@@ -4,7 +4,7 @@
 //! about things of their own making, so that a deletion spoils nothing, and with an empty body: "may" means that
 //! the answer is about the request and no longer about who asks.
 
-use super::ota_kit;
+use super::{ota_kit, ota_kits};
 use espalier_model::Role;
 use espalier_server::identity;
 use espalier_testkit::{Client, TestApp, story};
@@ -223,6 +223,10 @@ const RULES: &[(&str, &str, May)] = &[
     ("post", "/quarantine/{id}/block", Admin),
     ("get", "/quarantine/blocked", Admin),
     ("delete", "/quarantine/blocked/{id}", Admin),
+    ("get", "/firmware/kits", Person),
+    ("post", "/firmware/kits", Person),
+    ("delete", "/firmware/kits/{id}", Change),
+    ("get", "/firmware/kits/{id}/parts/{name}", Change),
     // A rollout is its owner's and the admins'; `ota_rollouts` shows that others do not see it.
     ("get", "/rollouts", Person),
     ("post", "/rollouts", Person),
@@ -307,7 +311,11 @@ async fn firmware(owner: &Client, n: usize) -> Vec<(&'static str, String)> {
     let release = json!({ "firmware": [other["id"]] });
     let release = owner.post("/releases", release).await.expect(201);
     let text = |value: &Value, key: &str| value[key].as_str().expect("an id").to_owned();
+    let kit = ota_kits::Kit::new("base", &n.to_be_bytes()).signed(&key);
+    let kit = kit.upload(owner).await.expect(201);
     vec![
+        ("/firmware/kits/{id}", text(&kit, "id")),
+        ("/parts/{name}", "app".to_owned()),
         ("/firmware/keys/{id}", id),
         ("/firmware/{id}", text(&one, "id")),
         ("/releases/{id}", text(&release, "id")),

@@ -249,6 +249,11 @@ story!(
         // Its MAC comes with an update's request, is learnt, and then followed.
         assert_eq!(beat(&old.header("x-ESP32-STA-MAC", A), 1).await, 200);
         let new = sketch(&app, "192.168.1.99");
+        // While it is heard where it was, whoever shows its MAC elsewhere takes nothing from it.
+        assert_eq!(beat(&new.header("x-ESP32-STA-MAC", A), 1).await, 200);
+        assert_eq!(beat(&old, 2).await, 200);
+        assert_eq!(uptime(&root, ID).await, 2);
+        app.clock.advance(120_000);
         assert_eq!(beat(&new.header("x-ESP32-STA-MAC", A), 2).await, 200);
         assert_eq!(beat(&new, 3).await, 200);
         assert_eq!(uptime(&root, ID).await, 3);
@@ -280,7 +285,8 @@ story!(
 
 story!(an_owner_opens_and_closes_a_device, |app| async move {
     let app = lan(&app).await;
-    let ada = app.person("ada").await;
+    // Of which board it is, only an admin says.
+    let ada = app.person_with("ada", Role::Admin).await;
     let eve = app.person("eve").await;
     ada.client
         .post("/devices", json!({ "name": "Mine", "alias": ID }))

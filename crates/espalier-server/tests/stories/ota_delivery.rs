@@ -1,6 +1,7 @@
 //! Boards with our firmware: they ask, fetch whole or in part, report, and are told the same thing once.
 
 use super::ota_kit::{image, keep, key, put_key_set, trust, upload};
+use axum::http::Method;
 use espalier_testkit::{Answer, Client, Engine, Person, TestApp, story};
 use espalier_wire::ota::Offer;
 use serde_json::{Value, json};
@@ -320,4 +321,25 @@ async fn too_many_downloads_come_back_later() {
         .parse()
         .unwrap();
     assert!((10..=20).contains(&after), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_holds_its_place_while_it_moves() {
+    let app = TestApp::with(Engine::Sqlite, |config| config.max_downloads = 1).await;
+    let bench = bench(&app).await;
+    let offer = bench.offered().await;
+    let path = format!("/device/update/{}/image", text(&offer, "update"));
+    let slow = bench.board.open(Method::GET, &path, None, "").await;
+    assert_eq!(slow.status(), 200);
+    bench.board.get(&path).await.expect(503);
+    // Whoever goes away makes room at once.
+    drop(slow);
+    assert_eq!(bench.board.get(&path).await.status, 200);
+    // Whoever stays and takes nothing makes room after a minute.
+    let stuck = bench.board.open(Method::GET, &path, None, "").await;
+    app.clock.advance(59_000);
+    bench.board.get(&path).await.expect(503);
+    app.clock.advance(1_000);
+    assert_eq!(bench.board.get(&path).await.status, 200);
+    drop(stuck);
 }

@@ -6,6 +6,7 @@ use espalier_image::delta::{BoardPatcher, Failed, Images};
 use espalier_server::ota::deltas::{self, Patch};
 use espalier_server::ota::library::Firmware;
 use espalier_testkit::{Client, TestApp, story};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Bytes without order, so that only what images share makes a patch small.
@@ -125,4 +126,59 @@ story!(patches_go_with_their_images, |app| async move {
         .await
         .expect(200);
     assert!(!there().await, "nobody has the image any more");
+});
+
+story!(a_board_fetches_a_patch_whole_or_in_part, |app| async move {
+    let ada = app.person("ada").await;
+    trust(&ada.client, &key(1)).await;
+    let mut payload = noise(3, 40_000);
+    let old = image("greenhouse", "1.0.0", &payload);
+    payload[30_000] ^= 1;
+    let new = image("greenhouse", "1.1.0", &payload);
+    let from = firmware(&app, &ada.client, &old).await;
+    let to = firmware(&app, &ada.client, &new).await;
+    deltas::prepare(&app.app, &from, &to)
+        .await
+        .expect("a patch");
+    let (id, token) = ada.device("bench").await;
+    let board = app.anonymous().bearer(&token);
+    let force = json!({ "firmware_id": to.id });
+    let path = format!("/devices/{id}/update");
+    ada.client.post(&path, force).await.expect(202);
+    let running = hex::encode(from.sha256);
+    let check = format!("/device/update?running={running}");
+    let offer = board.get(&check).await.expect(200);
+    let path = format!("/device/update/{}/patch", offer["update"].as_str().unwrap());
+    let whole = board.get(&path).await;
+    assert_eq!(whole.status, 200);
+    assert_eq!(offer["patch_size"].as_u64(), Some(whole.bytes.len() as u64));
+    assert_eq!(whole.headers["accept-ranges"], "bytes");
+    // In pieces, as after a connection that broke off.
+    let mut pieces = Vec::new();
+    while pieces.len() < whole.bytes.len() {
+        let (at, end) = (pieces.len(), pieces.len() + 99);
+        let part = board.header("range", &format!("bytes={at}-{end}"));
+        let part = part.get(&path).await;
+        assert_eq!(part.status, 206);
+        let last = at + part.bytes.len() - 1;
+        let range = format!("bytes {at}-{last}/{}", whole.bytes.len());
+        assert_eq!(part.headers["content-range"], range);
+        pieces.extend(part.bytes);
+    }
+    let mut memory = Memory(&old, Vec::new());
+    let mut patcher = BoardPatcher::new(old.len() as u32, 1 << 20);
+    patcher.push(&mut memory, &pieces).unwrap();
+    patcher.finish().unwrap();
+    assert!(memory.1 == new, "the patch makes another image");
+    let beyond = board.header("range", &format!("bytes={}-", whole.bytes.len()));
+    assert_eq!(beyond.get(&path).await.status, 416);
+    // Another board is told nothing of it, and who runs something else gets no patch.
+    let (_, other) = ada.device("other").await;
+    let other = app.anonymous().bearer(&other);
+    assert_eq!(other.get(&path).await.status, 404);
+    let running = hex::encode(to.sha256);
+    board
+        .get(&format!("/device/update?running={running}"))
+        .await;
+    assert_eq!(board.get(&path).await.status, 404);
 });

@@ -298,10 +298,11 @@ fn deliver(w: &mut World) -> bool {
     true
 }
 
-/// Lets the board say what it has left to say; nothing of what was agreed changes any more.
+/// Lets the board say what it has left to say, and ask once more: a late copy of a report may have told the server that an image
+/// is on trial which is confirmed by now. Nothing of what was agreed changes any more.
 fn settle(w: &mut World) {
-    let until = w.now + 180_000;
-    w.until("three minutes later", |w| w.now > until && w.rests());
+    let until = w.now + 900_000;
+    w.until("a quarter of an hour later", |w| w.now > until && w.rests());
 }
 
 fn summary(w: &World) -> String {

@@ -455,3 +455,22 @@ fn a_server_that_offers_what_runs_wears_nothing_out() {
     let operations = world.flash.operations() - before;
     assert!(operations < 20, "{operations} in an hour");
 }
+
+#[test]
+fn a_server_with_ever_new_attempts_does_not_wear_the_flash_out() {
+    let mut world = wanting(&new());
+    world.server.corrupt_at = Some(5_000);
+    let until = world.now + 3_600_000;
+    while world.now < until {
+        world.nudge();
+        let next = world.now + 10_000;
+        world.until("the next nudge", |w| w.now > next);
+    }
+    let failed = world.server.reports.iter();
+    let failed = failed.filter(|r| r.1 == Stage::Failed).count();
+    // Six at once and one more every ten minutes.
+    assert!((11..=12).contains(&failed), "{failed} attempts in an hour");
+    // What is right is still taken, a little later.
+    world.server.corrupt_at = None;
+    world.until_runs(&new());
+}

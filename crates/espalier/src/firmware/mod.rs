@@ -1,9 +1,11 @@
-//! `espalier firmware`: keys, signatures and a look into images. Everything happens on this machine: no server is asked, and a
-//! private key never leaves its file.
+//! `espalier firmware`: keys, signatures and a look into images. Everything but [`import`] happens on this machine: no server is
+//! asked. A private key never leaves its file.
 
+mod import;
 mod inspect;
 
 use crate::cli::FirmwareCommand;
+use crate::settings::Settings;
 use anyhow::{Context, anyhow, bail};
 use espalier_image::app::{self, AppImage};
 use espalier_image::keys::{self, PrivateKey, PublicKey};
@@ -16,13 +18,17 @@ use std::process::ExitCode;
 /// No image of any chip is larger.
 const MAX_FILE: u64 = 256 << 20;
 
-/// Runs one of the commands.
-pub fn run(command: &FirmwareCommand) -> anyhow::Result<ExitCode> {
+/// Runs one of the commands; only one that asks the installation of a data folder reads its settings.
+pub async fn run(
+    command: &FirmwareCommand,
+    settings: impl FnOnce() -> anyhow::Result<Settings>,
+) -> anyhow::Result<ExitCode> {
     match command {
         FirmwareCommand::Keygen { out } => keygen(out)?,
         FirmwareCommand::Sign { image, keys } => sign(image, keys)?,
         FirmwareCommand::Verify { image, sig, keys } => verify(image, sig.as_deref(), keys)?,
         FirmwareCommand::Inspect { file, json } => return inspect::run(file, *json),
+        FirmwareCommand::Import(args) => return import::run(args, settings).await,
         FirmwareCommand::Keyset {
             serial,
             keys,
@@ -57,7 +63,23 @@ fn keygen(name: &Path) -> anyhow::Result<()> {
 
 fn sign(file: &Path, keys: &[PathBuf]) -> anyhow::Result<()> {
     let bytes = read(file)?;
-    let image = parse(file, &bytes)?;
+    let sig = with_ending(file, ".sig");
+    let keys = keys
+        .iter()
+        .map(|file| private_key(file))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let text = signed(file, &bytes, &keys)?;
+    for key in &keys {
+        println!("signed by {}", key.public().id());
+    }
+    replace(&sig, &text)?;
+    println!("wrote {}", sig.display());
+    Ok(())
+}
+
+/// The signed manifest of an image: the one that lies beside it or a new one, with the signatures of these keys added.
+fn signed(file: &Path, bytes: &[u8], keys: &[PrivateKey]) -> anyhow::Result<String> {
+    let image = parse(file, bytes)?;
     let sig = with_ending(file, ".sig");
     let mut text = match read_text(&sig) {
         Ok(text) => {
@@ -71,19 +93,15 @@ fn sign(file: &Path, keys: &[PathBuf]) -> anyhow::Result<()> {
             text
         }
         Err(_) if fs::symlink_metadata(&sig).is_err() => {
-            manifest::of(&bytes).map_err(|error| anyhow!("{}: {error}", file.display()))?
+            manifest::of(bytes).map_err(|error| anyhow!("{}: {error}", file.display()))?
         }
         Err(error) => return Err(error),
     };
-    for file in keys {
-        let key = private_key(file)?;
-        text = keys::sign(&text, &key)
-            .map_err(|error| anyhow!("cannot sign with {}: {error}", file.display()))?;
-        println!("signed by {}", key.public().id());
+    for key in keys {
+        text = keys::sign(&text, key)
+            .map_err(|error| anyhow!("cannot sign with the key {}: {error}", key.public().id()))?;
     }
-    replace(&sig, &text)?;
-    println!("wrote {}", sig.display());
-    Ok(())
+    Ok(text)
 }
 
 fn verify(file: &Path, sig: Option<&Path>, keys: &[PathBuf]) -> anyhow::Result<()> {

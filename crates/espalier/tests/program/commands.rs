@@ -18,6 +18,7 @@ fn every_command_has_help_with_an_example() {
         "firmware sign",
         "firmware verify",
         "firmware inspect",
+        "firmware import",
         "firmware keyset",
     ] {
         let mut args: Vec<&str> = command.split(' ').collect();

@@ -4,5 +4,6 @@ mod backup;
 mod commands;
 mod crash;
 mod firmware;
+mod kits;
 mod process;
 mod rollout;

@@ -96,13 +96,25 @@ impl Images {
         Ok(image)
     }
 
-    /// Makes the flash of a new board that trusts a key.
+    /// Makes the flash of a new board that trusts a key, and an authority when there is one.
     ///
     /// # Errors
-    /// When the image does not fit, or the key is none.
-    pub fn flash(&self, image: &Path, key: &str, flash: &Path) -> Result<()> {
+    /// When the image does not fit, or the key or the authority is none.
+    pub fn flash(
+        &self,
+        image: &Path,
+        key: &str,
+        flash: &Path,
+        authority: Option<&Path>,
+    ) -> Result<()> {
         let mut command = Command::new(&self.pack);
-        process::read(command.arg("flash").arg(image).arg(key).arg(flash))?;
+        command
+            .arg("flash")
+            .arg(image)
+            .arg(key)
+            .arg(flash)
+            .args(authority);
+        process::read(&mut command)?;
         Ok(())
     }
 }

@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 use super::api::{self, Events, ask, get, text, upload};
 use super::images::{Build, Images};
+use super::key;
 use super::machine::Machine;
+use super::tls::Tls;
 use crate::http_checks::server::Server;
 use crate::process;
 use crate::steps::Steps;
 
 /// How the board reaches this machine.
-const HOST: &str = "10.0.2.2";
+pub const HOST: &str = "10.0.2.2";
 
 /// Everything that the parts of the story share.
 struct Story<'a> {
@@ -24,6 +26,8 @@ struct Story<'a> {
     server: Server,
     /// The owner's key that signs firmware.
     key: PathBuf,
+    /// The same key for boards, in hexadecimal digits.
+    public: String,
     flash: PathBuf,
     device: String,
     token: String,
@@ -66,6 +70,9 @@ fn parts(steps: &mut Steps, story: &mut Story<'_>) -> Option<()> {
     part("a bad image", &mut |board| story.refuses(board, "1.3.0"))?;
     steps
         .step("emulated board: switched off", || story.ends(board))
+        .then_some(())?;
+    steps
+        .step("emulated board: TLS", || story.believes())
         .then_some(())
 }
 
@@ -82,12 +89,10 @@ impl<'a> Story<'a> {
         let public = std::fs::read_to_string(folder.join("owner.pub"))?;
         let body = json!({ "name": "owner", "public_key": public });
         ask(&server, "POST", "/firmware/keys", &body, 201)?;
+        let public = key::hex_of(&public)?;
         let flash = folder.join("flash.bin");
-        images.flash(
-            &images.make(Build::Plain, "1.0.0", &folder)?,
-            &hex_of(&public)?,
-            &flash,
-        )?;
+        let image = images.make(Build::Plain, "1.0.0", &folder)?;
+        images.flash(&image, &public, &flash, None)?;
         let device = ask(
             &server,
             "POST",
@@ -99,6 +104,7 @@ impl<'a> Story<'a> {
             images,
             program,
             key: folder.join("owner.key"),
+            public,
             flash,
             device: text(&device, "id")?,
             token: text(&device, "device_token")?,
@@ -115,14 +121,18 @@ impl<'a> Story<'a> {
     }
 
     fn provisioned(&self) -> Result<Machine> {
+        let url = format!("http://{HOST}:{}", self.server.address.port());
+        self.provisioned_with(&url)
+    }
+
+    fn provisioned_with(&self, url: &str) -> Result<Machine> {
         let mut board = self.power_on()?;
         board.hears("the board is not provisioned")?;
         board.types("provision")?;
-        let url = format!("http://{HOST}:{}", self.server.address.port());
         for (question, answer) in [
             ("Device ID:", self.device.as_str()),
             ("Device Token:", &self.token),
-            ("API URL:", &url),
+            ("API URL:", url),
         ] {
             board.hears(question)?;
             board.types(answer)?;
@@ -324,6 +334,41 @@ impl<'a> Story<'a> {
         self.runs("1.2.0")
     }
 
+    /// Lets another board reach the server in TLS; `authority` is what it believes.
+    fn in_tls(&mut self, name: &str, port: u16, authority: &Path) -> Result<Machine> {
+        let device = ask(
+            &self.server,
+            "POST",
+            "/devices",
+            &json!({ "name": name }),
+            200,
+        )?;
+        (self.device, self.token) = (text(&device, "id")?, text(&device, "device_token")?);
+        let folder = self.server.folder();
+        self.flash = folder.join(format!("{name}.flash"));
+        let image = folder.join("1.0.0.bin");
+        self.images
+            .flash(&image, &self.public, &self.flash, Some(authority))?;
+        self.provisioned_with(&format!("https://{HOST}:{port}"))
+    }
+
+    /// The same in TLS, with certificates and a server of OpenSSL's.
+    fn believes(&mut self) -> Result<()> {
+        let tls = Tls::before(self.server.address.port(), self.server.folder())?;
+        let mut good = self.in_tls("believes", tls.port, &tls.authority)?;
+        let passed = self.delivers().and_then(|()| self.obeys(&mut good));
+        passed.with_context(|| good.said())?;
+        drop(good);
+        let mut other = self.in_tls("doubts", tls.port, &tls.other)?;
+        other.hears("TLS: the certificate was not signed by the pinned authority")?;
+        let seen = get(&self.server, &self.path(""))?;
+        ensure!(
+            seen["online"] == false && seen["last_active"].is_null(),
+            "the board talks to a server that it does not believe: {seen}"
+        );
+        Ok(())
+    }
+
     fn ends(&mut self, board: Machine) -> Result<()> {
         let command = self.path("/commands");
         ask(
@@ -336,49 +381,5 @@ impl<'a> Story<'a> {
         let code = board.ends()?;
         ensure!(code == Some(0), "QEMU ended with {code:?}");
         Ok(())
-    }
-}
-
-/// Returns the hexadecimal digits of the key in a `.pub` file.
-fn hex_of(public: &str) -> Result<String> {
-    let key = public
-        .lines()
-        .find_map(|line| line.strip_prefix("key:"))
-        .context("the public key has no line `key:`")?;
-    let mut bits = 0_u32;
-    let mut held = 0;
-    let mut hex = String::new();
-    for digit in key.trim().trim_end_matches('=').bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => anyhow::bail!("the public key is no Base64"),
-        };
-        (bits, held) = (bits << 6 | u32::from(value), held + 6);
-        if held >= 8 {
-            held -= 8;
-            hex.push_str(&format!("{:02x}", bits >> held & 0xff));
-        }
-    }
-    ensure!(hex.len() == 64, "the public key has {} digits", hex.len());
-    Ok(hex)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hex_of;
-
-    #[test]
-    fn keys_are_read() {
-        let file = "espalier-public-key-v1\nkey:fy9uHQ1G101ZoHM9clGm8Ti5g3Dpya6mU+Eoh3WX3TQ=\n";
-        assert_eq!(
-            hex_of(file).unwrap(),
-            "7f2f6e1d0d46d74d59a0733d7251a6f138b98370e9c9aea653e128877597dd34"
-        );
-        assert!(hex_of("key:AAAA").is_err());
-        assert!(hex_of("no key").is_err());
     }
 }

@@ -6,7 +6,7 @@ use super::quarantine::Waiting;
 use super::said::Said;
 use super::{report, store};
 use crate::devices::logic::{self, Draft};
-use crate::devices::{Device, check};
+use crate::devices::{Device, check, permits};
 use crate::error::ApiResult;
 use crate::identity::{self, Caller, Principal};
 use crate::{ApiError, AppState, random};
@@ -129,6 +129,7 @@ pub fn profile_of(said: &Said) -> Profile {
 /// Refuses to open a board that could not be told from another one.
 fn distinct(
     app: &AppState,
+    caller: &Caller,
     legacy_id: &str,
     mac: Option<Mac>,
     address: Option<IpAddr>,
@@ -140,17 +141,22 @@ fn distinct(
         Some(address) => legacy.clashes(mac, address),
         None => legacy.open && legacy.address.is_none(),
     });
-    match clash {
-        None => Ok(()),
-        Some((device, _)) => Err(ApiError::conflict(
-            "same_station",
-            format!(
-                "The device {:?} is open to boards with this id from the same station, so the two could not be told apart; \
-                 close that one first, or say that this board is it.",
-                device.name
-            ),
-        )),
-    }
+    let Some((device, _)) = clash else {
+        return Ok(());
+    };
+    // Whose device it is may be none of the caller's business.
+    let principal = Principal::Account(caller.clone());
+    let which = match permits(app, &principal, &device, Action::Read) {
+        true => format!("The device {:?}", device.name),
+        false => "Another device".to_owned(),
+    };
+    Err(ApiError::conflict(
+        "same_station",
+        format!(
+            "{which} is open to boards with this id from the same station, so the two could not be told apart; \
+             close that one first, or say that this board is it."
+        ),
+    ))
 }
 
 async fn make(
@@ -160,7 +166,8 @@ async fn make(
     wish: &Wish,
 ) -> ApiResult<(Arc<Device>, String)> {
     if wish.open {
-        distinct(app, &board.legacy_id, board.mac, Some(board.address), None)?;
+        let (mac, address) = (board.mac, Some(board.address));
+        distinct(app, caller, &board.legacy_id, mac, address, None)?;
     }
     let said = &board.said;
     let names = [&wish.name, &said.nickname, &said.name];
@@ -216,7 +223,7 @@ async fn assign(
     let device = legacy::find_for(app, &principal, device, Action::Own)?;
     if open {
         let (mac, address) = (board.mac, Some(board.address));
-        distinct(app, &board.legacy_id, mac, address, Some(&device))?;
+        distinct(app, caller, &board.legacy_id, mac, address, Some(&device))?;
     }
     let new = legacy_of(board, open);
     legacy::change(app, device.id, &board.legacy_id, move |legacy| {
@@ -254,10 +261,31 @@ pub struct Opening {
     pub address: Option<IpAddr>,
 }
 
+/// Whose an old board is, only an admin says: ids that are compiled in are known to many, so whoever opened a device of their own
+/// under one would get another's board, and could send it firmware. An owner may close a device, narrow to whom it is open, and
+/// open it to a board that has the device's own id compiled in.
+fn may_open(app: &AppState, caller: &Caller, device: &Device, wish: &Opening) -> ApiResult<()> {
+    fn within<T: PartialEq>(known: Option<&T>, wish: Option<&T>) -> bool {
+        known.is_none() || known == wish
+    }
+    let narrower = legacy::of(app, device.id).is_some_and(|known| {
+        known.open
+            && *known.legacy_id == *wish.legacy_id
+            && within(known.mac.as_ref(), wish.mac.as_ref())
+            && within(known.address.as_ref(), wish.address.as_ref())
+    });
+    if caller.role.is_admin() || narrower || wish.legacy_id == device.oid.to_string() {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        "Only an admin says which board without a token is this device; ask one to claim it under Waiting boards.",
+    ))
+}
+
 /// Opens a device to its old board, or closes it.
 ///
 /// # Errors
-/// 409 when it could not be told from another open board.
+/// 403 when it takes an admin, 409 when it could not be told from another open board.
 pub async fn open(
     app: &AppState,
     caller: &Caller,
@@ -265,7 +293,9 @@ pub async fn open(
     wish: Opening,
 ) -> ApiResult<Arc<Legacy>> {
     if wish.open {
-        distinct(app, &wish.legacy_id, wish.mac, wish.address, Some(device))?;
+        may_open(app, caller, device, &wish)?;
+        let (mac, address) = (wish.mac, wish.address);
+        distinct(app, caller, &wish.legacy_id, mac, address, Some(device))?;
     }
     let detail = json!({ "legacy_id": wish.legacy_id, "open": wish.open, "address": wish.address });
     let first = wish.legacy_id.clone();

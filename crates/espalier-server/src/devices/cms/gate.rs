@@ -93,13 +93,27 @@ async fn stranger(
     Ok(Admitted::Quarantined)
 }
 
+/// So long after a board was heard at its address nobody else moves it to another one, milliseconds.
+const STAYS_MS: i64 = 120_000;
+
 /// Learns the MAC of a board when it first sends it, and follows a known MAC to another address of the own network: routers
-/// give boards new ones.
+/// give boards new ones. A board that is still heard where it was has not moved, whoever shows its MAC.
 async fn follow(app: &AppState, device: &Device, station: Station) -> ApiResult<()> {
-    let (Some(mac), Some(known)) = (station.mac, legacy::of(app, device.id)) else {
+    let Some(known) = legacy::of(app, device.id) else {
         return Ok(());
     };
-    let moved = known.address.filter(|address| *address != station.address);
+    let now = app.clock.now_ms();
+    if known.address == Some(station.address) {
+        app.devices.cms.heard.lock().insert(device.id, now);
+    }
+    let Some(mac) = station.mac else {
+        return Ok(());
+    };
+    let heard = app.devices.cms.heard.lock().get(&device.id).copied();
+    let stays = heard.is_some_and(|at| at + STAYS_MS > now);
+    let moved = known
+        .address
+        .filter(|address| *address != station.address && !stays);
     let moved = moved.is_some_and(|from| pin::is_local(from) && pin::is_local(station.address));
     if known.mac.is_some() && !moved {
         return Ok(());

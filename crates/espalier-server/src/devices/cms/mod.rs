@@ -28,7 +28,9 @@ pub use shape::{Failure, LegacyProblem};
 
 use crate::AppState;
 use espalier_db::Db;
+use espalier_model::DeviceId;
 use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What of old boards lives in memory.
@@ -36,6 +38,8 @@ pub struct State {
     known: RwLock<legacy::Index>,
     blocks: RwLock<Vec<claim::Block>>,
     waiting: Mutex<quarantine::Quarantine>,
+    /// When claimed boards were last heard at the address that they are pinned to, milliseconds UTC.
+    heard: Mutex<HashMap<DeviceId, i64>>,
 }
 
 impl State {
@@ -51,6 +55,7 @@ impl State {
             known: RwLock::new(legacy::Index::of(known)),
             blocks: RwLock::new(blocks),
             waiting: Mutex::default(),
+            heard: Mutex::default(),
         })
     }
 }

@@ -182,6 +182,16 @@ pub fn active_with_role(c: &Conn<'_>, role: Role, except: AccountId) -> Result<i
     .get("n")
 }
 
+/// The active accounts with this role, oldest first; at most two, to tell whether there is only one.
+pub fn active(c: &Conn<'_>, role: Role) -> Result<Vec<AccountId>> {
+    let sql =
+        "select id from account where role = $1 and is_active = 1 order by created_at, id limit 2";
+    let rows = c.query(sql, params![role.as_str()])?;
+    rows.iter()
+        .map(|row| parse("id", &row.get::<String>("id")?))
+        .collect()
+}
+
 /// Whether nobody manages this installation yet.
 pub fn unmanaged(c: &Conn<'_>) -> Result<bool> {
     let managers: i64 = c

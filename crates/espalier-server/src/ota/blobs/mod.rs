@@ -27,7 +27,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use sha2::Digest as _;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{MutexGuard, OnceCell};
@@ -157,6 +157,19 @@ impl State {
     /// written, so that nobody removes the blob in between.
     pub async fn hold(&self, digest: &Digest) -> MutexGuard<'_, ()> {
         self.holds[usize::from(digest[0]) % LOCKS].lock().await
+    }
+
+    /// Holds several blobs at once, as [`State::hold`] does one; those who hold several never wait for each other in a circle.
+    pub async fn hold_all(&self, digests: &[Digest]) -> Vec<MutexGuard<'_, ()>> {
+        let places = digests
+            .iter()
+            .map(|digest| usize::from(digest[0]) % LOCKS)
+            .collect::<BTreeSet<_>>();
+        let mut held = Vec::with_capacity(places.len());
+        for place in places {
+            held.push(self.holds[place].lock().await);
+        }
+        held
     }
 
     /// Keeps a blob and returns its name; it is durable then. The same blob twice is one blob, and one that was damaged is

@@ -24,6 +24,11 @@ const REFERENCES: &[Reference] = &[
         back_up: false,
     },
     Reference {
+        table: "firmware_kit_part",
+        column: "sha256",
+        back_up: true,
+    },
+    Reference {
         table: "screen_image",
         column: "sha256",
         back_up: true,

@@ -4,6 +4,7 @@
 use super::legacy::{offer_for, word};
 use super::progress::{Following, refused};
 use super::send::{Blob, send, value};
+use super::slots::By;
 use super::tickets::Ticket;
 use crate::devices::cms::{self, Admitted, Failure, LegacyProblem as Problem};
 use crate::devices::{self, Device};
@@ -72,9 +73,9 @@ impl Updater {
     /// write over what runs.
     fn slot(&self) -> Option<u64> {
         let free = self.free?;
-        let single = self
-            .flash
-            .is_some_and(|flash| 2 * free + BEFORE_SLOTS > flash);
+        // What a board says is not believed to be a number that can be added to.
+        let both = free.saturating_mul(2).saturating_add(BEFORE_SLOTS);
+        let single = self.flash.is_some_and(|flash| both > flash);
         Some(if single { 0 } else { free })
     }
 
@@ -178,7 +179,9 @@ fn ticket(
     let ticket = found.ok_or_else(over)?;
     let device = app.devices.get(ticket.device).ok_or_else(over)?;
     let other = matches!(who, Identified::Known(Principal::Device(own)) if own.id != device.id);
-    if other || ticket.offer.firmware.legacy_key != key {
+    // A device that was given away since does not take what its owner before sent.
+    let given_away = ticket.offer.firmware.owner != device.owner;
+    if other || given_away || ticket.offer.firmware.legacy_key != key {
         return Err(no_firmware());
     }
     Ok((ticket, device))
@@ -274,7 +277,7 @@ async fn board(
     let none = HeaderMap::new();
     let blob = blob(&firmware);
     Ok(named(
-        send(app, method, &none, &blob, following).await?,
+        send(app, By::Board(device.id), method, &none, &blob, following).await?,
         &firmware,
     ))
 }
@@ -316,7 +319,7 @@ async fn person(
     let sees = |one: &Arc<Firmware>| one.owner == caller.account || caller.role.is_admin();
     let firmware = found.filter(sees).ok_or_else(no_firmware)?;
     let blob = blob(&firmware);
-    let response = send(app, method, headers, &blob, ()).await?;
+    let response = send(app, By::Person(caller.account), method, headers, &blob, ()).await?;
     Ok(named(response, &firmware))
 }
 
@@ -345,6 +348,7 @@ mod tests {
         assert_eq!(slot(0x30_0000, flash), Some(0));
         assert_eq!(slot(0x20_0000, flash), Some(0));
         assert_eq!(of(&[]).slot(), None);
+        assert_eq!(slot(u64::MAX, flash), Some(0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Updates of boards with our firmware: the contract is [`espalier_wire::ota`].
 
 use super::send::{Blob, Watch, send, value};
+use super::slots::By;
 use crate::devices::{self, Device};
 use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
@@ -282,7 +283,7 @@ pub async fn image(
         size: firmware.size,
     };
     let watch = whole(&app, firmware, firmware.size);
-    send(&app, &method, &headers, &blob, watch).await
+    send(&app, By::Board(device.id), &method, &headers, &blob, watch).await
 }
 
 /// Give a board the patch from the image that runs to its new image, whole or in part.
@@ -310,7 +311,7 @@ pub async fn patch(
         return Err(ApiError::new(StatusCode::NOT_FOUND, "no_patch", why));
     };
     let watch = whole(&app, &offer.firmware, blob.size);
-    send(&app, &method, &headers, &blob, watch).await
+    send(&app, By::Board(device.id), &method, &headers, &blob, watch).await
 }
 
 /// Take a board's report of how far it is. The same report again is fine, and so is any order.

@@ -1,7 +1,7 @@
 //! Sending a blob: whole or in part, compared with what the client has, counted while it goes out.
 
 use super::range::{Wanted, wanted};
-use super::slots::Slot;
+use super::slots::{By, Slot};
 use crate::error::ApiResult;
 use crate::ota::library::Digest;
 use crate::{ApiError, AppState};
@@ -47,6 +47,7 @@ impl Blob {
 /// 416 for bytes that it does not have, 503 when too many download or the store of blobs is away.
 pub async fn send(
     app: &AppState,
+    by: By,
     method: &Method,
     headers: &HeaderMap,
     blob: &Blob,
@@ -66,7 +67,7 @@ pub async fn send(
     let body = if *method == Method::HEAD {
         Body::empty()
     } else {
-        counted(app, blob, part.clone(), watch).await?
+        counted(app, by, blob, part.clone(), watch).await?
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -112,11 +113,12 @@ pub fn value(text: &str) -> HeaderValue {
 
 async fn counted(
     app: &AppState,
+    by: By,
     blob: &Blob,
     part: Range<u64>,
     watch: impl Watch,
 ) -> ApiResult<Body> {
-    let slot = Slot::take(app)?;
+    let slot = Slot::take(app, by)?;
     let at = part.start;
     let inner = app.ota.blobs.stream(&blob.digest, part).await?;
     Ok(Body::new(Counted {

@@ -56,6 +56,15 @@ pub fn no_library(error: DbError) -> ApiError {
     }
 }
 
+/// Who made what is in an account's library: the operator at the command line has no account and acts for the owner.
+pub fn maker(caller: &Caller, owner: AccountId) -> AccountId {
+    if caller.account.0.is_nil() {
+        owner
+    } else {
+        caller.account
+    }
+}
+
 /// Whether a caller may see and change what is in an account's library.
 pub fn sees(caller: &Caller, owner: AccountId) -> bool {
     caller.account == owner || caller.role.is_admin()
@@ -126,6 +135,19 @@ pub fn check_signature(
 /// # Errors
 /// 422 when the file is no sound image, is not signed, or its signature does not count; 409 when the library is full.
 pub async fn keep(app: &AppState, caller: &Caller, upload: Upload) -> ApiResult<Kept> {
+    keep_for(app, caller, caller.account, upload).await
+}
+
+/// Keeps an uploaded image in an account's library, which the caller was allowed to change; its keys decide about the signature.
+///
+/// # Errors
+/// As [`keep`].
+pub async fn keep_for(
+    app: &AppState,
+    caller: &Caller,
+    owner: AccountId,
+    upload: Upload,
+) -> ApiResult<Kept> {
     let device_type = upload.device_type.as_deref().map(check_type).transpose()?;
     let description = check_description(&upload.description)?;
     let look = inspect(upload.bytes.clone()).await?.map_err(|no| {
@@ -136,10 +158,10 @@ pub async fn keep(app: &AppState, caller: &Caller, upload: Upload) -> ApiResult<
         )
     })?;
     let manifest = upload.signature.as_deref();
-    check_signature(app, caller.account, &upload.bytes, &look, manifest)?;
+    check_signature(app, owner, &upload.bytes, &look, manifest)?;
     let firmware = Firmware {
         id: random::firmware_id(&app.clock),
-        owner: caller.account,
+        owner,
         sha256: look.sha256,
         md5: look.md5,
         size: look.size,
@@ -155,7 +177,7 @@ pub async fn keep(app: &AppState, caller: &Caller, upload: Upload) -> ApiResult<
         filename: upload.filename,
         description,
         manifest: upload.signature,
-        created_by: caller.account.to_string(),
+        created_by: maker(caller, owner).to_string(),
         created_at: app.clock.now_ms(),
     };
     let (app, caller) = (app.clone(), caller.clone());
@@ -282,6 +304,7 @@ pub async fn sign(
     manifest: String,
 ) -> ApiResult<Arc<Firmware>> {
     let firmware = visible(app, caller, id)?;
+    let manifest = manifest.replace("\r\n", "\n");
     let bytes = app.ota.blobs.get(&firmware.sha256).await?;
     let subject = Subject {
         head: Head::parse(&bytes).map_err(ApiError::internal)?,

@@ -5,7 +5,7 @@ use super::signature::{self, Refusal, Signed};
 use super::{Digest, Firmware, Release, downloads, store};
 use espalier_db::Db;
 use espalier_model::{AccountId, FirmwareId, ReleaseId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,8 @@ use tokio::sync::Semaphore;
 
 /// Uploads that are read into memory at the same time.
 const UPLOADS: usize = 8;
+/// Of these, uploads of one account: who sends slowly does not keep everybody else from it.
+pub(super) const UPLOADS_OF_ONE: usize = UPLOADS / 2;
 
 /// The library in memory.
 pub struct State {
@@ -22,6 +24,8 @@ pub struct State {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Bounds the memory that uploads take.
     pub(super) uploads: Arc<Semaphore>,
+    /// How many of them each account has.
+    pub(super) uploading: Mutex<HashMap<AccountId, usize>>,
     pub(super) downloads: downloads::Downloads,
 }
 
@@ -98,6 +102,7 @@ impl State {
             revision: AtomicU64::new(0),
             changing: tokio::sync::Mutex::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            uploading: Mutex::default(),
             downloads: downloads::Downloads::new(all.downloads),
         })
     }

@@ -1,15 +1,13 @@
-//! An upload as it comes: a form with a file and a few words beside it.
+//! An image as it comes: a form with a file and a few words beside it.
 
+use super::form::{self, Held, MAX_IMAGE, broken, read, text, too_large};
 use crate::error::ApiResult;
 use crate::{ApiError, AppState};
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{StatusCode, header};
-use bytes::{Bytes, BytesMut};
+use axum::extract::Request;
+use bytes::Bytes;
 use espalier_image::manifest::MAX_MANIFEST;
+use espalier_model::AccountId;
 
-/// The largest image, bytes: the flash of the largest boards.
-pub const MAX_IMAGE: usize = 16 << 20;
 /// The largest form, bytes: an image and what stands beside it.
 pub const MAX_FORM: usize = MAX_IMAGE + (64 << 10);
 /// The longest text beside a file, bytes.
@@ -39,21 +37,14 @@ pub struct Upload {
 /// # Errors
 /// 413 when it is too large, 400 when it is no form, has no file or breaks off, 422 when a text is none, 503 when too many
 /// come in at once.
-pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Held)> {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_FORM) {
-        return Err(too_large());
-    }
-    let busy = "Too many uploads are under way; try again in a moment.";
-    let library = &app.ota.library;
-    let permit = library.uploads.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| ApiError::busy(busy, 5))?;
-    let mut form = Multipart::from_request(request, app).await.map_err(|_| {
-        let sentence =
-            "The body is no form: send the image as multipart/form-data in the part `firmware`.";
-        ApiError::bad_request("not_a_form", sentence)
-    })?;
+pub async fn receive(
+    app: &AppState,
+    account: AccountId,
+    request: Request,
+) -> ApiResult<(Upload, Held)> {
+    let wanted =
+        "The body is no form: send the image as multipart/form-data in the part `firmware`.";
+    let (mut form, held) = form::open(app, account, request, MAX_FORM, wanted).await?;
     let mut upload = Upload::default();
     let mut found = false;
     while let Some(field) = form.next_field().await.map_err(|e| broken(&e))? {
@@ -65,6 +56,8 @@ pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Hel
             }
             "signature" => {
                 let text = text(field, "signature", MAX_MANIFEST).await?;
+                // Browsers end the lines of a text field with CR LF; what is signed has LF only.
+                let text = text.replace("\r\n", "\n");
                 upload.signature = Some(text).filter(|text| !text.trim().is_empty());
             }
             "description" => upload.description = text(field, "description", MAX_TEXT).await?,
@@ -80,49 +73,10 @@ pub async fn receive(app: &AppState, request: Request) -> ApiResult<(Upload, Hel
         }
     }
     if found {
-        return Ok((upload, Held { _permit: permit }));
+        return Ok((upload, held));
     }
     let sentence = "No firmware file was sent; send the image in the part `firmware`.";
     Err(ApiError::bad_request("no_file", sentence))
-}
-
-/// A place among the uploads that may be in memory at the same time; held until the upload is dealt with.
-pub struct Held {
-    _permit: tokio::sync::OwnedSemaphorePermit,
-}
-
-/// Reads a part; nothing when it is longer than it may be.
-async fn read(mut field: Field<'_>, limit: usize) -> ApiResult<Option<Bytes>> {
-    let mut bytes = BytesMut::new();
-    while let Some(piece) = field.chunk().await.map_err(|e| broken(&e))? {
-        if bytes.len() + piece.len() > limit {
-            return Ok(None);
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(Some(bytes.freeze()))
-}
-
-async fn text(field: Field<'_>, name: &str, limit: usize) -> ApiResult<String> {
-    let bytes = read(field, limit).await?;
-    let wrong = |why: String| ApiError::invalid(&["body", name], why);
-    let bytes = bytes.ok_or_else(|| wrong(format!("may have at most {limit} bytes")))?;
-    String::from_utf8(bytes.into()).map_err(|_| wrong("must be UTF-8 text".to_owned()))
-}
-
-fn too_large() -> ApiError {
-    ApiError::too_large(format!(
-        "The file is larger than {} MB, the flash of the largest boards; upload the app's .bin file alone.",
-        MAX_IMAGE >> 20
-    ))
-}
-
-fn broken(error: &MultipartError) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large();
-    }
-    let sentence = "The upload broke off, or is no multipart/form-data; send it again.";
-    ApiError::bad_request("unreadable_body", sentence)
 }
 
 /// The name of a file without its folders, for people to read; it never becomes a path.

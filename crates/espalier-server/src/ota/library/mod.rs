@@ -6,6 +6,7 @@
 
 mod downloads;
 mod firmware;
+pub(super) mod form;
 mod http;
 mod index;
 mod intake;
@@ -16,7 +17,7 @@ mod signature;
 mod store;
 
 pub use downloads::{count_download, flush};
-pub use firmware::{Kept, MAX_FORM, keep, remove, sees, visible};
+pub use firmware::{Kept, MAX_FORM, keep, keep_for, maker, no_library, remove, sees, visible};
 pub use index::State;
 pub use intake::{Upload, receive};
 pub use keys::{Key, KeySet};

@@ -61,7 +61,7 @@ pub async fn upload(
     request: Request,
 ) -> Legacy<UploadedFirmware> {
     let caller = caller?;
-    let (mut upload, _held) = library::receive(&app, request).await?;
+    let (mut upload, _held) = library::receive(&app, caller.account, request).await?;
     let kind = upload.device_type.take();
     upload.device_type = Some(kind.unwrap_or_else(|| USUAL_TYPE.to_owned()));
     let auto_assign = upload.auto_assign;

@@ -241,6 +241,10 @@ impl Asked<'_> {
     fn forced(&mut self, core: &mut Core) -> Option<Decision> {
         let track = core.forced.get_mut(&self.device.id)?;
         let firmware = self.app.ota.library.get(track.firmware)?;
+        // The device was given away since: what its owner before sent is not for the new one.
+        if firmware.owner != self.device.owner {
+            return None;
+        }
         match self.ready(track, &firmware, u32::MAX) {
             Ready::Attempt(attempt) => {
                 track.pending = Some(self.now);

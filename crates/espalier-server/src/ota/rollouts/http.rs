@@ -94,6 +94,14 @@ pub struct RolloutQuery {
     limit: Option<usize>,
 }
 
+/// What is approved.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Approval {
+    /// The `fingerprint` of the rollout that the caller has looked at: a rollout that was changed since is not approved.
+    seen: Option<String>,
+}
+
 fn show(app: &AppState, id: RolloutId) -> ApiResult<Json<RolloutView>> {
     let core = app.ota.rollouts.core.lock();
     let found = core.rollouts.get(&id).map(RolloutView::of);
@@ -261,21 +269,22 @@ async fn start(
 
 /// Approve a rollout
 ///
-/// The release's owner or an admin, but not who created or started the rollout.
+/// The release's owner or an admin, but not who created, started or changed the rollout.
 #[utoipa::path(post, path = "/rollouts/{id}/approve", tag = "rollouts", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The rollout's id")),
+    params(("id" = String, Path, description = "The rollout's id"), Approval),
     responses(
         (status = 200, description = "The rollout now", body = RolloutView),
         (status = 401, description = "Nobody is signed in", body = Problem),
         (status = 404, description = "No such rollout", body = Problem),
-        (status = 409, description = "It does not wait for approval, or the caller created or started it", body = Problem)))]
+        (status = 409, description = "It does not wait for approval, the caller created, started or changed it, or it is not what was seen any more", body = Problem)))]
 async fn approve(
     State(app): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(approval): Query<Approval>,
 ) -> ApiResult<Json<RolloutView>> {
     let id = require(&app, &caller, &id)?;
-    manage::approve(&app, &caller, id).await?;
+    manage::approve(&app, &caller, id, approval.seen.as_deref()).await?;
     show(&app, id)
 }
 
@@ -548,7 +557,9 @@ async fn force(
         .ok()
         .and_then(|id| app.ota.library.get(id))
         .ok_or_else(missing)?;
-    if firmware.owner != caller.account && !caller.role.is_admin() {
+    // The image must be of the library whose keys the device trusts, whoever else may manage the device.
+    let sees = firmware.owner == caller.account || caller.role.is_admin();
+    if firmware.owner != device.owner || !sees {
         return Err(missing());
     }
     updates::force(&app, &caller, &device, firmware).await?;

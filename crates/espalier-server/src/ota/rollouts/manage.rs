@@ -59,10 +59,11 @@ pub fn check(target: &mut Target, plan: &Plan) -> ApiResult<()> {
 
 fn check_name(name: &str) -> ApiResult<String> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > 100 {
+    let fits = (1..=100).contains(&name.chars().count());
+    if !fits || name.chars().any(char::is_control) {
         return Err(ApiError::invalid(
             &["body", "name"],
-            "must be 1 to 100 characters",
+            "must be 1 to 100 characters on one line",
         ));
     }
     Ok(name.to_owned())
@@ -198,9 +199,13 @@ pub async fn patch(
     check(&mut target, &plan)?;
     let state = match row.state {
         // Who approves must have seen what runs: a changed plan is approved again.
-        State::Scheduled if planned && plan.approval => State::AwaitingApproval,
+        // Not even a plan that waives approval comes without it.
+        State::Scheduled if planned && (plan.approval || row.plan.approval) => {
+            State::AwaitingApproval
+        }
         state => state,
     };
+    let by = caller.account;
     engine::change(
         app,
         id,
@@ -220,6 +225,10 @@ pub async fn patch(
                 row.target = target;
                 row.plan = plan;
                 row.state = state;
+                // Who changed what was started stands for it, and cannot be the second person.
+                if row.started_by.is_some() {
+                    row.started_by = Some(by);
+                }
             }
         },
     )
@@ -304,9 +313,18 @@ pub async fn start(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<
 ///
 /// # Errors
 /// 409 when it does not wait for approval, or the caller created or started it.
-pub async fn approve(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<()> {
+pub async fn approve(
+    app: &AppState,
+    caller: &Caller,
+    id: RolloutId,
+    seen: Option<&str>,
+) -> ApiResult<()> {
     let _alone = app.ota.rollouts.changing.lock().await;
     let row = current(app, id)?;
+    if seen.is_some_and(|seen| seen != super::view::fingerprint(&row)) {
+        let why = "The rollout was changed since you looked at it; look at it again before you approve it.";
+        return Err(ApiError::conflict("changed", why));
+    }
     let second = row.created_by != caller.account && row.started_by != Some(caller.account);
     let (_, state) = obeyed(app, id, Command::Approve { second })?;
     let by = caller.account;

@@ -1,6 +1,6 @@
 //! Rollouts and updates as they are on the wire.
 
-use super::memory::{HEALTHY, Rollout, Standing, Track, Way};
+use super::memory::{HEALTHY, Rollout, Row, Standing, Track, Way};
 use super::{engine, undo};
 use crate::AppState;
 use crate::clock::iso;
@@ -12,6 +12,7 @@ use espalier_model::ota::target::Target;
 use espalier_model::ota::update::{Next, State};
 use espalier_model::ota::window::{Weekday, Window};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 /// One wave of a plan.
@@ -364,6 +365,8 @@ pub struct RolloutView {
     pub target: Target,
     /// How.
     pub plan: PlanBody,
+    /// 16 hexadecimal digits that differ as soon as release, target or plan do: who approves says which one they have seen.
+    pub fingerprint: String,
     /// `draft`, `awaiting_approval`, `scheduled`, `running`, `paused`, `halted`, `finished`, `aborted`, `rolling_back`
     /// or `rolled_back`.
     pub state: &'static str,
@@ -406,6 +409,13 @@ pub struct ReturningView {
     pub barred: usize,
 }
 
+/// What is approved: release, target and plan in 16 hexadecimal digits.
+pub fn fingerprint(row: &Row) -> String {
+    let seen = (row.release.to_string(), &row.target, &row.plan);
+    let text = serde_json::to_vec(&seen).unwrap_or_default();
+    hex::encode(&Sha256::digest(text)[..8])
+}
+
 impl RolloutView {
     /// A rollout as shown.
     pub fn of(rollout: &Rollout) -> Self {
@@ -437,6 +447,7 @@ impl RolloutView {
             channel: row.channel.clone(),
             target: row.target.clone(),
             plan: PlanBody::of(&row.plan),
+            fingerprint: fingerprint(row),
             state: row.state.as_str(),
             reason: row.reason.as_ref().map(|(code, _)| code.clone()),
             message: row.reason.as_ref().map(|(_, sentence)| sentence.clone()),

@@ -178,14 +178,16 @@ export function snippets(access: Access): Snippet[] {
       id: 'arduino',
       label: 'Arduino',
       file: 'espalier.ino',
-      needs: 'An ESP32 with the Arduino core; no other library.',
+      needs:
+        'An ESP32 with the Arduino core; no other library. For pins, commands and an offline queue there is the library clients/arduino in the source of Espalier.',
       text: arduino(access),
     },
     {
       id: 'micropython',
       label: 'MicroPython',
       file: 'main.py',
-      needs: 'A board with MicroPython and urequests (mpremote mip install urequests).',
+      needs:
+        'A board with MicroPython and urequests (mpremote mip install urequests). For pins, commands and an offline queue there is the package clients/micropython in the source of Espalier.',
       text: micropython(access),
     },
     {

@@ -58,7 +58,7 @@ pub async fn upload(
     caller: Caller,
     request: Request,
 ) -> ApiResult<(StatusCode, Json<FirmwareView>)> {
-    let (upload, _held) = intake::receive(&app, request).await?;
+    let (upload, _held) = intake::receive(&app, caller.account, request).await?;
     let kept = firmware::keep(&app, &caller, upload).await?;
     let status = match kept {
         Kept::New(_) => StatusCode::CREATED,
@@ -123,7 +123,7 @@ pub async fn inspect(
     caller: Caller,
     request: Request,
 ) -> ApiResult<Json<Inspection>> {
-    let (upload, _held) = intake::receive(&app, request).await?;
+    let (upload, _held) = intake::receive(&app, caller.account, request).await?;
     let look = match firmware::inspect(upload.bytes.clone()).await? {
         Ok(look) => look,
         Err(no) => {

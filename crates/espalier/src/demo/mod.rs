@@ -1,5 +1,7 @@
 //! `demo`: the server with an account, twelve living boards, a dashboard, and firmware to roll out.
 
+mod kit;
+
 use crate::cli::DemoArgs;
 use crate::firmware;
 use crate::provision::{Server, Wanted};
@@ -101,6 +103,7 @@ async fn populate(
     dashboard(&server, &specs).await?;
     let key = signing_key(data)?;
     releases(&server, &key).await?;
+    kit::upload(&server, &key).await?;
     let options = SimOptions {
         firmware: RELEASES[0].0.to_owned(),
         firmware_size: FIRMWARE_SIZE,

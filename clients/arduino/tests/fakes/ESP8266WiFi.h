@@ -1,0 +1,2 @@
+// On the ESP8266 the same radio has another header.
+#include <WiFi.h>
