@@ -291,7 +291,9 @@ where
                 shared.set(&shared.job_waits, true);
             }
             Wish::Abandon => self.stop_exchange().await,
-            Wish::Measure => self.measure().await,
+            Wish::Measure => {
+                self.measure().await;
+            }
             Wish::Apply(key, value) => {
                 let ok = match Json::parse(&value) {
                     Ok(value) => self.hardware.apply(&key, value).await,
@@ -326,7 +328,8 @@ where
         shared.abandon.set(false);
     }
 
-    async fn measure(&mut self) {
+    /// Measures, and says whether there was anything.
+    async fn measure(&mut self) -> bool {
         let mut sample = Sample::default();
         self.hardware.measure(&mut sample).await;
         let vitals = self.hardware.vitals();
@@ -334,9 +337,11 @@ where
             heap_free: vitals.heap_free,
             rssi: vitals.rssi,
         });
-        if !sample.0.is_empty() {
+        let any = !sample.0.is_empty();
+        if any {
             self.step(Input::Sample(&sample.0));
         }
+        any
     }
 
     async fn command(&mut self, id: &str, name: &str, params: &str) {
@@ -348,6 +353,8 @@ where
             Done::Ok => Ok(None),
             Done::Value(value) => Ok(Some(value)),
             Done::Failed(why) => Err(why),
+            Done::Measure if self.measure().await => Ok(None),
+            Done::Measure => Err("this board measures nothing now: no sensor answers"),
             Done::Restart => {
                 self.restart_wanted = true;
                 Ok(None)

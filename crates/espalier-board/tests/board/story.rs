@@ -86,9 +86,11 @@ async fn obeys((server, mut board): (Server, TestBoard)) {
         };
         server.push(&command("c1", "identify"));
         server.push(&command("c2", "fly"));
+        server.push(&command("c3", "measure"));
         server
             .until(|s| {
                 s.results.contains(&("c1".into(), true))
+                    && s.results.contains(&("c3".into(), true))
                     && s.results.contains(&("c2".into(), false))
             })
             .await;

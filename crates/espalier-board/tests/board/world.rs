@@ -171,6 +171,7 @@ impl Hardware for Pins {
     async fn run(&mut self, name: &str, _: Json<'_>) -> Done {
         match name {
             "identify" => Done::Ok,
+            "measure" => Done::Measure,
             "restart" => Done::Restart,
             _ => Done::Failed("this board does not know the command"),
         }
