@@ -151,8 +151,19 @@ impl Hardware for Hands {
     async fn run(&mut self, name: &str, _params: Json<'_>) -> Done {
         match name {
             "ping" => Done::Ok,
+            "identify" => {
+                self.desk.station.borrow_mut().node().identify();
+                self.desk.station_bell.signal(());
+                Done::Ok
+            }
+            "measure" => {
+                self.things.measure_all();
+                Done::Measure
+            }
             "restart" => Done::Restart,
-            _ => Done::Failed("this board does not know the command; it knows ping and restart"),
+            _ => Done::Failed(
+                "this board does not know the command; it knows ping, identify, measure and restart",
+            ),
         }
     }
 
