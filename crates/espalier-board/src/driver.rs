@@ -13,6 +13,7 @@ use heapless::String;
 use rand_core::{CryptoRng, RngCore};
 
 use crate::buffers::{Buffers, FRAME_HEADER};
+use crate::fetch::{Fetch, FetchNothing};
 use crate::hardware::{Done, Happening, Hardware, Sample};
 use crate::shared::{Job, Kind, Node, Shared, Target, now_ms};
 use crate::tls::Trust;
@@ -85,6 +86,36 @@ pub async fn run<
     F: NorFlash,
     R: RngCore + CryptoRng,
 {
+    run_with(board, buffers, &mut FetchNothing).await;
+}
+
+/// Does what [`run`] does, and fetches what else the board wants while the core has nothing on its way.
+pub async fn run_with<
+    N,
+    H,
+    S,
+    F,
+    R,
+    W,
+    const QUEUE: usize,
+    const FRAME: usize,
+    const RECORD_IN: usize,
+    const RECORD_OUT: usize,
+    const MESSAGE: usize,
+    const OUT: usize,
+    const ANSWER: usize,
+>(
+    board: Board<'_, N, H, S, F, R, QUEUE, FRAME>,
+    buffers: &mut Buffers<RECORD_IN, RECORD_OUT, MESSAGE, OUT, ANSWER>,
+    fetch: &mut W,
+) where
+    N: TcpConnect + Dns,
+    H: Hardware,
+    S: Storage,
+    F: NorFlash,
+    R: RngCore + CryptoRng,
+    W: Fetch,
+{
     const {
         assert!(
             OUT >= FRAME + FRAME_HEADER,
@@ -116,7 +147,7 @@ pub async fn run<
     select3(
         main.run(),
         link::keep(board.net, link_records.slices(), message, &shared),
-        exchange::work(board.net, exchange_records.slices(), answer, &shared),
+        exchange::work(board.net, exchange_records.slices(), answer, fetch, &shared),
     )
     .await;
 }

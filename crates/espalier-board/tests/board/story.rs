@@ -17,7 +17,7 @@ use crate::world::{TestBoard, image};
 /// When the server says it is, in milliseconds.
 const NOW_MS: i64 = NOW.cast_signed() * 1000;
 /// Long enough for any of these stories; a board that hangs is not one that is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 fn nobody() -> Trust<'static> {
     Trust {
@@ -26,13 +26,13 @@ fn nobody() -> Trust<'static> {
     }
 }
 
-async fn plain() -> (Server, TestBoard) {
+pub async fn plain() -> (Server, TestBoard) {
     let server = Server::start(None).await;
     let board = TestBoard::new(format!("http://127.0.0.1:{}", server.port), nobody());
     (server, board)
 }
 
-async fn tls() -> (Server, TestBoard) {
+pub async fn tls() -> (Server, TestBoard) {
     let ca = authority("house");
     let good = signed(server_params(), &ca);
     let server = Server::start(Some(showing(&[good.der()], good.key()))).await;
