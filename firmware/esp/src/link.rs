@@ -37,6 +37,8 @@ pub struct Start {
     pub flash: Flash,
     pub client: Client,
     pub things: Things,
+    #[cfg(feature = "screen")]
+    pub eyes: crate::picture::Eyes,
 }
 
 /// Serves the server until the board is to restart. A board without identity waits for one.
@@ -55,7 +57,11 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         mut flash,
         client,
         things,
+        #[cfg(feature = "screen")]
+        mut eyes,
     } = start;
+    #[cfg(not(feature = "screen"))]
+    let mut eyes = espalier_board::FetchNothing;
     let core = CORE.init_with(|| Core::new(config, random.next_u64()));
     prepare(desk, core, &mut store);
     core.booted(boot);
@@ -76,7 +82,7 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         trust: &trust,
     };
     select(
-        espalier_board::run(board, BUFFERS.init_with(Buffers::new)),
+        espalier_board::run_with(board, BUFFERS.init_with(Buffers::new), &mut eyes),
         desk.leave.wait(),
     )
     .await;

@@ -14,6 +14,7 @@
 //! | `serial`, `portal` | setting the board up, over the serial lines and its own network |
 //! | `net`, `link` | network stacks, the connection with the server |
 //! | `things`, `climate`, `sensors` | what is measured, and how |
+//! | `picture`, `panel` | what the display shows, and its bus |
 //! | `flash`, `places`, `reset`, `crash`, `random`, `chip` | the chip |
 #![no_std]
 #![no_main]
@@ -26,6 +27,10 @@ mod desk;
 mod flash;
 mod link;
 mod net;
+#[cfg(feature = "screen")]
+mod panel;
+#[cfg(feature = "screen")]
+mod picture;
 mod pins;
 mod places;
 mod portal;
@@ -127,6 +132,8 @@ async fn main(spawner: Spawner) -> ! {
         #[cfg(feature = "sensors")]
         climate::Climate::new(desk, pulses.receiver, chip.I2C0),
     );
+    #[cfg(feature = "screen")]
+    let picture = picture::Picture::new(desk, chip.SPI2, random.next_u64());
     let (stack, runner) = net::station(&mut random);
     let (portal_stack, portal_runner) = net::portal(&mut random);
     let own = {
@@ -148,6 +155,10 @@ async fn main(spawner: Spawner) -> ! {
     );
     start(&spawner, net::carry(runner));
     start(&spawner, net::carry(portal_runner));
+    #[cfg(feature = "screen")]
+    if let Some(picture) = picture {
+        start(&spawner, picture::show(desk, picture));
+    }
     serve_people(&spawner, desk, lines, portal_stack);
     let begun = link::Start {
         boot,
@@ -155,6 +166,8 @@ async fn main(spawner: Spawner) -> ! {
         flash,
         client,
         things,
+        #[cfg(feature = "screen")]
+        eyes: picture::Eyes(picture),
     };
     link::serve(desk, begun, random).await;
     desk.restart()
