@@ -2,14 +2,13 @@
 //! serial port says why.
 
 use embassy_time::{Duration, Instant};
-use esp_hal::peripherals::I2C0;
 use esp_println::println;
 use espalier_board::Sample;
 use espalier_device::parts::dht22::MIN_INTERVAL_MS;
 use espalier_wire::json::Value;
 
 use crate::desk::Desk;
-use crate::sensors::{Bme280, Dht22, Receiver};
+use crate::sensors::{Bme280, Bus, Dht22, Receiver};
 
 /// What measures the air.
 pub struct Climate {
@@ -20,7 +19,7 @@ pub struct Climate {
 
 impl Climate {
     /// Takes the sensors that the profile names, when the board is not in safe mode.
-    pub fn new(desk: &Desk, receiver: Option<Receiver>, bus: I2C0<'static>) -> Self {
+    pub fn new(desk: &Desk, receiver: Option<Receiver>, bus: Option<Bus>) -> Self {
         let safe = desk.station.borrow_mut().node().is_safe();
         let profile = Some(&desk.profile).filter(|_| !safe);
         Climate {
@@ -28,7 +27,7 @@ impl Climate {
                 .zip(receiver)
                 .and_then(|(profile, receiver)| Dht22::new(profile, receiver)),
             dht22_at: None,
-            bme280: profile.and_then(|profile| Bme280::new(profile, bus)),
+            bme280: bus.filter(|_| !safe).map(Bme280::new),
         }
     }
 

@@ -15,10 +15,13 @@
 //! | `net`, `link` | network stacks, the connection with the server |
 //! | `things`, `climate`, `sensors` | what is measured, and how |
 //! | `picture`, `panel` | what the display shows, and its bus |
+//! | `card`, `nfc` | business cards, and the reader that writes them |
 //! | `flash`, `places`, `reset`, `crash`, `random`, `chip` | the chip |
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "nfc")]
+mod card;
 mod chip;
 #[cfg(feature = "sensors")]
 mod climate;
@@ -27,6 +30,8 @@ mod desk;
 mod flash;
 mod link;
 mod net;
+#[cfg(feature = "nfc")]
+mod nfc;
 #[cfg(feature = "screen")]
 mod panel;
 #[cfg(feature = "screen")]
@@ -127,10 +132,12 @@ async fn main(spawner: Spawner) -> ! {
         chip.LEDC,
         pulses.transmitter,
     );
+    #[cfg(feature = "sensors")]
+    let bus = sensors::bus(&desk.profile, chip.I2C0);
     let things = things::Things::new(
         desk,
         #[cfg(feature = "sensors")]
-        climate::Climate::new(desk, pulses.receiver, chip.I2C0),
+        climate::Climate::new(desk, pulses.receiver, bus),
     );
     #[cfg(feature = "screen")]
     let picture = picture::Picture::new(desk, chip.SPI2, random.next_u64());
@@ -166,6 +173,8 @@ async fn main(spawner: Spawner) -> ! {
         flash,
         client,
         things,
+        #[cfg(feature = "nfc")]
+        reader: bus,
         #[cfg(feature = "screen")]
         eyes: picture::Eyes(picture),
     };
