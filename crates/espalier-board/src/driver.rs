@@ -43,6 +43,10 @@ pub struct Board<'a, N, H, S, F, R, const QUEUE: usize, const FRAME: usize> {
 }
 
 /// What the core wants, copied out of its buffers.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, and no heap to put the larger one on"
+)]
 enum Wish {
     Open,
     Close,

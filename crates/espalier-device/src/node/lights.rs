@@ -30,7 +30,7 @@ impl Lit {
 pub const IDENTIFY_MS: u64 = 8_000;
 
 impl Node {
-    /// Shows which board this is: three blinks again and again, for [`IDENTIFY_MS`]. Step and poll afterwards.
+    /// Shows which board this is: three blinks again and again for [`IDENTIFY_MS`], fast ones in safe mode. Step and poll afterwards.
     pub fn identify(&mut self) {
         self.identify_until = self.clock.uptime().saturating_add(IDENTIFY_MS);
         self.show();
@@ -43,7 +43,12 @@ impl Node {
             UpdateState::Loading { .. } | UpdateState::Written
         );
         let alarm = if self.clock.uptime() < self.identify_until {
-            Some(Pattern::Triple)
+            // Three blinks are what safe mode looks like.
+            Some(if self.safe.is_safe() {
+                Pattern::Fast
+            } else {
+                Pattern::Triple
+            })
         } else if self.safe.is_safe() {
             Some(Pattern::Triple)
         } else if loading {
