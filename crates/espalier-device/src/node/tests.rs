@@ -501,3 +501,16 @@ fn a_board_shows_which_one_it_is_and_then_its_status_again() {
     assert!(seen >= calm + 20, "{seen} and {calm}");
     assert_eq!(w.flickers(2, 20_000), 8);
 }
+
+#[test]
+fn a_display_without_trigger_has_the_short_press() {
+    let mut w = World::new("esp32-c3-full", "full", 0);
+    w.online();
+    w.press(9, 100);
+    assert_eq!(w.said(), ["NextPage"]);
+    // Without a display the press asks for firmware, as on every board without trigger.
+    let mut w = World::new("esp32-c3-things", "full", 0);
+    w.online();
+    w.press(9, 100);
+    assert_eq!(w.said(), ["AskForUpdate"]);
+}
