@@ -13,6 +13,7 @@ use heapless::String;
 use rand_core::{CryptoRng, RngCore};
 
 use crate::buffers::{Buffers, FRAME_HEADER};
+use crate::fetch::{Fetch, FetchNothing};
 use crate::hardware::{Done, Happening, Hardware, Sample};
 use crate::shared::{Job, Kind, Node, Shared, Target, now_ms};
 use crate::tls::Trust;
@@ -89,6 +90,36 @@ pub async fn run<
     F: NorFlash,
     R: RngCore + CryptoRng,
 {
+    run_with(board, buffers, &mut FetchNothing).await;
+}
+
+/// Does what [`run`] does, and fetches what else the board wants while the core has nothing on its way.
+pub async fn run_with<
+    N,
+    H,
+    S,
+    F,
+    R,
+    W,
+    const QUEUE: usize,
+    const FRAME: usize,
+    const RECORD_IN: usize,
+    const RECORD_OUT: usize,
+    const MESSAGE: usize,
+    const OUT: usize,
+    const ANSWER: usize,
+>(
+    board: Board<'_, N, H, S, F, R, QUEUE, FRAME>,
+    buffers: &mut Buffers<RECORD_IN, RECORD_OUT, MESSAGE, OUT, ANSWER>,
+    fetch: &mut W,
+) where
+    N: TcpConnect + Dns,
+    H: Hardware,
+    S: Storage,
+    F: NorFlash,
+    R: RngCore + CryptoRng,
+    W: Fetch,
+{
     const {
         assert!(
             OUT >= FRAME + FRAME_HEADER,
@@ -120,7 +151,7 @@ pub async fn run<
     select3(
         main.run(),
         link::keep(board.net, link_records.slices(), message, &shared),
-        exchange::work(board.net, exchange_records.slices(), answer, &shared),
+        exchange::work(board.net, exchange_records.slices(), answer, fetch, &shared),
     )
     .await;
 }
@@ -295,7 +326,9 @@ where
                 shared.set(&shared.job_waits, true);
             }
             Wish::Abandon => self.stop_exchange().await,
-            Wish::Measure => self.measure().await,
+            Wish::Measure => {
+                self.measure().await;
+            }
             Wish::Apply(key, value) => {
                 let ok = match Json::parse(&value) {
                     Ok(value) => self.hardware.apply(&key, value).await,
@@ -330,7 +363,8 @@ where
         shared.abandon.set(false);
     }
 
-    async fn measure(&mut self) {
+    /// Measures, and says whether there was anything.
+    async fn measure(&mut self) -> bool {
         let mut sample = Sample::default();
         self.hardware.measure(&mut sample).await;
         let vitals = self.hardware.vitals();
@@ -338,9 +372,11 @@ where
             heap_free: vitals.heap_free,
             rssi: vitals.rssi,
         });
-        if !sample.0.is_empty() {
+        let any = !sample.0.is_empty();
+        if any {
             self.step(Input::Sample(&sample.0));
         }
+        any
     }
 
     async fn command(&mut self, id: &str, name: &str, params: &str) {
@@ -352,6 +388,8 @@ where
             Done::Ok => Ok(None),
             Done::Value(value) => Ok(Some(value)),
             Done::Failed(why) => Err(why),
+            Done::Measure if self.measure().await => Ok(None),
+            Done::Measure => Err("this board measures nothing now: no sensor answers"),
             Done::Restart => {
                 self.restart_wanted = true;
                 Ok(None)

@@ -2,6 +2,7 @@
 //! core the outcome, or when it is given up, and then says nothing more.
 
 use embassy_futures::select::{Either, select};
+use embassy_time::with_timeout;
 use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::{Input, Method, Storage};
@@ -11,24 +12,47 @@ use crate::buffers::RecordSlices;
 use crate::channel::{Channel, Line};
 use crate::connect::{dial, secure};
 use crate::error::NetError;
+use crate::fetch::{self, Fetch};
 use crate::http::{self, Body};
 use crate::shared::{Job, Kind, Shared};
 
 /// Works on jobs for ever.
-pub(crate) async fn work<N, S, F, R, const QUEUE: usize, const FRAME: usize>(
+pub(crate) async fn work<N, S, F, R, W, const QUEUE: usize, const FRAME: usize>(
     net: &N,
     mut records: RecordSlices<'_>,
     answer: &mut [u8],
+    beside: &mut W,
     shared: &Shared<'_, S, F, R, QUEUE, FRAME>,
 ) where
     N: TcpConnect + Dns,
     S: Storage,
     F: NorFlash,
     R: RngCore + CryptoRng,
+    W: Fetch,
 {
     loop {
-        shared.set(&shared.exchange_idle, true);
-        shared.bell.until(|| shared.job_waits.replace(false)).await;
+        // A job that waits was not begun, but whoever gives it up must wait until it is known.
+        if !shared.job_waits.get() {
+            shared.set(&shared.exchange_idle, true);
+        }
+        let job_waits = || shared.bell.until(|| shared.job_waits.get());
+        if let Either::Second(wanted) = select(job_waits(), beside.wanted()).await {
+            let fetching = fetch::fetch(net, records.again(), answer, &wanted, beside, shared);
+            let done = select(job_waits(), with_timeout(fetch::TIMEOUT, fetching)).await;
+            let fetched = match done {
+                Either::First(()) => None,
+                Either::Second(done) => done
+                    .unwrap_or(Err(NetError::TimedOut))
+                    .inspect_err(|error| shared.trouble.set(Some(*error)))
+                    .ok(),
+            };
+            match &fetched {
+                Some((status, etag)) => beside.ended(Some(*status), etag.as_deref()),
+                None => beside.ended(None, None),
+            }
+            continue;
+        }
+        shared.job_waits.set(false);
         let job = async {
             let job = shared.job.lock().await;
             perform(net, records.again(), answer, &job, shared).await

@@ -37,6 +37,8 @@ pub enum Done {
     Value(Value<'static>),
     /// It failed; one sentence says why.
     Failed(&'static str),
+    /// It worked when a sample was taken: the driver measures at once, and the command fails where nothing is measured.
+    Measure,
     /// It works when the board has restarted: the answer is sent, then the board restarts.
     Restart,
 }

@@ -15,6 +15,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`hardware`] | what a board must be able to do |
+//! | [`fetch`] | what a board fetches beside its core |
 //! | [`buffers`] | the memory |
 //! | [`tls`] | who is believed: certificates, names, dates |
 //! | `connect`, `channel` | from a URL to bytes, plain or in TLS |
@@ -35,6 +36,7 @@ mod connect;
 mod driver;
 mod error;
 mod exchange;
+pub mod fetch;
 pub mod hardware;
 mod http;
 mod link;
@@ -43,7 +45,8 @@ pub mod tls;
 mod ws;
 
 pub use buffers::Buffers;
-pub use driver::{Board, run};
+pub use driver::{Board, run, run_with};
 pub use error::NetError;
+pub use fetch::{Fetch, FetchNothing, Wanted};
 pub use hardware::{Done, Happening, Hardware, Sample, Vitals};
 pub use tls::{Anchor, Trust};

@@ -45,7 +45,7 @@ impl Bell {
 }
 
 /// Longest path of a request, in bytes: what the core makes at most.
-pub(crate) const MAX_PATH: usize = 192;
+pub const MAX_PATH: usize = 192;
 
 /// The core and what it writes to.
 pub(crate) struct Node<'a, S, F, const QUEUE: usize, const FRAME: usize> {

@@ -61,6 +61,9 @@ pub struct Desk {
     pub changes: Channel<NoopRawMutex, (&'static str, Value<'static>), WAITING>,
     /// Rung when a person asks for new firmware.
     pub asked: Bell,
+    /// Rung when a person wants to see another page.
+    #[cfg(feature = "screen")]
+    pub page: Bell,
     /// Rung when the board shall restart once the core has stored what it knows.
     pub leave: Bell,
     /// The count of starts.
@@ -95,6 +98,8 @@ impl Desk {
             serial: Pipe::new(),
             changes: Channel::new(),
             asked: Bell::new(),
+            #[cfg(feature = "screen")]
+            page: Bell::new(),
             leave: Bell::new(),
             boots: RefCell::new(boots),
             rssi: Cell::new(None),

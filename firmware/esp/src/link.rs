@@ -28,6 +28,13 @@ const FRAME: usize = 2048;
 /// Unix seconds of the sources of this image: no certificate that ended before is believed.
 const DATE: &str = env!("ESPALIER_DATE");
 
+/// What a person hears who gives another command.
+const UNKNOWN: &str = if cfg!(feature = "nfc") {
+    "this board knows the commands ping, identify, measure, write_card and restart"
+} else {
+    "this board knows the commands ping, identify, measure and restart"
+};
+
 type BoardCore = Core<QUEUE, FRAME>;
 
 /// What the connection needs of the start.
@@ -37,6 +44,10 @@ pub struct Start {
     pub flash: Flash,
     pub client: Client,
     pub things: Things,
+    #[cfg(feature = "nfc")]
+    pub reader: Option<crate::sensors::Bus>,
+    #[cfg(feature = "screen")]
+    pub eyes: crate::picture::Eyes,
 }
 
 /// Serves the server until the board is to restart. A board without identity waits for one.
@@ -55,7 +66,13 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         mut flash,
         client,
         things,
+        #[cfg(feature = "nfc")]
+        reader,
+        #[cfg(feature = "screen")]
+        mut eyes,
     } = start;
+    #[cfg(not(feature = "screen"))]
+    let mut eyes = espalier_board::FetchNothing;
     let core = CORE.init_with(|| Core::new(config, random.next_u64()));
     prepare(desk, core, &mut store);
     core.booted(boot);
@@ -65,7 +82,18 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
         floor: DATE.parse().unwrap_or(0),
     };
-    let mut hands = Hands { desk, things };
+    let mut hands = Hands {
+        desk,
+        things,
+        #[cfg(feature = "nfc")]
+        reader,
+        #[cfg(feature = "nfc")]
+        card: crate::card::Texts::default(),
+    };
+    #[cfg(feature = "nfc")]
+    for (key, value) in core.switches().iter() {
+        hands.card.set(key, value);
+    }
     let board = Board {
         core: &mut *core,
         net: &client,
@@ -76,7 +104,7 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         trust: &trust,
     };
     select(
-        espalier_board::run(board, BUFFERS.init_with(Buffers::new)),
+        espalier_board::run_with(board, BUFFERS.init_with(Buffers::new), &mut eyes),
         desk.leave.wait(),
     )
     .await;
@@ -114,6 +142,10 @@ fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
     for (key, value) in node.switches() {
         core.declare_switch(key, value);
     }
+    #[cfg(feature = "nfc")]
+    for key in crate::card::KEYS {
+        core.declare_switch(key, "".into());
+    }
     const SCRATCH: usize = if QUEUE > STATE_IMAGE {
         QUEUE
     } else {
@@ -135,6 +167,11 @@ fn prepare(desk: &Desk, core: &mut BoardCore, store: &mut Store) {
 struct Hands {
     desk: &'static Desk,
     things: Things,
+    /// Where an NFC reader may be.
+    #[cfg(feature = "nfc")]
+    reader: Option<crate::sensors::Bus>,
+    #[cfg(feature = "nfc")]
+    card: crate::card::Texts,
 }
 
 impl Hardware for Hands {
@@ -143,6 +180,10 @@ impl Hardware for Hands {
     }
 
     async fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
+        #[cfg(feature = "nfc")]
+        if let Some(done) = self.card.set(key, value) {
+            return done;
+        }
         let done = self.desk.station.borrow_mut().node().apply(key, value);
         self.desk.station_bell.signal(());
         done
@@ -151,8 +192,22 @@ impl Hardware for Hands {
     async fn run(&mut self, name: &str, _params: Json<'_>) -> Done {
         match name {
             "ping" => Done::Ok,
+            "identify" => {
+                self.desk.station.borrow_mut().node().identify();
+                self.desk.station_bell.signal(());
+                Done::Ok
+            }
+            "measure" => {
+                self.things.measure_all();
+                Done::Measure
+            }
+            #[cfg(feature = "nfc")]
+            "write_card" => match crate::nfc::write(self.reader, self.card.card()).await {
+                Ok(()) => Done::Ok,
+                Err(why) => Done::Failed(why),
+            },
             "restart" => Done::Restart,
-            _ => Done::Failed("this board does not know the command; it knows ping and restart"),
+            _ => Done::Failed(UNKNOWN),
         }
     }
 

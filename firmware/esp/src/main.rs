@@ -13,30 +13,42 @@
 //! | `station`, `radio`, `pins` | serving the station: time, Wi-Fi, pins |
 //! | `serial`, `portal` | setting the board up, over the serial lines and its own network |
 //! | `net`, `link` | network stacks, the connection with the server |
-//! | `things`, `sensors` | what is measured, and how |
+//! | `things`, `climate`, `sensors` | what is measured, and how |
+//! | `picture`, `panel` | what the display shows, and its bus |
+//! | `card`, `nfc` | business cards, and the reader that writes them |
 //! | `flash`, `places`, `reset`, `crash`, `random`, `chip` | the chip |
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "nfc")]
+mod card;
 mod chip;
+#[cfg(feature = "sensors")]
+mod climate;
 mod crash;
 mod desk;
 mod flash;
 mod link;
 mod net;
+#[cfg(feature = "nfc")]
+mod nfc;
+#[cfg(feature = "screen")]
+mod panel;
+#[cfg(feature = "screen")]
+mod picture;
 mod pins;
 mod places;
 mod portal;
 mod radio;
 mod random;
 mod reset;
+#[cfg(feature = "sensors")]
 mod sensors;
 mod serial;
 mod station;
 mod things;
 mod variant;
 
-use core::fmt::Write;
 use embassy_executor::{SpawnError, SpawnToken, Spawner};
 use embassy_net::Stack;
 
@@ -68,7 +80,7 @@ use serial::Lines;
 
 esp_bootloader_esp_idf::esp_app_desc!(
     env!("CARGO_PKG_VERSION"),
-    "espalier",
+    variant::PROJECT,
     esp_bootloader_esp_idf::BUILD_TIME,
     esp_bootloader_esp_idf::BUILD_DATE,
     esp_bootloader_esp_idf::ESP_IDF_COMPATIBLE_VERSION,
@@ -113,9 +125,22 @@ async fn main(spawner: Spawner) -> ! {
 
     let mut random = Random::new();
     let desk = lay(flash, &places, count, &mut random);
-    let (transmitter, receiver) = pins::pulses(chip.RMT).unzip();
-    let outputs = pins::Outputs::new(&desk.profile, chip.LEDC, transmitter);
-    let things = things::Things::new(desk, receiver, chip.I2C0);
+    let pulses = pins::pulses(chip.RMT);
+    let outputs = pins::Outputs::new(
+        &desk.profile,
+        #[cfg(feature = "outputs")]
+        chip.LEDC,
+        pulses.transmitter,
+    );
+    #[cfg(feature = "sensors")]
+    let bus = sensors::bus(&desk.profile, chip.I2C0);
+    let things = things::Things::new(
+        desk,
+        #[cfg(feature = "sensors")]
+        climate::Climate::new(desk, pulses.receiver, bus),
+    );
+    #[cfg(feature = "screen")]
+    let picture = picture::Picture::new(desk, chip.SPI2, random.next_u64());
     let (stack, runner) = net::station(&mut random);
     let (portal_stack, portal_runner) = net::portal(&mut random);
     let own = {
@@ -137,6 +162,10 @@ async fn main(spawner: Spawner) -> ! {
     );
     start(&spawner, net::carry(runner));
     start(&spawner, net::carry(portal_runner));
+    #[cfg(feature = "screen")]
+    if let Some(picture) = picture {
+        start(&spawner, picture::show(desk, picture));
+    }
     serve_people(&spawner, desk, lines, portal_stack);
     let begun = link::Start {
         boot,
@@ -144,6 +173,10 @@ async fn main(spawner: Spawner) -> ! {
         flash,
         client,
         things,
+        #[cfg(feature = "nfc")]
+        reader: bus,
+        #[cfg(feature = "screen")]
+        eyes: picture::Eyes(picture),
     };
     link::serve(desk, begun, random).await;
     desk.restart()
@@ -200,7 +233,7 @@ fn begin(mut flash: Flash) -> Result<(Boot, Places, Start), Unusable> {
         Gate::Go(boot) => {
             println!(
                 "espalier: {} {} on {}, slot {}, started by {}, start {}",
-                variant::NAME,
+                variant::PROJECT,
                 env!("CARGO_PKG_VERSION"),
                 chip::CHIP.as_str(),
                 places.booted,
@@ -231,12 +264,9 @@ fn records(flash: Flash, places: &Places) -> Store {
 fn lay(flash: Flash, places: &Places, count: Start, random: &mut Random) -> &'static Desk {
     static DESK: StaticCell<Desk> = StaticCell::new();
     let mut store = records(flash, places);
-    let mut firmware: String<32> = String::new();
-    // Every name of a variant fits.
-    let _ = write!(firmware, "espalier-{}", variant::NAME);
     let mac = interface_mac_address(InterfaceMacAddress::Station);
     let about = About::new(
-        &firmware,
+        variant::PROJECT,
         env!("CARGO_PKG_VERSION"),
         chip::CHIP.title(),
         <[u8; 6]>::try_from(mac.as_bytes()).unwrap_or_default(),

@@ -1,20 +1,27 @@
 //! The pins of a board, taken by their number from its profile: what the station drives, and what people and sensors drive.
 
 use esp_hal::Blocking;
-use esp_hal::gpio::{AnyPin, DriveMode, Input, InputConfig, Level, Output, OutputConfig, Pull};
+#[cfg(feature = "outputs")]
+use esp_hal::gpio::DriveMode;
+use esp_hal::gpio::{AnyPin, Input, InputConfig, Level, Output, OutputConfig, Pull};
+#[cfg(feature = "outputs")]
 use esp_hal::ledc::channel::{self, ChannelIFace};
+#[cfg(feature = "outputs")]
 use esp_hal::ledc::timer::{self, TimerIFace};
+#[cfg(feature = "outputs")]
 use esp_hal::ledc::{LSGlobalClkSource, Ledc, LowSpeed};
-use esp_hal::peripherals::{LEDC, RMT};
+#[cfg(feature = "outputs")]
+use esp_hal::peripherals::LEDC;
+use esp_hal::peripherals::RMT;
 use esp_hal::rmt::{self, ChannelCreator, PulseCode, Rmt, TxChannelConfig, TxChannelCreator};
 use esp_hal::time::Rate;
 use espalier_device::node::StationInput;
 use espalier_device::profile::{MAX_PINS, Pin, Profile, Role};
 use heapless::Vec;
+#[cfg(feature = "outputs")]
 use static_cell::StaticCell;
 
 use crate::desk::Desk;
-use crate::sensors::Receiver;
 
 /// The coloured LED of Espressif's boards is always on this pin.
 const COLOURED: u8 = 8;
@@ -32,6 +39,7 @@ pub fn gpio(pin: &Pin) -> AnyPin<'static> {
 /// What drives a pin.
 enum Driver {
     Switch(Output<'static>),
+    #[cfg(feature = "outputs")]
     Pwm(channel::Channel<'static, LowSpeed>),
     /// A WS2812. Its channel is away while it sends.
     Coloured(Option<rmt::Channel<'static, Blocking, rmt::Tx>>),
@@ -42,24 +50,25 @@ pub struct Outputs(Vec<(u8, Driver), MAX_PINS>);
 
 impl Outputs {
     /// Takes the pins of a profile that can be driven. A pin whose driver does not start is left alone.
-    pub fn new(profile: &Profile, pwm: LEDC<'static>, mut pulses: Option<Transmitter>) -> Self {
+    pub fn new(
+        profile: &Profile,
+        #[cfg(feature = "outputs")] pwm: LEDC<'static>,
+        mut pulses: Option<Transmitter>,
+    ) -> Self {
+        #[cfg(feature = "outputs")]
         let mut dimmer = Dimmer::new(pwm);
         let mut outputs = Vec::new();
         for pin in &profile.pins {
-            let off = if pin.inverted {
-                Level::High
-            } else {
-                Level::Low
-            };
             let driver = match pin.role {
-                Role::Relay => Some(Driver::Switch(Output::new(
-                    gpio(pin),
-                    off,
-                    OutputConfig::default(),
-                ))),
+                #[cfg(feature = "outputs")]
+                Role::Relay => Some(switch(pin)),
                 Role::Led if pin.gpio == COLOURED && !pin.inverted => {
                     pulses.take().and_then(|pulses| coloured(pin, pulses))
                 }
+                // Without dimmer: on or off.
+                #[cfg(not(feature = "outputs"))]
+                Role::Led => Some(switch(pin)),
+                #[cfg(feature = "outputs")]
                 Role::Led | Role::ExternalLed | Role::Pwm => {
                     dimmer.as_mut().and_then(|dimmer| dimmer.take(pin))
                 }
@@ -80,6 +89,7 @@ impl Outputs {
         };
         match driver {
             Driver::Switch(pin) => pin.set_level((level >= HALF).into()),
+            #[cfg(feature = "outputs")]
             Driver::Pwm(channel) => {
                 // The duty is in range, and the timer was started with the channel.
                 let _ = channel.set_duty((u16::from(level) * 100 / 255) as u8);
@@ -92,13 +102,25 @@ impl Outputs {
     }
 }
 
+/// Takes a pin that is on or off, and lets it be off.
+fn switch(pin: &Pin) -> Driver {
+    let off = if pin.inverted {
+        Level::High
+    } else {
+        Level::Low
+    };
+    Driver::Switch(Output::new(gpio(pin), off, OutputConfig::default()))
+}
+
 /// Channels for brightness and speed, all of the same frequency.
+#[cfg(feature = "outputs")]
 struct Dimmer {
     ledc: Ledc<'static>,
     timer: &'static timer::Timer<'static, LowSpeed>,
     free: Vec<channel::Number, 6>,
 }
 
+#[cfg(feature = "outputs")]
 impl Dimmer {
     fn new(pwm: LEDC<'static>) -> Option<Self> {
         static TIMER: StaticCell<timer::Timer<'static, LowSpeed>> = StaticCell::new();
@@ -133,10 +155,28 @@ impl Dimmer {
 /// The transmitter of pulses that the coloured LED uses.
 pub type Transmitter = ChannelCreator<'static, Blocking, 0>;
 
-/// Takes the chip's transmitter and receiver of pulses; nothing when they do not start.
-pub fn pulses(peripheral: RMT<'static>) -> Option<(Transmitter, Receiver)> {
-    let rmt = Rmt::new(peripheral, Rate::from_mhz(80)).ok()?;
-    Some((rmt.channel0, rmt.channel2))
+/// The chip's unit for pulses; neither side is there when it does not start.
+pub struct Pulses {
+    /// For the coloured LED.
+    pub transmitter: Option<Transmitter>,
+    /// For the DHT22.
+    #[cfg(feature = "sensors")]
+    pub receiver: Option<crate::sensors::Receiver>,
+}
+
+/// Starts the unit for pulses.
+pub fn pulses(peripheral: RMT<'static>) -> Pulses {
+    let (transmitter, receiver) = Rmt::new(peripheral, Rate::from_mhz(80))
+        .ok()
+        .map(|rmt| (rmt.channel0, rmt.channel2))
+        .unzip();
+    #[cfg(not(feature = "sensors"))]
+    let _ = receiver;
+    Pulses {
+        transmitter,
+        #[cfg(feature = "sensors")]
+        receiver,
+    }
 }
 
 fn coloured(pin: &Pin, pulses: Transmitter) -> Option<Driver> {
@@ -174,6 +214,7 @@ pub fn input(pin: &Pin) -> Option<Input<'static>> {
     let pull = match pin.role {
         Role::Button | Role::Trigger if pin.inverted => Pull::Down,
         Role::Button | Role::Trigger => Pull::Up,
+        #[cfg(feature = "sensors")]
         Role::Pir => Pull::Down,
         _ => return None,
     };

@@ -1,11 +1,12 @@
 //! The buses of sensors: the one wire of a DHT22, timed by the pulse receiver of the chip, and the I2C bus of a BME280. What the
 //! bytes and pulses mean is in `espalier_device::parts`.
 
+use core::cell::RefCell;
 use core::fmt;
 
 use embassy_time::{Duration, Timer};
 use esp_hal::gpio::{DriveMode, Flex, InputConfig, Level, OutputConfig, Pull};
-use esp_hal::i2c::master::{Config, I2c};
+use esp_hal::i2c::master::{Config, I2c, SoftwareTimeout};
 use esp_hal::peripherals::I2C0;
 use esp_hal::rmt::{ChannelCreator, PulseCode, Rx, RxChannelConfig, RxChannelCreator};
 use esp_hal::{Blocking, rmt};
@@ -13,11 +14,28 @@ use espalier_device::parts::bme280::{self, Bme280Error, Calibration};
 use espalier_device::parts::dht22::{self, BITS, Dht22Error};
 use espalier_device::profile::{Profile, Role};
 use heapless::Vec;
+use static_cell::StaticCell;
 
 use crate::pins::gpio;
 
 /// The receiver of pulses that the DHT22 uses.
 pub type Receiver = ChannelCreator<'static, Blocking, 2>;
+
+/// The I2C bus. It is borrowed for one transfer at a time.
+pub type Bus = &'static RefCell<I2c<'static, Blocking>>;
+
+/// How long a transfer may take: somebody who holds the clock must not hold the firmware.
+const TRANSFER: esp_hal::time::Duration = esp_hal::time::Duration::from_millis(100);
+
+/// Takes the bus of the profile, when it names one and the driver starts. Call it once.
+pub fn bus(profile: &Profile, peripheral: I2C0<'static>) -> Option<Bus> {
+    static BUS: StaticCell<RefCell<I2c<'static, Blocking>>> = StaticCell::new();
+    let (sda, scl) = (profile.pin(Role::I2cSda)?, profile.pin(Role::I2cScl)?);
+    let config = Config::default().with_software_timeout(SoftwareTimeout::Transaction(TRANSFER));
+    let bus = I2c::new(peripheral, config).ok()?;
+    let bus = bus.with_sda(gpio(sda)).with_scl(gpio(scl));
+    Some(BUS.init_with(|| RefCell::new(bus)))
+}
 
 /// A DHT22 on its pin.
 pub struct Dht22 {
@@ -119,18 +137,15 @@ impl From<Bme280Error> for ClimateError {
 
 /// A BME280 on the I2C bus.
 pub struct Bme280 {
-    bus: I2c<'static, Blocking>,
+    bus: Bus,
     /// Where it answered, and its constants.
     found: Option<(u8, Calibration)>,
 }
 
 impl Bme280 {
-    /// Takes the bus of the profile, when it names one and the driver starts.
-    pub fn new(profile: &Profile, bus: I2C0<'static>) -> Option<Self> {
-        let (sda, scl) = (profile.pin(Role::I2cSda)?, profile.pin(Role::I2cScl)?);
-        let bus = I2c::new(bus, Config::default()).ok()?;
-        let bus = bus.with_sda(gpio(sda)).with_scl(gpio(scl));
-        Some(Bme280 { bus, found: None })
+    /// Looks for the sensor on the bus when it is asked.
+    pub const fn new(bus: Bus) -> Self {
+        Bme280 { bus, found: None }
     }
 
     /// Measures once.
@@ -152,6 +167,7 @@ impl Bme280 {
         };
         for (register, value) in bme280::MEASURE {
             self.bus
+                .borrow_mut()
                 .write(address, &[register, value])
                 .map_err(|_| ClimateError::Silent)?;
         }
@@ -183,6 +199,7 @@ impl Bme280 {
     ) -> Result<[u8; N], ClimateError> {
         let mut bytes = [0; N];
         self.bus
+            .borrow_mut()
             .write_read(address, &[first], &mut bytes)
             .map_err(|_| ClimateError::Silent)?;
         Ok(bytes)

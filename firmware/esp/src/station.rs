@@ -85,10 +85,16 @@ fn next(desk: &'static Desk) -> Option<Wish> {
         }
         StationOutput::Settle => Wish::Settle,
         StationOutput::Restart => Wish::Restart,
-        // The link waits for an address by itself, what moves is measured with everything else, and there is no display.
+        #[cfg(feature = "screen")]
+        StationOutput::NextPage => {
+            desk.page.signal(());
+            Wish::Nothing
+        }
+        #[cfg(not(feature = "screen"))]
+        StationOutput::NextPage => Wish::Nothing,
+        // The link waits for an address by itself, and what moves is measured with everything else.
         StationOutput::Online
         | StationOutput::Offline
-        | StationOutput::NextPage
         | StationOutput::Motion(_)
         | StationOutput::Nothing => Wish::Nothing,
     })

@@ -13,20 +13,20 @@ const _: () = assert!(
     "choose one variant: build with the feature base, blink, full, bot or things"
 );
 
-/// Name and abilities.
+/// Project and abilities.
 const VARIANT: (&str, Capabilities) = if cfg!(feature = "blink") {
-    ("blink", Capabilities::BLINK)
+    ("espalier-blink", Capabilities::BLINK)
 } else if cfg!(feature = "full") {
-    ("full", Capabilities::FULL)
+    ("espalier-full", Capabilities::FULL)
 } else if cfg!(feature = "bot") {
-    ("bot", Capabilities::BOT)
+    ("espalier-bot", Capabilities::BOT)
 } else if cfg!(feature = "things") {
-    ("things", Capabilities::THINGS)
+    ("espalier-things", Capabilities::THINGS)
 } else {
-    ("base", Capabilities::BASE)
+    ("espalier-base", Capabilities::BASE)
 };
 
-/// The name of the variant.
-pub const NAME: &str = VARIANT.0;
+/// The name of the project, which the image and its kit carry: that of the variant, so that nobody takes one for another.
+pub const PROJECT: &str = VARIANT.0;
 /// What its node can do.
 pub const CAPABILITIES: Capabilities = VARIANT.1;

@@ -79,6 +79,12 @@ impl Kit {
             image.appended_sha256.is_some(),
             "the app image has no digest at its end"
         );
+        let project = format!("espalier-{variant}");
+        ensure!(
+            image.head.project == project,
+            "the app calls itself `{}`, but the variant {variant} is `{project}`",
+            image.head.project
+        );
         image.fits(u64::from(places.slot_size()?))?;
         check_places(&places, bootloader.0, chip, table.0, app.0)?;
         let region = |wanted: &dyn Fn(&Entry) -> bool, what: &str| {

@@ -16,6 +16,8 @@ pub(crate) struct Head<'a> {
     pub retry_after_s: Option<u32>,
     /// The proof that the server speaks WebSocket.
     pub socket_accept: Option<&'a str>,
+    /// What tells this body from others, as it is written: with its quotes.
+    pub etag: Option<&'a str>,
     pub framing: Framing,
 }
 
@@ -84,6 +86,7 @@ fn parse(bytes: &[u8]) -> Option<Head<'_>> {
         date: None,
         retry_after_s: None,
         socket_accept: None,
+        etag: None,
         framing: Framing::UntilEnd,
     };
     for line in lines.filter(|line| !line.is_empty()) {
@@ -106,6 +109,9 @@ fn parse(bytes: &[u8]) -> Option<Head<'_>> {
             head.retry_after_s = value.parse().ok();
         } else if name.eq_ignore_ascii_case("sec-websocket-accept") {
             head.socket_accept = Some(value);
+        } else if name.eq_ignore_ascii_case("etag") {
+            // It goes into a head of ours: nothing may end its line.
+            head.etag = Some(value).filter(|tag| tag.bytes().all(|b| b.is_ascii_graphic()));
         }
     }
     if matches!(head.status, 100..=199 | 204 | 304) {
@@ -121,7 +127,7 @@ mod tests {
     #[test]
     fn heads_are_read_whatever_their_case() {
         let head = parse(
-            b"HTTP/1.1 503 Service Unavailable\r\ncontent-LENGTH: 12\r\nRetry-After:  7 \r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
+            b"HTTP/1.1 503 Service Unavailable\r\ncontent-LENGTH: 12\r\nRetry-After:  7 \r\nETag: \"5\"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n",
         )
         .unwrap();
         assert_eq!(
@@ -131,6 +137,7 @@ mod tests {
                 date: Some(784_111_777_000),
                 retry_after_s: Some(7),
                 socket_accept: None,
+                etag: Some("\"5\""),
                 framing: Framing::Length(12),
             }
         );

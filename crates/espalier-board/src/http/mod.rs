@@ -96,6 +96,30 @@ pub(crate) fn download(
     )
 }
 
+/// Writes the head of a request for something that may be here already, of which `etag` is the tag, or is empty.
+///
+/// # Errors
+/// When the head does not fit.
+pub(crate) fn fetch(
+    endpoint: &Endpoint<'_>,
+    path: &str,
+    token: &str,
+    etag: &str,
+) -> Result<RequestHead, NetError> {
+    let (name, end) = if etag.is_empty() {
+        ("", "")
+    } else {
+        ("If-None-Match: ", "\r\n")
+    };
+    head(
+        "GET",
+        endpoint,
+        path,
+        token,
+        format_args!("{name}{etag}{end}Connection: close\r\n"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +133,10 @@ mod tests {
             "GET /espalier/device/update/u/image HTTP/1.1\r\nHost: farm.example:443\r\nAuthorization: Bearer t0ken\r\n\
              Range: bytes=4096-4195\r\nConnection: close\r\n\r\n"
         );
+        let head = fetch(&endpoint, "/a.bmp", "t0ken", "\"7\"").unwrap();
+        assert!(head.ends_with("\r\nIf-None-Match: \"7\"\r\nConnection: close\r\n\r\n"));
+        let head = fetch(&endpoint, "/a.bmp", "t0ken", "").unwrap();
+        assert!(head.ends_with("Bearer t0ken\r\nConnection: close\r\n\r\n"));
         let long = [b'x'; 1000];
         let long = core::str::from_utf8(&long).unwrap();
         assert_eq!(

@@ -2,6 +2,7 @@
 
 mod believed;
 mod certificates;
+mod pictures;
 mod server;
 mod story;
 mod world;

@@ -46,6 +46,12 @@ pub struct State {
     pub bad: Vec<String>,
     pub refuse_sockets: Option<u16>,
     pub posts: usize,
+    /// The picture of the display and its entity tag.
+    pub picture: (Vec<u8>, String),
+    /// What boards that asked for the picture had already.
+    pub asked: Vec<Option<String>>,
+    /// How many bytes of the picture still come before the line falls silent; none when it does not.
+    pub silent_after: Option<usize>,
     sockets: Vec<mpsc::UnboundedSender<String>>,
 }
 
@@ -161,6 +167,9 @@ impl Server {
             body.extend_from_slice(&chunk[..n]);
         }
         let path = head.split(' ').nth(1).unwrap().to_owned();
+        if path.starts_with("/dashboards/") {
+            return self.serve_picture(stream, header("If-None-Match")).await;
+        }
         match header("Range") {
             Some(range) if path.ends_with("/image") => self.serve_image(stream, &range).await,
             _ => {
@@ -205,6 +214,38 @@ impl Server {
         let _ = stream.write_all(&part[..stop]).await;
         let _ = stream.flush().await;
         if stop == part.len() {
+            let _ = stream.shutdown().await;
+        }
+    }
+
+    async fn serve_picture(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        known: Option<String>,
+    ) {
+        let (picture, etag, silent_after) = self.with(|s| {
+            s.asked.push(known.clone());
+            let (picture, etag) = s.picture.clone();
+            (picture, etag, s.silent_after)
+        });
+        let (status, body) = if known.as_ref() == Some(&etag) {
+            (304, &[][..])
+        } else {
+            (200, &picture[..])
+        };
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nETag: {etag}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let _ = stream.write_all(head.as_bytes()).await;
+        let _ = stream
+            .write_all(&body[..silent_after.unwrap_or(body.len())])
+            .await;
+        let _ = stream.flush().await;
+        if silent_after.is_some() {
+            // Until the board gives up.
+            let _ = stream.read(&mut [0; 1]).await;
+        } else {
             let _ = stream.shutdown().await;
         }
     }

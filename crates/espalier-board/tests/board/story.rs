@@ -17,7 +17,7 @@ use crate::world::{TestBoard, image};
 /// When the server says it is, in milliseconds.
 const NOW_MS: i64 = NOW.cast_signed() * 1000;
 /// Long enough for any of these stories; a board that hangs is not one that is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 fn nobody() -> Trust<'static> {
     Trust {
@@ -26,13 +26,13 @@ fn nobody() -> Trust<'static> {
     }
 }
 
-async fn plain() -> (Server, TestBoard) {
+pub async fn plain() -> (Server, TestBoard) {
     let server = Server::start(None).await;
     let board = TestBoard::new(format!("http://127.0.0.1:{}", server.port), nobody());
     (server, board)
 }
 
-async fn tls() -> (Server, TestBoard) {
+pub async fn tls() -> (Server, TestBoard) {
     let ca = authority("house");
     let good = signed(server_params(), &ca);
     let server = Server::start(Some(showing(&[good.der()], good.key()))).await;
@@ -86,9 +86,11 @@ async fn obeys((server, mut board): (Server, TestBoard)) {
         };
         server.push(&command("c1", "identify"));
         server.push(&command("c2", "fly"));
+        server.push(&command("c3", "measure"));
         server
             .until(|s| {
                 s.results.contains(&("c1".into(), true))
+                    && s.results.contains(&("c3".into(), true))
                     && s.results.contains(&("c2".into(), false))
             })
             .await;

@@ -13,7 +13,7 @@ use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use espalier_board::hardware::{Done, Hardware, Sample, Vitals};
-use espalier_board::{Board, Buffers, NetError, Trust, run};
+use espalier_board::{Board, Buffers, Fetch, FetchNothing, NetError, Trust, run_with};
 use espalier_device::update::{BootReason, Gate, Layout, Part, gate};
 use espalier_device::{Config, Core, Slot, Storage, UpdatePolicy};
 use espalier_image::chip::Chip;
@@ -171,6 +171,7 @@ impl Hardware for Pins {
     async fn run(&mut self, name: &str, _: Json<'_>) -> Done {
         match name {
             "identify" => Done::Ok,
+            "measure" => Done::Measure,
             "restart" => Done::Restart,
             _ => Done::Failed("this board does not know the command"),
         }
@@ -254,6 +255,11 @@ impl TestBoard {
 
     /// Starts the board and runs it until it wants to restart.
     pub async fn power_on(&mut self, reason: BootReason) {
+        self.power_on_with(reason, &mut FetchNothing).await;
+    }
+
+    /// The same, for a board that fetches something beside.
+    pub async fn power_on_with(&mut self, reason: BootReason, beside: &mut impl Fetch) {
         let booted = self.selected();
         let Gate::Go(boot) = gate(
             &mut self.storage,
@@ -289,6 +295,6 @@ impl TestBoard {
             rng: &mut OsRng,
             trust: &self.trust,
         };
-        run(board, &mut buffers).await;
+        run_with(board, &mut buffers, beside).await;
     }
 }

@@ -57,10 +57,10 @@ impl Hands {
         };
         let trigger = button(Role::Trigger).filter(|_| can.trigger);
         let pir = profile.pin(Role::Pir).filter(|_| can.sensors && !safe);
-        let short = if can.trigger && trigger.is_none() {
-            Some(Wish::AskForUpdate)
+        let short = if can.screen && profile.pin(Role::EpdCs).is_some() {
+            Some(Wish::NextPage)
         } else {
-            can.screen.then_some(Wish::NextPage)
+            (can.trigger && trigger.is_none()).then_some(Wish::AskForUpdate)
         };
         Hands {
             button: button(Role::Button),

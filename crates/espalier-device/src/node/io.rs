@@ -13,7 +13,8 @@ pub struct Capabilities {
     pub switches: bool,
     /// The LED shows the pattern that a person chooses.
     pub pattern: bool,
-    /// A button asks for new firmware at once: the trigger of the board, else a short press of its button.
+    /// A button asks for new firmware at once: the trigger of the board, else a short press of its button, unless that turns the
+    /// pages of a display.
     pub trigger: bool,
     /// Sensors are read.
     pub sensors: bool,

@@ -26,14 +26,30 @@ impl Lit {
     }
 }
 
+/// How long a board shows which one it is, in milliseconds.
+pub const IDENTIFY_MS: u64 = 8_000;
+
 impl Node {
+    /// Shows which board this is: three blinks again and again for [`IDENTIFY_MS`], fast ones in safe mode. Step and poll afterwards.
+    pub fn identify(&mut self) {
+        self.identify_until = self.clock.uptime().saturating_add(IDENTIFY_MS);
+        self.show();
+    }
+
     /// Tells the lamp how things are.
     pub(super) fn show(&mut self) {
         let loading = matches!(
             self.view.update,
             UpdateState::Loading { .. } | UpdateState::Written
         );
-        let alarm = if self.safe.is_safe() {
+        let alarm = if self.clock.uptime() < self.identify_until {
+            // Three blinks are what safe mode looks like.
+            Some(if self.safe.is_safe() {
+                Pattern::Fast
+            } else {
+                Pattern::Triple
+            })
+        } else if self.safe.is_safe() {
             Some(Pattern::Triple)
         } else if loading {
             Some(Pattern::On)

@@ -48,6 +48,7 @@ use crate::wifi::{self, Status, Wifi};
 use glow::Glow;
 use hands::{Hands, Wish};
 pub use io::{Capabilities, NodeInput, NodeOutput, View, Why};
+pub use lights::IDENTIFY_MS;
 use lights::Lit;
 pub use station::{Station, StationError, StationInput, StationOutput, profile_of};
 use switches::Pins;
@@ -88,6 +89,8 @@ pub struct Node {
     view: View,
     once: Once,
     settled: bool,
+    /// Until when the board shows which one it is.
+    identify_until: u64,
 }
 
 impl Node {
@@ -120,6 +123,7 @@ impl Node {
             view: View::default(),
             once: Once::default(),
             settled: false,
+            identify_until: 0,
         };
         node.watchdog.watch(Task::Node, 0, LOOP_LIMIT_MS);
         node.lamp.burst(0, bursts::START);
@@ -417,6 +421,9 @@ impl Node {
     fn due_at(&mut self) -> u64 {
         let uptime = self.clock.uptime();
         let mut due = self.wifi.due().min(self.hands.due()).min(self.safe.due());
+        if uptime < self.identify_until {
+            due = due.min(self.identify_until);
+        }
         for light in [self.lamp.light(uptime), self.external_light(uptime)] {
             if let Some(ms) = light.for_ms {
                 due = due.min(uptime.saturating_add(u64::from(ms)));

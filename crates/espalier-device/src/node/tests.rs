@@ -486,3 +486,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_board_shows_which_one_it_is_and_then_its_status_again() {
+    let mut w = World::new("esp32-led", "base", 0);
+    w.online();
+    w.core(Led::Steady, None);
+    w.pass(10_000);
+    let calm = w.flickers(2, IDENTIFY_MS);
+    w.node.identify();
+    w.drain();
+    // Three blinks every 1.75 seconds; otherwise one spark every 5.
+    let seen = w.flickers(2, IDENTIFY_MS);
+    assert!(seen >= calm + 20, "{seen} and {calm}");
+    assert_eq!(w.flickers(2, 20_000), 8);
+}
+
+#[test]
+fn a_display_without_trigger_has_the_short_press() {
+    let mut w = World::new("esp32-c3-full", "full", 0);
+    w.online();
+    w.press(9, 100);
+    assert_eq!(w.said(), ["NextPage"]);
+    // Without a display the press asks for firmware, as on every board without trigger.
+    let mut w = World::new("esp32-c3-things", "full", 0);
+    w.online();
+    w.press(9, 100);
+    assert_eq!(w.said(), ["AskForUpdate"]);
+}

@@ -11,6 +11,7 @@
 //! | [`eink`] | what of a display has to change, and its commands |
 //! | [`screen`] | when a picture is fetched, and what becomes of it |
 //! | [`ndef`] | business cards for NFC tags |
+//! | [`pn532`] | the reader that writes them |
 
 pub mod bme280;
 pub mod bmp;
@@ -19,4 +20,5 @@ pub mod eink;
 pub mod health;
 pub mod ndef;
 pub mod pir;
+pub mod pn532;
 pub mod screen;
