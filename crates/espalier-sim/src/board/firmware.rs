@@ -10,7 +10,6 @@ use espalier_device::{Core, Input};
 use espalier_image::chip::Chip;
 use tokio::time::Instant;
 
-use super::radio::Radio;
 use super::{Board, Link, QUEUE};
 use crate::firmware::{Behaviour, Fault, Firmware};
 use crate::flash::{Flash, Pool, SLOTS, bootloader, layout, records};
@@ -111,10 +110,7 @@ impl Board {
         computer.started = Instant::now();
         let fault = computer.behaviour.fault;
         let at = |after: Duration| Instant::now() + after;
-        self.radio = Radio::new(
-            self.spec.seed.wrapping_add(self.samples),
-            self.radio.has_air(),
-        );
+        self.wifi = true;
         computer.wifi_until = (fault == Fault::LosesWifi).then(|| at(WIFI_LASTS));
         computer.crash_at = match fault {
             Fault::Crash => Some(at(CRASH_AFTER)),
@@ -144,7 +140,6 @@ impl Board {
     /// Everything that needs power ends.
     fn unplug(&mut self) {
         (self.link, self.request, self.download) = (Link::None, None, None);
-        self.open_waits = false;
         self.sent.clear();
     }
 
@@ -160,17 +155,6 @@ impl Board {
     pub(super) fn weaken_power(&mut self) {
         let noise = self.computer.flash.operations() ^ self.spec.seed.rotate_left(32);
         self.computer.flash.cut_power_at(noise % 24, noise);
-    }
-
-    /// Milliseconds since the board started, by no clock that jumps.
-    pub(super) fn uptime_ms(&self) -> u64 {
-        u64::try_from(self.computer.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Returns when the radio must be looked at again.
-    pub(super) fn radio_at(&self) -> Option<Instant> {
-        let due = self.radio.due();
-        (due < u64::MAX).then(|| self.computer.started + Duration::from_millis(due))
     }
 
     /// Returns when the image does something by itself.
@@ -190,8 +174,7 @@ impl Board {
             return true;
         }
         if self.computer.wifi_until.take_if(|at| *at <= now).is_some() {
-            let uptime = self.uptime_ms();
-            self.radio.fail(uptime);
+            self.wifi = false;
             self.drop_network();
             return true;
         }

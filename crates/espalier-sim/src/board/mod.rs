@@ -1,12 +1,11 @@
 //! One simulated board: the device core bound to a model, a socket, a flash chip and mishaps. One task each.
 //!
-//! `firmware.rs` starts what is in flash, `radio.rs` joins the Wi-Fi, `link.rs` waits for what the network brings, `hands.rs` reads the
-//! sensors, sets the switches and runs the commands.
+//! `firmware.rs` starts what is in flash, `link.rs` waits for the network, `hands.rs` reads the sensors, sets the switches
+//! and runs the commands.
 
 mod firmware;
 mod hands;
 mod link;
-mod radio;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +26,6 @@ use crate::physics::{self, Physics};
 use crate::summary::{Counters, Share};
 use firmware::Computer;
 use link::{Download, Event, Link, Requesting, next_event};
-use radio::Radio;
 
 /// Bytes of the offline queue: some minutes of samples, little enough for thousands of boards in one process.
 const QUEUE: usize = 8192;
@@ -68,11 +66,9 @@ pub(crate) struct Board {
     link: Link,
     request: Option<Requesting>,
     download: Option<Download>,
-    radio: Radio,
-    /// Whether the network behind the access point lets anything through.
+    /// Whether the network lets anything through, and whether the image still has Wi-Fi.
     network: bool,
-    /// Whether the core waits for a socket and the board for its Wi-Fi.
-    open_waits: bool,
+    wifi: bool,
     clock_started: Instant,
     clock_offset_ms: i64,
     utc_offset_s: i32,
@@ -115,9 +111,8 @@ impl Board {
             link: Link::None,
             request: None,
             download: None,
-            radio: Radio::new(spec.seed, true),
             network: true,
-            open_waits: false,
+            wifi: true,
             clock_started: now,
             clock_offset_ms: 0,
             utc_offset_s: options.utc_offset_s,
@@ -186,8 +181,7 @@ impl Board {
     fn wake_at(&self) -> Instant {
         let core = (!self.is_bricked())
             .then(|| Instant::now() + Duration::from_millis(self.core.wake_in_ms()));
-        let radio = (!self.is_bricked()).then(|| self.radio_at()).flatten();
-        let all = [core, radio, self.plan.next_at(), self.fate_at()];
+        let all = [core, self.plan.next_at(), self.fate_at()];
         // A board that runs has a core that wants to be stepped.
         all.into_iter().flatten().min().unwrap_or_else(Instant::now)
     }
@@ -209,9 +203,6 @@ impl Board {
             let _ = self.plan.take(Instant::now());
             return;
         }
-        let now = self.uptime_ms();
-        self.radio.pass(now);
-        self.see_radio();
         if self.meet_fate() {
             return;
         }
@@ -222,11 +213,6 @@ impl Board {
                 self.drop_network();
             }
             Some(Mishap::Restore) => self.network = true,
-            Some(Mishap::OutOfReach) => {
-                self.radio.set_air(now, false);
-                self.drop_network();
-            }
-            Some(Mishap::InReach) => self.radio.set_air(now, true),
             Some(Mishap::ClockJump(ms)) => {
                 self.clock_offset_ms = self.clock_offset_ms.saturating_add(ms);
                 self.step(Input::Tick);
@@ -239,15 +225,7 @@ impl Board {
         }
     }
 
-    /// Goes on with what waited for the Wi-Fi.
-    fn see_radio(&mut self) {
-        if self.radio.is_joined() && std::mem::take(&mut self.open_waits) {
-            self.open();
-        }
-    }
-
     fn drop_network(&mut self) {
-        self.open_waits = false;
         self.sent.clear();
         match std::mem::replace(&mut self.link, Link::None) {
             Link::None => {}
@@ -360,7 +338,6 @@ impl Board {
         match wish {
             Wish::Open => self.open(),
             Wish::Close => {
-                self.open_waits = false;
                 self.sent.clear();
                 self.link = Link::None;
             }
@@ -389,7 +366,7 @@ impl Board {
     }
 
     const fn is_connected(&self) -> bool {
-        self.network && self.radio.is_joined()
+        self.network && self.wifi
     }
 
     fn fetch(&mut self, path: String, from: u32, len: u32) {
@@ -412,12 +389,8 @@ impl Board {
                 Arc::clone(&self.target),
                 self.spec.token.clone(),
             ))
-        } else if self.radio.is_joined() {
-            Box::pin(std::future::ready(Err(None)))
         } else {
-            // The core has its own patience for a board that finds no network.
-            self.open_waits = true;
-            Box::pin(std::future::pending())
+            Box::pin(std::future::ready(Err(None)))
         });
     }
 
