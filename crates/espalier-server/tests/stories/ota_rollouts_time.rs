@@ -128,9 +128,9 @@ story!(new_devices_join_and_nobody_goes_back, |app| async move {
         assert!(board.updates(&lab).await);
     }
     lab.app.clock.advance(1000);
-    let mut late = lab.board("late").await;
     assert_eq!(lab.state(&id).await, "finished");
     // It has finished, and still serves who comes.
+    let mut late = lab.board("late").await;
     assert!(late.updates(&lab).await);
     let view = lab.show(&id).await;
     assert_eq!(
