@@ -259,7 +259,7 @@ story!(a_nul_in_a_path_is_no_failure_of_ours, |app| async move {
 story!(
     one_account_does_not_keep_all_places_for_uploads,
     |app| async move {
-        use tokio::io::AsyncWriteExt;
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let server = app.serve().await;
         let eve = app.person("eve").await;
         let ada = app.person("ada").await;
@@ -268,27 +268,30 @@ story!(
              Content-Length: 1000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"firmware\"; filename=\"a.bin\"\r\n\r\n",
             server.address, eve.token
         );
+        // Four of them take her places; the others are refused at once, which is what is waited for.
+        let (refused_to, mut refusals) = tokio::sync::mpsc::unbounded_channel();
         let mut slow = Vec::new();
         for _ in 0..8 {
-            let mut stream = tokio::net::TcpStream::connect(server.address)
-                .await
-                .expect("a connection");
-            stream.write_all(head.as_bytes()).await.expect("sent");
-            slow.push(stream);
+            let stream = tokio::net::TcpStream::connect(server.address).await;
+            let (mut from, mut to) = stream.expect("a connection").into_split();
+            to.write_all(head.as_bytes()).await.expect("sent");
+            slow.push(to);
+            let refused_to = refused_to.clone();
+            tokio::spawn(async move {
+                let mut status = [0; 12];
+                if from.read_exact(&mut status).await.is_ok() {
+                    let _ = refused_to.send(status);
+                }
+            });
+        }
+        for _ in 0..4 {
+            let patience = std::time::Duration::from_secs(30);
+            let status = tokio::time::timeout(patience, refusals.recv()).await;
+            assert_eq!(status.expect("an answer"), Some(*b"HTTP/1.1 503"));
         }
         let body = b"--XX\r\ncontent-disposition: form-data; name=\"firmware\"; filename=\"a.bin\"\r\n\r\nx\r\n--XX--\r\n";
         let kind = Some("multipart/form-data; boundary=XX");
         let path = "/firmware/inspect";
-        // Her places are taken as soon as the server has read the requests.
-        let taken = async {
-            let once = || eve.client.send(Method::POST, path, kind, body.to_vec());
-            while once().await.status != 503 {
-                tokio::task::yield_now().await;
-            }
-        };
-        let patience = std::time::Duration::from_secs(30);
-        let taken = tokio::time::timeout(patience, taken).await;
-        taken.expect("her places are taken");
         let refused = eve
             .client
             .send(Method::POST, path, kind, body.to_vec())
