@@ -343,3 +343,18 @@ async fn a_download_holds_its_place_while_it_moves() {
     assert_eq!(bench.board.get(&path).await.status, 200);
     drop(stuck);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_reads_slowly_takes_a_place_too() {
+    let app = TestApp::with(Engine::Sqlite, |config| config.max_downloads = 1).await;
+    let bench = bench(&app).await;
+    let path = format!("/firmware/{}/image", text(&bench.new, "id"));
+    let ada = &bench.ada.client;
+    let slow = ada.open(Method::GET, &path, None, "").await;
+    assert_eq!(slow.status(), 200);
+    assert!(slow.headers().contains_key("content-disposition"));
+    ada.get(&path).await.expect(503);
+    drop(slow);
+    let part = ada.header("range", "bytes=10-19").get(&path).await;
+    assert_eq!((part.status, &part.bytes[..]), (206, &bench.file[10..20]));
+}

@@ -21,6 +21,11 @@ mod tickets;
 pub use progress::{not_taken, settled, tick};
 
 use crate::AppState;
+use crate::error::ApiResult;
+use crate::ota::library::Firmware;
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
+use espalier_model::AccountId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -30,6 +35,24 @@ pub struct State {
     slots: slots::Slots,
     tickets: tickets::Tickets,
     progress: progress::Progress,
+}
+
+/// Gives a person an image, whole or in part. It takes a place among the downloads: slow readers of many images must not keep
+/// them all in memory.
+///
+/// # Errors
+/// 503 when too many download; 404 or 500 when the file is missing or damaged.
+pub async fn to_person(
+    app: &AppState,
+    account: AccountId,
+    (method, headers): (&Method, &HeaderMap),
+    image: &Firmware,
+) -> ApiResult<Response> {
+    let blob = send::Blob {
+        digest: image.sha256,
+        size: image.size,
+    };
+    send::send(app, slots::By::Person(account), method, headers, &blob, ()).await
 }
 
 /// The routes of this part.

@@ -532,6 +532,8 @@ impl UpdateView {
             _ => None,
         };
         let back = matches!(track.way, Way::Back(_));
+        let image = app.ota.library.get(track.firmware);
+        let (size, told) = (image.map(|image| image.size), track.update.bytes());
         Self {
             id: track.id.to_string(),
             device_id: device.oid.to_string(),
@@ -540,17 +542,16 @@ impl UpdateView {
             firmware_id: track.firmware.to_string(),
             sha256: hex::encode(track.sha256),
             version: track.version.clone(),
-            size: app
-                .ota
-                .library
-                .get(track.firmware)
-                .map(|firmware| firmware.size),
+            size,
             from_version: track.from_version.clone(),
             wave: track.wave.map(|wave| u32::from(wave) + 1),
             state: state.as_str(),
             health,
             attempt: track.update.attempt(),
-            bytes: track.update.bytes(),
+            // What a board says it has is never more than there is.
+            bytes: size.map_or(told, |size| {
+                told.min(u32::try_from(size).unwrap_or(u32::MAX))
+            }),
             patch: track.update.is_patch(),
             reason: track.update.reason().map(str::to_owned),
             next_attempt_at: again,

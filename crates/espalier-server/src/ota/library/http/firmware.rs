@@ -4,11 +4,12 @@ use super::view::{FirmwareView, Signature, firmware_view};
 use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
 use crate::identity::Caller;
+use crate::ota::delivery;
 use crate::ota::library::firmware::{self, Wanted, sees, visible};
 use crate::ota::library::{Firmware, Kept, Signed, intake};
 use crate::{ApiError, AppState};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use espalier_model::FirmwareId;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -311,24 +312,31 @@ pub async fn delete(
 #[utoipa::path(get, path = "/firmware/{id}/image", tag = "firmware", security(("bearer" = [])),
     params(("id" = String, Path, description = "The image's id")), responses(
     (status = 200, description = "The file", body = Vec<u8>, content_type = "application/octet-stream"),
+    (status = 206, description = "The part that `Range` names", content_type = "application/octet-stream"),
+    (status = 304, description = "The caller has it (`If-None-Match`)"),
     (status = 401, description = "Nobody is signed in", body = Problem),
     (status = 403, description = "A device asks", body = Problem),
     (status = 404, description = "No such image of yours, or its file is missing", body = Problem),
-    (status = 500, description = "The file is damaged", body = Problem)))]
+    (status = 416, description = "No such bytes", body = Problem),
+    (status = 500, description = "The file is damaged", body = Problem),
+    (status = 503, description = "Too many downloads; see `Retry-After`", body = Problem)))]
 pub async fn image(
     State(app): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let one = visible(&app, &caller, parse(&id)?)?;
-    let body = app.ota.blobs.stream(&one.sha256, 0..one.size).await?;
+    let asked = (&method, &headers);
+    let mut answer = delivery::to_person(&app, caller.account, asked, &one).await?;
     let name = format!("attachment; filename=\"{}.bin\"", one.legacy_key);
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_DISPOSITION, name),
-        (header::ETAG, format!("\"{}\"", hex::encode(one.sha256))),
-    ];
-    Ok((headers, body).into_response())
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, name);
+    }
+    Ok(answer)
 }
 
 /// A signature to add.
