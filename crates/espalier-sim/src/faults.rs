@@ -14,6 +14,10 @@ pub enum Mishap {
     Cut,
     /// The network comes back.
     Restore,
+    /// The access point goes out of reach.
+    OutOfReach,
+    /// The access point is in reach again.
+    InReach,
     /// The clock jumps by this many milliseconds.
     ClockJump(i64),
     /// The power fails for a moment.
@@ -95,7 +99,10 @@ impl Plan {
         if due(self.restore_at) {
             self.restore_at = None;
             self.cut_at = self.next_cut(now);
-            return Some(Mishap::Restore);
+            return Some(match self.outage {
+                Some(_) => Mishap::InReach,
+                None => Mishap::Restore,
+            });
         }
         if due(self.cut_at) {
             self.cut_at = None;
@@ -104,7 +111,10 @@ impl Plan {
                 None => self.around(self.faults.cut_for),
             };
             self.restore_at = Some(now + away);
-            return Some(Mishap::Cut);
+            return Some(match self.outage {
+                Some(_) => Mishap::OutOfReach,
+                None => Mishap::Cut,
+            });
         }
         if due(self.jump_at) {
             self.jump_at = self

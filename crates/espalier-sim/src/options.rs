@@ -36,12 +36,12 @@ impl fmt::Debug for BoardSpec {
     }
 }
 
-/// A board that loses its network again and again.
+/// A board whose access point goes out of reach again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outage {
-    /// How long it stays connected each time.
+    /// How long the access point is in reach each time.
     pub up: Duration,
-    /// How long it is away each time.
+    /// How long it is out of reach each time.
     pub away: Duration,
 }
 
@@ -50,7 +50,7 @@ pub struct Outage {
 pub struct SimOptions {
     /// The server, `http://host:port`. TLS is not spoken: simulated fleets test the server, not the proxy before it.
     pub server: String,
-    /// How much faster than its kind says every board measures; 1 is normal.
+    /// How much faster than its kind says every board measures and joins its Wi-Fi; 1 is normal.
     pub rate: f64,
     /// Over how long the boards start; a thousand handshakes at once are their own test.
     pub start_over: Duration,
@@ -99,7 +99,7 @@ impl SimOptions {
 /// What goes wrong, for every board by itself, at random times with these means. None of it happens by default.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// Mean time between losses of the network.
+    /// Mean time between losses of the network behind the access point.
     pub cut_every: Option<Duration>,
     /// Mean length of such a loss.
     pub cut_for: Duration,

@@ -10,6 +10,7 @@ use espalier_device::{Core, Input};
 use espalier_image::chip::Chip;
 use tokio::time::Instant;
 
+use super::radio::Radio;
 use super::{Board, Link, QUEUE};
 use crate::firmware::{Behaviour, Fault, Firmware};
 use crate::flash::{Flash, Pool, SLOTS, bootloader, layout, records};
@@ -110,7 +111,10 @@ impl Board {
         computer.started = Instant::now();
         let fault = computer.behaviour.fault;
         let at = |after: Duration| Instant::now() + after;
-        self.wifi = true;
+        self.radio = Radio::new(
+            self.spec.seed.wrapping_add(self.samples),
+            self.radio.has_air(),
+        );
         computer.wifi_until = (fault == Fault::LosesWifi).then(|| at(WIFI_LASTS));
         computer.crash_at = match fault {
             Fault::Crash => Some(at(CRASH_AFTER)),
@@ -140,6 +144,7 @@ impl Board {
     /// Everything that needs power ends.
     fn unplug(&mut self) {
         (self.link, self.request, self.download) = (Link::None, None, None);
+        self.open_waits = false;
         self.sent.clear();
     }
 
@@ -155,6 +160,19 @@ impl Board {
     pub(super) fn weaken_power(&mut self) {
         let noise = self.computer.flash.operations() ^ self.spec.seed.rotate_left(32);
         self.computer.flash.cut_power_at(noise % 24, noise);
+    }
+
+    /// Milliseconds of the radio's life since the board started: by no clock that jumps, and as much faster as the board measures.
+    pub(super) fn radio_ms(&self) -> u64 {
+        (self.computer.started.elapsed().as_secs_f64() * 1_000.0 * self.rate) as u64
+    }
+
+    /// Returns when the radio must be looked at again.
+    pub(super) fn radio_at(&self) -> Option<Instant> {
+        let due = self.radio.due();
+        // Rounded up to a whole millisecond, so that it is due when the time has come.
+        let after = (due as f64 / self.rate).ceil() + 1.0;
+        (due < u64::MAX).then(|| self.computer.started + Duration::from_secs_f64(after / 1_000.0))
     }
 
     /// Returns when the image does something by itself.
@@ -174,7 +192,8 @@ impl Board {
             return true;
         }
         if self.computer.wifi_until.take_if(|at| *at <= now).is_some() {
-            self.wifi = false;
+            let now = self.radio_ms();
+            self.radio.fail(now);
             self.drop_network();
             return true;
         }

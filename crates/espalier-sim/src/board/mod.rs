@@ -1,11 +1,12 @@
 //! One simulated board: the device core bound to a model, a socket, a flash chip and mishaps. One task each.
 //!
-//! `firmware.rs` starts what is in flash, `link.rs` waits for the network, `hands.rs` reads the sensors, sets the switches
-//! and runs the commands.
+//! `firmware.rs` starts what is in flash, `radio.rs` joins the Wi-Fi, `link.rs` waits for what the network brings, `hands.rs` reads the
+//! sensors, sets the switches and runs the commands.
 
 mod firmware;
 mod hands;
 mod link;
+mod radio;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::physics::{self, Physics};
 use crate::summary::{Counters, Share};
 use firmware::Computer;
 use link::{Download, Event, Link, Requesting, next_event};
+use radio::Radio;
 
 /// Bytes of the offline queue: some minutes of samples, little enough for thousands of boards in one process.
 const QUEUE: usize = 8192;
@@ -66,9 +68,13 @@ pub(crate) struct Board {
     link: Link,
     request: Option<Requesting>,
     download: Option<Download>,
-    /// Whether the network lets anything through, and whether the image still has Wi-Fi.
+    radio: Radio,
+    /// Whether the network behind the access point lets anything through.
     network: bool,
-    wifi: bool,
+    /// Whether the core waits for a socket and the board for its Wi-Fi.
+    open_waits: bool,
+    /// How much faster than usual its radio is: at least 1.
+    rate: f64,
     clock_started: Instant,
     clock_offset_ms: i64,
     utc_offset_s: i32,
@@ -111,8 +117,10 @@ impl Board {
             link: Link::None,
             request: None,
             download: None,
+            radio: Radio::new(spec.seed, true),
             network: true,
-            wifi: true,
+            open_waits: false,
+            rate: options.rate.max(1.0),
             clock_started: now,
             clock_offset_ms: 0,
             utc_offset_s: options.utc_offset_s,
@@ -181,7 +189,8 @@ impl Board {
     fn wake_at(&self) -> Instant {
         let core = (!self.is_bricked())
             .then(|| Instant::now() + Duration::from_millis(self.core.wake_in_ms()));
-        let all = [core, self.plan.next_at(), self.fate_at()];
+        let radio = (!self.is_bricked()).then(|| self.radio_at()).flatten();
+        let all = [core, radio, self.plan.next_at(), self.fate_at()];
         // A board that runs has a core that wants to be stepped.
         all.into_iter().flatten().min().unwrap_or_else(Instant::now)
     }
@@ -203,6 +212,9 @@ impl Board {
             let _ = self.plan.take(Instant::now());
             return;
         }
+        let now = self.radio_ms();
+        self.radio.pass(now);
+        self.see_radio();
         if self.meet_fate() {
             return;
         }
@@ -213,6 +225,11 @@ impl Board {
                 self.drop_network();
             }
             Some(Mishap::Restore) => self.network = true,
+            Some(Mishap::OutOfReach) => {
+                self.radio.set_air(now, false);
+                self.drop_network();
+            }
+            Some(Mishap::InReach) => self.radio.set_air(now, true),
             Some(Mishap::ClockJump(ms)) => {
                 self.clock_offset_ms = self.clock_offset_ms.saturating_add(ms);
                 self.step(Input::Tick);
@@ -225,7 +242,15 @@ impl Board {
         }
     }
 
+    /// Goes on with what waited for the Wi-Fi.
+    fn see_radio(&mut self) {
+        if self.radio.is_joined() && std::mem::take(&mut self.open_waits) {
+            self.open();
+        }
+    }
+
     fn drop_network(&mut self) {
+        self.open_waits = false;
         self.sent.clear();
         match std::mem::replace(&mut self.link, Link::None) {
             Link::None => {}
@@ -338,6 +363,7 @@ impl Board {
         match wish {
             Wish::Open => self.open(),
             Wish::Close => {
+                self.open_waits = false;
                 self.sent.clear();
                 self.link = Link::None;
             }
@@ -366,7 +392,7 @@ impl Board {
     }
 
     const fn is_connected(&self) -> bool {
-        self.network && self.wifi
+        self.network && self.radio.is_joined()
     }
 
     fn fetch(&mut self, path: String, from: u32, len: u32) {
@@ -389,8 +415,12 @@ impl Board {
                 Arc::clone(&self.target),
                 self.spec.token.clone(),
             ))
-        } else {
+        } else if self.radio.is_joined() {
             Box::pin(std::future::ready(Err(None)))
+        } else {
+            // The core has its own patience for a board that finds no network.
+            self.open_waits = true;
+            Box::pin(std::future::pending())
         });
     }
 

@@ -139,6 +139,8 @@ async fn flash_in_files_outlives_the_simulator_and_faulty_power() {
     let (fleet, cancel, _guard) = run(&server, 2, |o| {
         o.flash_dir = Some(folder.clone());
         o.faults = faulty;
+        // Joins the Wi-Fi ten times faster: between two power cuts there is time to load something.
+        o.rate = 10.0;
         o.download_rate = Some(100_000);
     });
     fleet.wait_until(|s| s.connected == 2).await;
