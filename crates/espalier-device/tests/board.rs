@@ -90,7 +90,7 @@ impl World {
         };
         world.tell(NodeInput::Wifi(Event::Tick));
         world.tell(NodeInput::Wifi(Event::ScanFailed));
-        world.tell(NodeInput::Wifi(Event::Connected));
+        world.tell(NodeInput::Wifi(Event::Connected { network: 0 }));
         world.step(Input::Tick);
         world
     }

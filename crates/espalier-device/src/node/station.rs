@@ -251,8 +251,8 @@ impl Station {
                     self.node.wifi.take_back(Some(ssid));
                     self.pending.disconnect = !self.node.wifi.is_online();
                     self.node.step(now, NodeInput::Tick);
-                } else {
-                    node.step(now, NodeInput::Wifi(Event::Connected));
+                } else if let Some(network) = node.wifi.number(ssid) {
+                    node.step(now, NodeInput::Wifi(Event::Connected { network }));
                 }
             }
             StationInput::NotJoined { ssid, refused } => {
@@ -260,8 +260,9 @@ impl Station {
                 if self.guest.take_if(|n| n.ssid() == ssid).is_some() {
                     node.wifi.take_back(None);
                     node.step(now, NodeInput::Tick);
-                } else {
-                    node.step(now, NodeInput::Wifi(Event::ConnectFailed { refused }));
+                } else if let Some(network) = node.wifi.number(ssid) {
+                    let event = Event::ConnectFailed { network, refused };
+                    node.step(now, NodeInput::Wifi(event));
                 }
             }
             StationInput::Lost => node.step(now, NodeInput::Wifi(Event::Lost)),

@@ -109,7 +109,7 @@ impl World {
 
     fn online(&mut self) {
         self.step(NodeInput::Wifi(Event::Scanned(&[])));
-        self.step(NodeInput::Wifi(Event::Connected));
+        self.step(NodeInput::Wifi(Event::Connected { network: 0 }));
         assert!(self.node.wifi().is_online());
         self.core(Led::Steady, None);
         // The bursts of the start and the connection pass.
@@ -204,7 +204,10 @@ fn base_blinks_only_its_status_and_has_no_switches() {
     assert!(!w.apply("led_mode", "1") && !w.apply("schedules", "[]"));
     // No network for three minutes: the portal, which is seen as fast blinking.
     w.step(NodeInput::Wifi(Event::Scanned(&[])));
-    w.step(NodeInput::Wifi(Event::ConnectFailed { refused: false }));
+    w.step(NodeInput::Wifi(Event::ConnectFailed {
+        network: 0,
+        refused: false,
+    }));
     w.pass(190_000);
     assert_eq!(w.said(), ["Wifi(OpenPortal)"]);
     assert_eq!((w.flickers(2, 4_000), w.changes.get(&4)), (20, None));
@@ -463,8 +466,8 @@ proptest! {
                 }
                 Happening::Pin(gpio, high) => w.step(NodeInput::Pin { gpio, high }),
                 Happening::Wifi(n) => w.step(NodeInput::Wifi([
-                    Event::Connected, Event::Lost, Event::Scanned(&[]), Event::ScanFailed,
-                    Event::ConnectFailed { refused: true }, Event::PortalUsed, Event::WantPortal,
+                    Event::Connected { network: 0 }, Event::Lost, Event::Scanned(&[]), Event::ScanFailed,
+                    Event::ConnectFailed { network: 0, refused: true }, Event::PortalUsed, Event::WantPortal,
                 ][usize::from(n)])),
                 Happening::Core(wall) => w.core(Led::Steady, wall),
                 Happening::Apply(key, value) => {

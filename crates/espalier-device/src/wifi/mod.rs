@@ -9,6 +9,8 @@
 //! - The portal opens when no network is saved, when nothing has worked for [`Policy::portal_after_ms`], or when someone asks
 //!   with the button. While a person uses it the radio stays on its channel: no scan, no attempt, unless the person asks.
 //!   While nobody does, the saved networks are tried on. It closes when a network works, and after [`Policy::portal_idle_ms`].
+//!   One that was asked for closes when a network works that was typed in there: opening and closing the access point
+//!   interrupts the station, whose return says nothing about the person.
 //!
 //! | file | holds |
 //! |---|---|
@@ -82,9 +84,14 @@ pub enum Event<'a> {
     /// The scan that was asked for failed.
     ScanFailed,
     /// The network that was asked for is joined, and the board has an address.
-    Connected,
+    Connected {
+        /// Its number: the answer to an attempt that was given up changes nothing.
+        network: u8,
+    },
     /// The network that was asked for cannot be joined.
     ConnectFailed {
+        /// Its number.
+        network: u8,
         /// Whether the network is there and refused the password.
         refused: bool,
     },
@@ -229,7 +236,9 @@ impl Wifi {
                 self.round = self.known.order(&[]);
                 self.next_of_round();
             }
-            (Event::Connected, Radio::Connecting { network, .. }) => {
+            (Event::Connected { network: joined }, Radio::Connecting { network, .. })
+                if joined == network =>
+            {
                 self.known.worked(network);
                 self.round.clear();
                 self.radio = Radio::Online {
@@ -240,11 +249,26 @@ impl Wifi {
                     portal.used_at = self.now;
                 }
             }
-            (Event::ConnectFailed { refused }, Radio::Connecting { network, .. }) => {
+            (
+                Event::ConnectFailed {
+                    network: failed,
+                    refused,
+                },
+                Radio::Connecting { network, .. },
+            ) if failed == network => {
                 if refused {
                     self.known.refused(network);
                 }
                 self.next_of_round();
+            }
+            // The answer to an earlier attempt was believed, and the radio then obeyed the later order.
+            (
+                Event::ConnectFailed {
+                    network: failed, ..
+                },
+                Radio::Online { network, since },
+            ) if failed == network => {
+                self.lost(network, since);
             }
             (Event::Lost, Radio::Online { network, since }) => self.lost(network, since),
             (Event::PortalUsed, _) => {
@@ -342,9 +366,16 @@ impl Wifi {
             (
                 Event::Scanned(_) | Event::ScanFailed,
                 Radio::Scanning { .. }
-            ) | (Event::ConnectFailed { .. }, Radio::Connecting { .. })
-                | (Event::Lost, Radio::Online { .. })
-        )
+            ) | (Event::Lost, Radio::Online { .. })
+        ) || match (event, self.radio) {
+            (
+                Event::ConnectFailed {
+                    network: failed, ..
+                },
+                Radio::Connecting { network, .. } | Radio::Online { network, .. },
+            ) => failed == network,
+            _ => false,
+        }
     }
 
     fn lost(&mut self, network: u8, since: u64) {

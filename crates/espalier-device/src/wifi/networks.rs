@@ -32,6 +32,7 @@ impl Wifi {
         self.backoff.reset();
         self.radio = Radio::Resting { until: self.now };
         if let Some(network) = first {
+            self.note_try();
             self.connect(network);
         }
     }
@@ -55,6 +56,11 @@ impl Wifi {
         };
     }
 
+    /// Returns the number of a saved network.
+    pub fn number(&self, ssid: &str) -> Option<u8> {
+        self.known.number(ssid)
+    }
+
     /// Says whether the radio is lent.
     pub const fn is_lent(&self) -> bool {
         matches!(self.radio, Radio::Lent { .. })
@@ -68,6 +74,7 @@ impl Wifi {
         match joined.and_then(|ssid| self.known.number(ssid)) {
             Some(network) => {
                 self.known.worked(network);
+                self.note_try();
                 self.requests = self.requests.wrapping_add(1);
                 self.take_over(network, self.now);
             }

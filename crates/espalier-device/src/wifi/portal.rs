@@ -8,6 +8,10 @@ pub(super) struct Portal {
     /// When it was opened or someone was there last.
     pub used_at: u64,
     pub used: bool,
+    /// Whether someone asked for it.
+    pub asked: bool,
+    /// Whether a network that was typed in there is tried, or works.
+    pub tried: bool,
 }
 
 impl Wifi {
@@ -28,15 +32,24 @@ impl Wifi {
 
     pub(super) fn open_portal(&mut self, asked: bool) {
         match &mut self.portal {
-            Some(portal) if asked => portal.used_at = self.now,
+            Some(portal) if asked => (portal.used_at, portal.asked) = (self.now, true),
             Some(_) => {}
             None => {
                 self.portal = Some(Portal {
                     opened_at: self.now,
                     used_at: self.now,
                     used: false,
+                    asked,
+                    tried: false,
                 });
             }
+        }
+    }
+
+    /// Notes that the person at the portal, if it is open, has typed in a network.
+    pub(super) fn note_try(&mut self) {
+        if let Some(portal) = &mut self.portal {
+            portal.tried = true;
         }
     }
 
@@ -46,7 +59,11 @@ impl Wifi {
             return u64::MAX;
         };
         let patience = match self.radio {
-            Radio::Online { since, .. } if since >= portal.opened_at => self.policy.farewell_ms,
+            Radio::Online { since, .. }
+                if since >= portal.opened_at && (portal.tried || !portal.asked) =>
+            {
+                self.policy.farewell_ms
+            }
             _ => self.policy.portal_idle_ms,
         };
         portal.used_at.saturating_add(patience)

@@ -63,6 +63,8 @@ impl World {
         if event == Event::PortalUsed && self.portal {
             self.busy_until = self.now + Policy::default().portal_busy_ms;
         }
+        // Opening and closing the access point interrupts the station.
+        let mut drops = false;
         self.wifi.step(self.now, event);
         while let Some(action) = self.wifi.poll() {
             self.log.push((self.now, action));
@@ -80,8 +82,12 @@ impl World {
                     self.work = Some(action);
                 }
                 Action::Disconnect => self.work = None,
-                Action::OpenPortal => assert!(!std::mem::replace(&mut self.portal, true)),
+                Action::OpenPortal => {
+                    assert!(!std::mem::replace(&mut self.portal, true));
+                    drops = self.online.is_some();
+                }
                 Action::ClosePortal => {
+                    drops = self.online.is_some();
                     assert!(std::mem::replace(&mut self.portal, false));
                     assert!(self.busy_until <= self.now || self.online.is_some());
                     self.busy_until = 0;
@@ -93,6 +99,10 @@ impl World {
             }
         }
         assert!(self.wifi.due() > self.now, "a machine that never rests");
+        if drops {
+            self.work = None;
+            self.step(Event::Lost);
+        }
     }
 
     /// The radio answers, or time passes until the machine wants to be stepped.
@@ -114,9 +124,15 @@ impl World {
             }
             Some(Action::Connect { network }) if net(network) != Net::Silent => {
                 let event = match net(network) {
-                    Net::Good(_) | Net::Hidden => Event::Connected,
-                    Net::Refuses(_) => Event::ConnectFailed { refused: true },
-                    _ => Event::ConnectFailed { refused: false },
+                    Net::Good(_) | Net::Hidden => Event::Connected { network },
+                    Net::Refuses(_) => Event::ConnectFailed {
+                        network,
+                        refused: true,
+                    },
+                    _ => Event::ConnectFailed {
+                        network,
+                        refused: false,
+                    },
                 };
                 self.now += 1_500;
                 self.work = None;
@@ -221,7 +237,55 @@ fn a_board_without_networks_opens_its_portal_and_closes_it_when_nobody_comes() {
     w.until("online", |w| w.online == Some(2));
     assert!(w.portal, "the page can still say that it worked");
     w.until("closed", |w| !w.portal);
-    assert_eq!(w.online, Some(2));
+    w.until("online again", |w| w.online == Some(2));
+}
+
+#[test]
+fn a_portal_that_was_asked_for_stays_for_the_person_although_the_saved_network_works() {
+    let mut w = World::new([Net::Good(-50); 4], &NAMES[..1], 1);
+    w.until("online", |w| w.online.is_some());
+    w.now += 100_000;
+    w.step(Event::WantPortal);
+    assert!(w.portal);
+    w.until("online beside the portal", |w| w.online.is_some());
+    // A page every other minute: reading the token from a screen takes a while.
+    for _ in 0..10 {
+        w.now += 120_000;
+        w.step(Event::PortalUsed);
+        assert!(w.portal && w.online.is_some());
+    }
+    let left_at = w.now;
+    w.until("closed", |w| !w.portal);
+    assert_eq!(w.now, left_at + 900_000);
+    w.until("online again", |w| w.online.is_some());
+}
+
+#[test]
+fn late_answers_to_attempts_that_were_given_up_are_not_taken_for_others() {
+    let mut w = World::new([Net::Silent; 4], &NAMES[..2], 1);
+    w.until("a second attempt", |w| w.attempts().len() == 2);
+    let [first, second] = w.attempts()[..] else {
+        panic!()
+    };
+    w.step(Event::Connected { network: first });
+    w.step(Event::ConnectFailed {
+        network: first,
+        refused: true,
+    });
+    assert_eq!(
+        (w.online, w.work),
+        (None, Some(Action::Connect { network: second }))
+    );
+    // What was believed and is not so ends as a loss.
+    w.step(Event::Connected { network: second });
+    assert_eq!(w.online, Some(second));
+    w.work = None;
+    w.step(Event::ConnectFailed {
+        network: second,
+        refused: false,
+    });
+    assert_eq!(w.online, None);
+    assert!(w.wifi.due() < w.now + 120_000);
 }
 
 #[test]

@@ -75,8 +75,17 @@ impl Radio {
             }];
             match busy {
                 Busy::Scanning => self.step(now, Event::Scanned(if there { &found } else { &[] })),
-                Busy::Joining if there => self.step(now, Event::Connected),
-                Busy::Joining => self.step(now, Event::ConnectFailed { refused: false }),
+                Busy::Joining if there => self.step(now, Event::Connected { network: 0 }),
+                Busy::Joining => {
+                    let refused = false;
+                    self.step(
+                        now,
+                        Event::ConnectFailed {
+                            network: 0,
+                            refused,
+                        },
+                    );
+                }
             }
         } else if self.wifi.due() <= now {
             self.step(now, Event::Tick);
