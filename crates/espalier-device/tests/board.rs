@@ -184,7 +184,7 @@ impl World {
             }
             Up::Telemetry { id, .. } => Down::Ack { id },
             Up::Heartbeat(beat) if beat.id.is_none() => return,
-            Up::Ping => Down::Pong,
+            Up::Ping => Down::Pong { time: None },
             _ => return,
         };
         self.core.step(self.now, Input::Frame(&answer.to_json()));

@@ -3,6 +3,7 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `POST /devices/{id}/telemetry` | [`TelemetryPost`] | 2xx: durable |
+//! | `POST /devices/{id}/heartbeat` | [`HeartbeatPost`] | 2xx: heard |
 //! | `GET /telemetry/latest` | – | [`Latest`] |
 //! | `GET /devices/{id}/commands/pending` | – | [`PendingCommands`] |
 //! | `POST /devices/{id}/commands/{command}/result` | [`ResultPost`] | 2xx: noted |
@@ -11,7 +12,9 @@
 
 use core::fmt::{self, Write};
 
-use crate::device::{Command, CommandResult, Expected, StateMap, Telemetry, WireError, pick};
+use crate::device::{
+    Command, CommandResult, Expected, Heartbeat, Hello, StateMap, Telemetry, WireError, pick,
+};
 use crate::json::{Json, ObjectWriter, Secret, Text};
 
 /// The body of a telemetry post: `{"device_token","data":{}}` or `{"device_token","samples":[{"ts","data"}]}`.
@@ -51,6 +54,46 @@ impl<'a> TelemetryPost<'a> {
         m.optional("device_token", self.device_token.map(Secret::expose))?;
         self.telemetry.write_members(&mut m)?;
         m.optional("reported", self.reported.map(StateMap::as_json))?;
+        m.end()
+    }
+}
+
+/// The body of a sign of life: what the `hello` and the `heartbeat` of a socket say, in one object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeartbeatPost<'a> {
+    /// Who speaks and what it runs; its token is `device_token` in the body, and its `proto` is not written.
+    pub hello: Hello<'a>,
+    /// Its vital signs; no `id`, and the image is the one that `hello` names.
+    pub heartbeat: Heartbeat<'a>,
+}
+
+impl<'a> HeartbeatPost<'a> {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// Says what is wrong with the body.
+    pub fn parse(body: &'a str) -> Result<Self, WireError> {
+        let json = Json::parse(body)?;
+        let token = pick(json, ["device_token"])?.text(0)?;
+        let said = Hello::parse(json)?;
+        let hello = Hello {
+            token: token.map(Secret::new).or(said.token),
+            ..said
+        };
+        let heartbeat = Heartbeat::parse(json)?;
+        Ok(HeartbeatPost { hello, heartbeat })
+    }
+
+    /// Writes the body.
+    ///
+    /// # Errors
+    /// Fails when the output is full.
+    pub fn write(&self, out: &mut impl Write) -> fmt::Result {
+        let mut m = ObjectWriter::begin(out)?;
+        m.optional("device_token", self.hello.token.map(Secret::expose))?;
+        self.hello.write_members(&mut m)?;
+        m.optional("boots", self.hello.boots.map(i64::from))?;
+        self.heartbeat.write_members(&mut m)?;
         m.end()
     }
 }

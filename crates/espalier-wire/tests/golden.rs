@@ -6,7 +6,7 @@ use espalier_wire::device::{
     Command, CommandResult, Down, Firmware, Heartbeat, Hello, Samples, StateMap, Telemetry, Up,
     WireError,
 };
-use espalier_wire::http::{Latest, PendingCommands, ResultPost, TelemetryPost};
+use espalier_wire::http::{HeartbeatPost, Latest, PendingCommands, ResultPost, TelemetryPost};
 use espalier_wire::json::{Json, Text};
 
 fn up(text: &str, value: &Up<'_>) {
@@ -86,6 +86,16 @@ fn frames_from_the_device() {
             heap_free: Some(120_000),
             rssi: Some(-61),
             boot_reason: Some("power_on".into()),
+            sha256: None,
+        }),
+    );
+    up(
+        r#"{"type":"heartbeat","id":4,"uptime_s":60,"sha256":"00ff"}"#,
+        &Up::Heartbeat(Heartbeat {
+            id: Some(4),
+            uptime_s: 60,
+            sha256: Some("00ff".into()),
+            ..Heartbeat::default()
         }),
     );
     up(
@@ -145,7 +155,13 @@ fn frames_from_the_server() {
             expires_at: 1_763_683_260_000,
         }),
     );
-    down(r#"{"type":"pong"}"#, &Down::Pong);
+    down(r#"{"type":"pong"}"#, &Down::Pong { time: None });
+    down(
+        r#"{"type":"pong","time":1763683200000}"#,
+        &Down::Pong {
+            time: Some(1_763_683_200_000),
+        },
+    );
     down(r#"{"type":"update"}"#, &Down::Update);
 }
 
@@ -158,6 +174,13 @@ fn http_bodies() {
     let mut out = String::new();
     post.write(&mut out).unwrap();
     assert_eq!(out, body);
+    let body = r#"{"device_token":"0f3a","firmware":{"version":"1.0.0","sha256":"00ff","trial":true},"chip":"esp32c3","board":"weather","expected_interval_s":60,"boots":7,"uptime_s":3600,"heap_free":120000,"rssi":-61,"boot_reason":"panic"}"#;
+    let post = HeartbeatPost::parse(body).unwrap();
+    assert_eq!(post.hello.boot_reason, post.heartbeat.boot_reason);
+    let mut out = String::new();
+    post.write(&mut out).unwrap();
+    assert_eq!(out, body);
+    assert!(HeartbeatPost::parse(r#"{"chip":"esp32c3"}"#).is_err());
 
     let latest =
         Latest::parse(r#"{"device_id":"x","data":{"v0":1},"desired":{},"timestamp":null}"#)

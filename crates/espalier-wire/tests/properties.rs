@@ -3,7 +3,7 @@
 use espalier_wire::device::{
     Command, CommandResult, Down, Firmware, Heartbeat, Hello, StateMap, Telemetry, Up, write_state,
 };
-use espalier_wire::http::{Latest, PendingCommands, TelemetryPost};
+use espalier_wire::http::{HeartbeatPost, Latest, PendingCommands, TelemetryPost};
 use espalier_wire::json::{Json, Text, Value, write_object};
 use espalier_wire::limits::{MAX_EXACT_INTEGER, check_key};
 use proptest::collection::vec;
@@ -73,7 +73,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in any::<String>(), frame in "[\\[\\]{}\",:0-9eE.+\\\\a-z ]{0,60}") {
         for t in [&text, &frame] {
-            let _ = (Up::parse(t), Down::parse(t), TelemetryPost::parse(t), Latest::parse(t), PendingCommands::parse(t), Up::peek_id(t));
+            let _ = (Up::parse(t), Down::parse(t), TelemetryPost::parse(t), Latest::parse(t), PendingCommands::parse(t), HeartbeatPost::parse(t), Up::peek_id(t));
         }
     }
 
@@ -118,7 +118,7 @@ proptest! {
             Up::Hello(Hello { token: more.map(espalier_wire::json::Secret::new), proto: id, firmware, chip: more, board: Some(Text::new(&text)), expected_interval_s: n, boot_reason: more, boots: n }),
             Up::Telemetry { id, telemetry: Telemetry::Now { ts, data: json } },
             Up::Reported { id, state: map },
-            Up::Heartbeat(Heartbeat { id: n, uptime_s: uptime, heap_free: n, rssi, boot_reason: more }),
+            Up::Heartbeat(Heartbeat { id: n, uptime_s: uptime, heap_free: n, rssi, boot_reason: more, sha256: more }),
             Up::CommandResult(CommandResult { id: Text::new(&text), ok, result: result.as_deref().map(|r| Json::parse(r).unwrap()), error: more }),
         ];
         for frame in frames {
@@ -133,6 +133,7 @@ proptest! {
         let frames = [
             Down::Welcome { device_id: t, time, heartbeat_s: id },
             Down::Ack { id },
+            Down::Pong { time: opt.map(i64::from) },
             Down::Error { id: opt, code: t, detail: t, retry_after_ms: opt },
             Down::Command(Command { id: t, name: t, params: Json::parse(&params).unwrap(), expires_at: time }),
         ];

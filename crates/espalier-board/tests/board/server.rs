@@ -320,7 +320,7 @@ impl Server {
                     None
                 }
                 Ok(Up::Heartbeat(heartbeat)) => heartbeat.id,
-                Ok(Up::Ping) => return vec![Down::Pong.to_json()],
+                Ok(Up::Ping) => return vec![Down::Pong { time: None }.to_json()],
                 Ok(Up::Hello(hello)) => {
                     s.hellos.push(
                         hello

@@ -3,13 +3,15 @@
 use core::fmt;
 
 use espalier_wire::device::{Firmware, Heartbeat, Hello, Sample, Up, write_samples};
+use espalier_wire::http::HeartbeatPost;
 use espalier_wire::json::{Json, ObjectWriter, Text};
 use espalier_wire::limits::PROTOCOL_VERSION;
 
 use super::{Action, Core, FRAME_OVERHEAD, Sent};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::queue::{Record, Stamp};
-use crate::update::hex;
+use crate::update::{Updates, hex};
 
 /// Most samples in one frame, so that a refused batch is searched quickly.
 const MAX_SAMPLES_PER_FRAME: usize = 64;
@@ -18,31 +20,40 @@ fn present(name: &str) -> Option<Text<'_>> {
     Some(Text::new(name)).filter(|text| !text.is_empty())
 }
 
+/// Who the device is and what it runs.
+fn hello<'a>(config: &'a Config, updates: &'a Updates, sha256: Option<&'a str>) -> Hello<'a> {
+    let version = updates.running().and_then(|(_, version)| present(version));
+    let boot = updates.boot();
+    Hello {
+        token: None,
+        proto: PROTOCOL_VERSION,
+        firmware: version
+            .or(present(config.firmware()))
+            .map(|version| Firmware {
+                version,
+                sha256: sha256.map(Text::new),
+                trial: updates.is_trial(),
+            }),
+        chip: present(config.chip()),
+        board: present(config.board()),
+        expected_interval_s: Some(config.expected_interval_s()),
+        boot_reason: boot.map(|(reason, _)| Text::new(reason.as_str())),
+        boots: boot.map(|(_, boots)| boots),
+    }
+}
+
 impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     pub(super) fn write_hello(&mut self) {
-        let (sha256, version) = match self.updates.running() {
-            Some((sha256, version)) => (Some(hex(sha256)), present(version)),
-            None => (None, None),
-        };
-        let version = version.or(present(self.config.firmware()));
-        let boot = self.updates.boot();
-        let hello = Up::Hello(Hello {
-            token: None,
-            proto: PROTOCOL_VERSION,
-            firmware: version.map(|version| Firmware {
-                version,
-                sha256: sha256.as_deref().map(Text::new),
-                trial: self.updates.is_trial(),
-            }),
-            chip: present(self.config.chip()),
-            board: present(self.config.board()),
-            expected_interval_s: Some(self.config.expected_interval_s()),
-            boot_reason: boot.map(|(reason, _)| Text::new(reason.as_str())),
-            boots: boot.map(|(_, boots)| boots),
-        });
+        let sha256 = self.image_digest();
+        let hello = hello(&self.config, &self.updates, sha256.as_deref());
         self.frame.clear();
         // Names are bounded, so the frame has room; a cut frame would be refused by the server, not misread.
-        let _ = hello.write(&mut self.frame);
+        let _ = Up::Hello(hello).write(&mut self.frame);
+    }
+
+    /// SHA-256 of the image that runs, in digits.
+    fn image_digest(&self) -> Option<heapless::String<64>> {
+        self.updates.running().map(|(sha256, _)| hex(sha256))
     }
 
     /// Returns the next frame of a welcomed device.
@@ -75,6 +86,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         }
         if now >= self.ping_at {
             self.ping_at = now + self.heartbeat_ms;
+            self.pinged_at = now;
             self.frame.clear();
             let _ = Up::Ping.write(&mut self.frame);
             return Some(Action::Send(None));
@@ -92,20 +104,41 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     }
 
     fn write_heartbeat(&mut self, id: Option<u32>) {
+        let sha256 = self.image_digest();
+        let heartbeat = Heartbeat {
+            id,
+            sha256: sha256.as_deref().map(Text::new),
+            ..self.vital_signs()
+        };
+        self.frame.clear();
+        let _ = Up::Heartbeat(heartbeat).write(&mut self.frame);
+    }
+
+    /// Writes the sign of life of a device that has no socket.
+    ///
+    /// # Errors
+    /// Fails when the frame is full, which bounded names prevent.
+    pub(super) fn write_heartbeat_post(&mut self) -> fmt::Result {
+        let (sha256, heartbeat) = (self.image_digest(), self.vital_signs());
+        let hello = hello(&self.config, &self.updates, sha256.as_deref());
+        self.frame.clear();
+        HeartbeatPost { hello, heartbeat }.write(&mut self.frame)
+    }
+
+    fn vital_signs(&self) -> Heartbeat<'static> {
         let reason = match self.updates.boot() {
             Some((reason, _)) => reason.as_str(),
             None if self.restarted => "restart",
             None => "power_on",
         };
-        let heartbeat = Heartbeat {
-            id,
+        Heartbeat {
+            id: None,
             uptime_s: self.clock.uptime() / 1000,
             heap_free: self.heap_free,
             rssi: self.rssi,
             boot_reason: Some(Text::new(reason)),
-        };
-        self.frame.clear();
-        let _ = Up::Heartbeat(heartbeat).write(&mut self.frame);
+            sha256: None,
+        }
     }
 
     fn send_report(&mut self) -> Option<Action> {

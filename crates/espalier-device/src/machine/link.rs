@@ -5,7 +5,7 @@ use espalier_wire::device::{Down, StateMap};
 use espalier_wire::json::Text;
 
 use super::polling::{Exchange, Stage};
-use super::timers::HEARTBEAT_RANGE_MS;
+use super::timers::{HEARTBEAT_RANGE_MS, PROMPT_MS, RELEARN_MS};
 use super::{Acked, Action, Core};
 use crate::backoff::STABLE_MS;
 use crate::state::Desire;
@@ -193,13 +193,24 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 self.asked_at = self.clock.uptime();
                 self.updates.nudged(self.asked_at);
             }
-            Down::Pong => {}
+            Down::Pong { time } => self.ponged(time),
+        }
+    }
+
+    /// A connection may live for months: the time of the server is learnt anew now and then, from an answer that came at once.
+    fn ponged(&mut self, time: Option<i64>) {
+        let now = self.clock.uptime();
+        let prompt = now.saturating_sub(self.pinged_at) <= PROMPT_MS;
+        if let Some(time) = time.filter(|_| prompt && now >= self.learnt_at + RELEARN_MS) {
+            self.clock.learn(time);
+            self.learnt_at = now;
         }
     }
 
     fn welcomed(&mut self, time: i64, heartbeat_s: u32) {
         let now = self.clock.uptime();
         self.clock.learn(time);
+        self.learnt_at = now;
         let (low, high) = HEARTBEAT_RANGE_MS;
         self.heartbeat_ms = (u64::from(heartbeat_s) * 1000).clamp(low, high);
         self.heartbeat_at = now;

@@ -84,12 +84,17 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     heartbeat_ms: u64,
     heartbeat_at: u64,
     ping_at: u64,
+    /// When the last ping was sent, and when the server last told the time.
+    pinged_at: u64,
+    learnt_at: u64,
     heard_at: u64,
     /// When the server last wanted something: a device that sleeps stays awake a moment longer for it.
     asked_at: u64,
     persist_at: u64,
     /// When the server last acknowledged something.
     kept_at: u64,
+    /// When the first of the samples that wait was taken.
+    waits_since: u64,
     /// The changes of queue and switches that storage has seen.
     persisted: (u32, u32),
     /// Whether the stored queue holds samples.
@@ -135,10 +140,13 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             heartbeat_ms: timers::HEARTBEAT_MS,
             heartbeat_at: 0,
             ping_at: 0,
+            pinged_at: 0,
+            learnt_at: 0,
             heard_at: 0,
             asked_at: 0,
             persist_at: timers::PERSIST_MS,
             kept_at: 0,
+            waits_since: 0,
             persisted: (0, 0),
             stored_samples: false,
             persist_asked: false,
@@ -289,6 +297,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let max = FRAME
             .saturating_sub(FRAME_OVERHEAD)
             .min(QUEUE.saturating_sub(HEADER));
+        if self.queue.is_empty() {
+            self.waits_since = self.clock.uptime();
+        }
         match self.queue.push(stamp, points, max, |mut out| {
             write_object(&mut out, values.iter().copied())
         }) {

@@ -19,6 +19,8 @@ pub const SOCKET_RETRY_MS: u64 = 120_000;
 pub(super) enum Exchange {
     /// None is.
     None,
+    /// A sign of life.
+    Heartbeat,
     /// A post of telemetry or reports with this frame id.
     Post(u32),
     /// The latest state.
@@ -32,7 +34,7 @@ pub(super) enum Exchange {
 /// How far the cycle has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Reports, telemetry and results are posted, until nothing is left.
+    /// A sign of life when it is due, reports, telemetry and results are posted, until nothing is left.
     Posting,
     /// The latest state is asked for.
     Asking,
@@ -48,6 +50,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         // After an outage nobody knows yet whether sockets work: the first cycle that gets through tries one at once.
         let known = self.socket_probed || self.socket_answered;
         let socket_at = if known { now + SOCKET_RETRY_MS } else { now };
+        self.heartbeat_at = now;
         self.link = Link::Polling {
             exchange: Exchange::None,
             stage: Stage::Posting,
@@ -163,6 +166,12 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if self.clock.uptime() < self.hold_until {
             return None;
         }
+        if self.clock.uptime() >= self.heartbeat_at {
+            self.heartbeat_at = self.clock.uptime() + self.heartbeat_ms;
+            write!(self.path, "/devices/{}/heartbeat", self.config.device_id()).ok()?;
+            self.write_heartbeat_post().ok()?;
+            return Some(Exchange::Heartbeat);
+        }
         let reports = self.switches.due_within(FRAME - FRAME_OVERHEAD);
         let samples = self.fitting(FRAME - FRAME_OVERHEAD);
         if reports == 0 && samples == 0 {
@@ -225,6 +234,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 self.undo(done, true);
                 self.set_stage(Stage::Resting);
             }
+            // A server that knows no signs of life by HTTP hears everything else.
+            404 | 405 if done == Exchange::Heartbeat => {}
             _ => {
                 self.stats.errors += 1;
                 self.undo(done, false);
@@ -249,7 +260,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 }),
                 Err(_) => self.stats.not_understood += 1,
             },
-            Exchange::Result | Exchange::None => {}
+            Exchange::Heartbeat | Exchange::Result | Exchange::None => {}
         }
         self.advance(done);
     }
@@ -287,7 +298,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 let now = self.clock.uptime();
                 self.updates.connected(now, false, &mut self.rng);
             }
-            Exchange::Post(_) | Exchange::Result | Exchange::None => {}
+            Exchange::Heartbeat | Exchange::Post(_) | Exchange::Result | Exchange::None => {}
         }
     }
 

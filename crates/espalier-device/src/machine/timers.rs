@@ -27,6 +27,11 @@ pub const LONG_OFFLINE_MS: u64 = 3_600_000;
 /// Time between two stores from then on, in milliseconds.
 pub const PERSIST_OFFLINE_MS: u64 = 300_000;
 
+/// A connection that lives is asked for the time again after so long, in milliseconds: a crystal of 20 ppm is 0.07 s off by then.
+pub const RELEARN_MS: u64 = 3_600_000;
+/// An answer that took longer than this, in milliseconds, does not tell the time.
+pub const PROMPT_MS: u64 = 1_000;
+
 impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Returns how long the binding may sleep without an input, in milliseconds.
     pub fn wake_in_ms(&self) -> u64 {
@@ -81,8 +86,6 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         self.config.wake_interval_ms().is_some() && done
     }
 
-    /// Something new must be stored, and the last time is long enough ago. The queue is stored only while the device
-    /// cannot deliver; once it has, the stored copy is replaced by an empty one.
     /// How long after storing the queue may be stored again: flash wears out, so a board that has been alone for long stores less
     /// often.
     pub(super) fn persist_every(&self) -> u64 {
@@ -93,24 +96,45 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         }
     }
 
+    /// Something new must be stored, and the last time is long enough ago.
     pub(super) fn persist_due(&self) -> bool {
-        !self.persist_asked && self.wants_persist() && self.clock.uptime() >= self.persist_at
+        self.store_at().is_some_and(|at| self.clock.uptime() >= at)
     }
 
-    fn wants_persist(&self) -> bool {
+    /// Returns when something should be stored. The queue is, once nothing of it could be delivered for a while; when all of it has
+    /// been, the stored copy is replaced by an empty one.
+    fn store_at(&self) -> Option<u64> {
+        if self.persist_asked {
+            return None;
+        }
         let queue = if self.queue.is_empty() {
-            self.stored_samples
+            self.stored_samples.then_some(self.persist_at)
         } else {
-            !self.is_online() && self.queue.changes() != self.persisted.0
+            let waits = !self.is_online() && self.queue.changes() != self.persisted.0;
+            let since = self.kept_at.max(self.waits_since);
+            waits.then(|| self.persist_at.max(since + self.patience()))
         };
-        queue || self.switches.changes() != self.persisted.1
+        let switches = self.switches.changes() != self.persisted.1;
+        let switches = switches.then_some(self.persist_at);
+        queue.into_iter().chain(switches).min()
+    }
+
+    /// How long after the last acknowledgement the queue counts as undelivered: a device that polls delivers once a cycle.
+    fn patience(&self) -> u64 {
+        let polls = self.socket_probed || matches!(self.link, Link::Polling { .. });
+        let cycle = if polls {
+            u64::from(self.config.poll_interval_ms()) + OPEN_TIMEOUT_MS
+        } else {
+            0
+        };
+        PERSIST_MS.max(cycle)
     }
 
     /// Returns the uptime at which something is due.
     pub(super) fn due_at(&self) -> u64 {
         let mut due = self.measure_at;
-        if self.wants_persist() && !self.persist_asked {
-            due = due.min(self.persist_at);
+        if let Some(at) = self.store_at() {
+            due = due.min(at);
         }
         due = due.min(self.update_due());
         due.min(match self.link {

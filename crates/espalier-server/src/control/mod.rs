@@ -8,6 +8,7 @@ mod boards;
 mod commands;
 mod state;
 
+pub(crate) use commands::own_device;
 pub use commands::{NewCommand, PendingCommand, command_result, pending_commands, send_command};
 pub use state::{
     Desired, Reported, forget, led, over_reported, pending, report, report_telemetry, set_desired,

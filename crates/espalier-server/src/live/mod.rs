@@ -6,6 +6,7 @@
 
 mod admission;
 mod app_socket;
+mod device_http;
 mod device_socket;
 mod frame;
 mod http;
@@ -82,6 +83,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(http::app))
         .routes(routes!(http::device))
+        .routes(routes!(device_http::heartbeat))
         .routes(routes!(sse::ticket))
         .routes(routes!(sse::events))
         .routes(routes!(sse::notifications))

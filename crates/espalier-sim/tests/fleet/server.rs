@@ -231,7 +231,7 @@ impl Server {
                         None => return Vec::new(),
                     }
                 }
-                Ok(Up::Ping) => return vec![Down::Pong.to_json()],
+                Ok(Up::Ping) => return vec![Down::Pong { time: None }.to_json()],
                 Ok(Up::Hello(hello)) => {
                     let firmware = hello.firmware.unwrap();
                     let runs = (

@@ -506,7 +506,7 @@ impl World {
                 heartbeat.id.map(|id| Down::Ack { id })
             }
             Up::CommandResult(_) => None,
-            Up::Ping => Some(Down::Pong),
+            Up::Ping => Some(Down::Pong { time: None }),
         };
         if let Some(answer) = answer {
             self.step(Input::Frame(&answer.to_json()));

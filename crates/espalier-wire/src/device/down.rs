@@ -43,7 +43,11 @@ pub enum Down<'a> {
     /// There may be new firmware: ask with `GET /device/update` ([`crate::ota`]).
     Update,
     /// The answer to a ping.
-    Pong,
+    Pong {
+        /// The server's time in milliseconds UTC, by which a device that stays connected for months keeps its clock; absent
+        /// from older servers.
+        time: Option<i64>,
+    },
 }
 
 /// Something to do once, answered by a `command_result`.
@@ -112,7 +116,9 @@ impl<'a> Down<'a> {
             }),
             Some("command") => Command::parse(json).map(Down::Command),
             Some("update") => Ok(Down::Update),
-            Some("pong") => Ok(Down::Pong),
+            Some("pong") => Ok(Down::Pong {
+                time: pick(json, ["time"])?.int(0)?,
+            }),
             _ => Err(WireError::UnknownType),
         }
     }
@@ -163,7 +169,11 @@ impl<'a> Down<'a> {
                 m.end()
             }
             Down::Update => ObjectWriter::message(out, "update")?.end(),
-            Down::Pong => ObjectWriter::message(out, "pong")?.end(),
+            Down::Pong { time } => {
+                let mut m = ObjectWriter::message(out, "pong")?;
+                m.optional("time", *time)?;
+                m.end()
+            }
         }
     }
 

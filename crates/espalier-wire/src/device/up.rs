@@ -77,6 +77,8 @@ pub struct Heartbeat<'a> {
     pub rssi: Option<i32>,
     /// Why the device started last, for example `power_on`.
     pub boot_reason: Option<Text<'a>>,
+    /// SHA-256 of the image that runs, 64 hexadecimal digits.
+    pub sha256: Option<Text<'a>>,
 }
 
 /// The outcome of a command.
@@ -174,7 +176,7 @@ impl<'a> Up<'a> {
 }
 
 impl<'a> Hello<'a> {
-    fn parse(json: Json<'a>) -> Result<Self, WireError> {
+    pub(crate) fn parse(json: Json<'a>) -> Result<Self, WireError> {
         let f = pick(
             json,
             [
@@ -215,6 +217,14 @@ impl<'a> Hello<'a> {
         let mut m = ObjectWriter::message(out, "hello")?;
         m.optional("token", self.token.map(Secret::expose))?;
         m.number("proto", u64::from(self.proto))?;
+        self.write_members(&mut m)?;
+        m.optional("boot_reason", self.boot_reason)?;
+        m.optional("boots", self.boots.map(i64::from))?;
+        m.end()
+    }
+
+    /// Writes everything but the token, the protocol and how it started.
+    pub(crate) fn write_members<W: Write>(&self, m: &mut ObjectWriter<'_, W>) -> fmt::Result {
         if let Some(firmware) = &self.firmware {
             let mut inner = ObjectWriter::begin(m.value_of("firmware")?)?;
             inner.member("version", firmware.version)?;
@@ -227,33 +237,47 @@ impl<'a> Hello<'a> {
         m.optional(
             "expected_interval_s",
             self.expected_interval_s.map(i64::from),
-        )?;
-        m.optional("boot_reason", self.boot_reason)?;
-        m.optional("boots", self.boots.map(i64::from))?;
-        m.end()
+        )
     }
 }
 
 impl<'a> Heartbeat<'a> {
-    fn parse(json: Json<'a>) -> Result<Self, WireError> {
-        let f = pick(json, ["id", "uptime_s", "heap_free", "rssi", "boot_reason"])?;
+    pub(crate) fn parse(json: Json<'a>) -> Result<Self, WireError> {
+        let f = pick(
+            json,
+            [
+                "id",
+                "uptime_s",
+                "heap_free",
+                "rssi",
+                "boot_reason",
+                "sha256",
+            ],
+        )?;
         Ok(Heartbeat {
             id: f.int(0)?,
             uptime_s: f.need_int(1)?,
             heap_free: f.int(2)?,
             rssi: f.int(3)?,
             boot_reason: f.text(4)?,
+            sha256: f.text(5)?,
         })
     }
 
     fn write(&self, out: &mut impl Write) -> fmt::Result {
         let mut m = ObjectWriter::message(out, "heartbeat")?;
         m.optional("id", self.id.map(i64::from))?;
+        self.write_members(&mut m)?;
+        m.end()
+    }
+
+    /// Writes everything but the id.
+    pub(crate) fn write_members<W: Write>(&self, m: &mut ObjectWriter<'_, W>) -> fmt::Result {
         m.number("uptime_s", self.uptime_s)?;
         m.optional("heap_free", self.heap_free.map(i64::from))?;
         m.optional("rssi", self.rssi.map(i64::from))?;
         m.optional("boot_reason", self.boot_reason)?;
-        m.end()
+        m.optional("sha256", self.sha256)
     }
 }
 

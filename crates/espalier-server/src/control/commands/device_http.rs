@@ -121,7 +121,10 @@ pub async fn result(
 }
 
 /// The device that asks, when it asks about itself; its token may stand in the body.
-fn own_device(
+///
+/// # Errors
+/// Without a device token, with that of another device, and when there is no such device.
+pub(crate) fn own_device(
     app: &AppState,
     who: &Identified,
     body_token: Option<&str>,

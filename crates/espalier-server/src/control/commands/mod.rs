@@ -10,6 +10,7 @@ mod logic;
 mod store;
 mod waiters;
 
+pub(crate) use device_http::own_device;
 pub use logic::{NewCommand, command_result, expire, pending_commands, send_command};
 pub use waiters::Waiters;
 

@@ -7,6 +7,8 @@ mod links;
 mod up;
 mod work;
 
+pub(super) use up::hear_post;
+
 pub(super) use links::Links;
 
 use self::links::{Link, Linked};

@@ -13,6 +13,7 @@ use espalier_wire::codes;
 use espalier_wire::device::{
     CommandResult, Down, Heartbeat, Hello, StateMap, Telemetry, Up, WireError,
 };
+use espalier_wire::http::HeartbeatPost;
 use espalier_wire::json::{Json, Text};
 use espalier_wire::limits::{MAX_KEYS_PER_SAMPLE, check_key};
 use serde_json::{Map, Value, json};
@@ -61,7 +62,10 @@ pub(super) fn hear(
             }
             return heard;
         }
-        Up::Ping => return Heard::Answer(Down::Pong.to_json().into()),
+        Up::Ping => {
+            let time = Some(app.clock.now_ms());
+            return Heard::Answer(Down::Pong { time }.to_json().into());
+        }
         Up::Telemetry { id, telemetry } => measure(app, device, id, telemetry, work),
         Up::Reported { id, state } => report(app, device, id, state, work),
         Up::Heartbeat(heartbeat) => {
@@ -186,6 +190,38 @@ fn ingest(
 
 /// Vital signs are series like any other.
 fn beat(app: &AppState, device: &Arc<Device>, heartbeat: &Heartbeat<'_>, work: &mut Work) {
+    ota::fleet::heard(app, device, |running| vital_signs(heartbeat, running));
+    let sample = vital_sample(heartbeat);
+    ingest(app, device, heartbeat.id, vec![sample], work);
+}
+
+/// Notes vital signs beside what is known of a board.
+fn vital_signs(heartbeat: &Heartbeat<'_>, running: &mut Running) {
+    running.uptime_s = Some(heartbeat.uptime_s);
+    running.heap_free = heartbeat.heap_free;
+    running.rssi = heartbeat.rssi;
+    running.boot_reason = heartbeat.boot_reason.map(word);
+    let sha256 = heartbeat
+        .sha256
+        .and_then(|sha| ota::digest(sha.as_plain()?));
+    running.sha256 = sha256.or(running.sha256.take());
+}
+
+/// Takes the sign of life of a device without a socket, which says in one body what a greeting and a heartbeat say.
+pub(in crate::live) async fn hear_post(
+    app: &AppState,
+    device: &Arc<Device>,
+    post: &HeartbeatPost<'_>,
+) -> Result<(), ApiError> {
+    devices::introduce(app, device.id, facts(&post.hello)).await?;
+    let mut said = said(&post.hello);
+    vital_signs(&post.heartbeat, &mut said);
+    tell_fleet(app, device, &said);
+    telemetry::ingest(app, device, vec![vital_sample(&post.heartbeat)]).await?;
+    Ok(())
+}
+
+fn vital_sample(heartbeat: &Heartbeat<'_>) -> Sample {
     let mut data = Map::new();
     data.insert("uptime".to_owned(), json!(heartbeat.uptime_s));
     if let Some(free) = heartbeat.heap_free {
@@ -194,19 +230,7 @@ fn beat(app: &AppState, device: &Arc<Device>, heartbeat: &Heartbeat<'_>, work: &
     if let Some(rssi) = heartbeat.rssi {
         data.insert("rssi".to_owned(), json!(rssi));
     }
-    ota::fleet::heard(app, device, |running| {
-        running.uptime_s = Some(heartbeat.uptime_s);
-        running.heap_free = heartbeat.heap_free;
-        running.rssi = heartbeat.rssi;
-        running.boot_reason = heartbeat.boot_reason.map(word);
-    });
-    ingest(
-        app,
-        device,
-        heartbeat.id,
-        vec![Sample { ts: None, data }],
-        work,
-    );
+    Sample { ts: None, data }
 }
 
 fn report(
