@@ -334,7 +334,13 @@ where
                     Ok(value) => self.hardware.apply(&key, value).await,
                     Err(_) => false,
                 };
-                self.step(Input::Applied { key: &key, ok });
+                match self.hardware.refusal().filter(|_| !ok) {
+                    Some(why) => self.step(Input::Refused {
+                        key: &key,
+                        why: &why,
+                    }),
+                    None => self.step(Input::Applied { key: &key, ok }),
+                }
                 if ok {
                     // What the switch changes is seen at once, not at the next interval.
                     self.measure().await;

@@ -2,8 +2,9 @@
 
 use espalier_device::Led;
 use espalier_device::node::View;
+use espalier_device::refusals::MAX_REASON;
 use espalier_wire::json::{Json, Value};
-use heapless::Vec;
+use heapless::{String, Vec};
 
 /// Most values of one sample.
 pub const MAX_VALUES: usize = 24;
@@ -59,6 +60,11 @@ pub trait Hardware {
 
     /// Sets a switch; says whether the value took effect.
     async fn apply(&mut self, key: &str, value: Json<'_>) -> bool;
+
+    /// Returns why the value of the last [`Hardware::apply`] that did not take effect never will; none when it may later.
+    fn refusal(&mut self) -> Option<String<MAX_REASON>> {
+        None
+    }
 
     /// Runs a command with an object of parameters.
     async fn run(&mut self, name: &str, params: Json<'_>) -> Done;

@@ -38,7 +38,7 @@
 //! | [`machine`] | the machine: inputs, outputs, the connection |
 //! | [`config`] | what the device must know, checked |
 //! | [`queue`] | unacknowledged samples |
-//! | [`state`] | switches: desired, applied, reported |
+//! | [`state`], [`refusals`] | switches: desired, applied, reported; what is refused and why |
 //! | [`commands`] | things to do once |
 //! | [`clock`], [`backoff`], [`rng`] | time, patience, chance |
 //! | [`storage`], [`records`] | what survives a restart, and how it lies in flash |
@@ -58,6 +58,7 @@ pub mod commands;
 pub mod config;
 pub mod machine;
 pub mod queue;
+pub mod refusals;
 pub mod rng;
 pub mod state;
 pub mod stats;

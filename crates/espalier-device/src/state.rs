@@ -22,7 +22,7 @@ type ValueText = String<MAX_SWITCH_VALUE>;
 
 /// Whether the server knows the current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Report {
+pub(crate) enum Report {
     /// It does.
     Clean,
     /// It does not yet.
@@ -74,8 +74,8 @@ pub enum Desire {
     Taken,
     /// It was applied before; it will be reported again.
     Known,
-    /// The device has no such switch, or the value does not fit.
-    Refused,
+    /// It never will be: the device has no such switch, or the value does not fit. The reason is one sentence.
+    Refused(&'static str),
 }
 
 impl Switches {
@@ -133,7 +133,7 @@ impl Switches {
     /// Notes what the server wants.
     pub fn desire(&mut self, entry: StateEntry<'_>) -> Desire {
         let Some(switch) = self.list.iter_mut().find(|s| entry.key == s.key.as_str()) else {
-            return Desire::Refused;
+            return Desire::Refused("this board has no switch of this name");
         };
         if entry.version <= switch.applied {
             // The server still waits for it, so its acknowledgement is not worth what we thought.
@@ -148,7 +148,7 @@ impl Switches {
             .map_or(0, |w| w.1);
         if entry.version > newest {
             let Some(value) = wish(switch, &mut self.long, entry.value) else {
-                return Desire::Refused;
+                return Desire::Refused("the value is longer than this board can hold");
             };
             switch.wanted = Some((value, entry.version));
         }
@@ -213,6 +213,11 @@ impl Switches {
             self.changes = self.changes.wrapping_add(1);
         }
         ok
+    }
+
+    /// Gives up the value that was handed out last, because the device will not take it; returns its version.
+    pub fn give_up(&mut self, key: &str) -> Option<u64> {
+        self.find(key)?.applying.take().map(|(_, version)| version)
     }
 
     /// Notes a change made at the device, by a button or by its own logic.

@@ -529,7 +529,23 @@ fn a_value_that_no_report_could_carry_is_refused() {
     world.pass(1_000);
     assert_eq!(world.core.stats().desired_refused, 1);
     assert!(!world.applied.contains_key("schedules"));
-    assert_eq!(world.server.frames.len(), frames, "nothing to say about it");
+    // The server hears why, until it has kept it; what the switch was it stays.
+    let said = world.server.frames[frames..].join("\n");
+    let refusal = r#""state":{"schedules":{"value":[],"version":3,"error":"the value is longer than this board can hold"}}"#;
+    assert!(said.contains(refusal), "{said}");
+    world.lose();
+    world.heal();
+    world.pass(1_000);
+    let again = world.server.frames.iter().filter(|f| f.contains(refusal));
+    assert_eq!(again.count(), 2, "after a lost connection once more");
+    world.lose();
+    world.heal();
+    let again = world.server.frames.iter().filter(|f| f.contains(refusal));
+    assert_eq!(
+        again.count(),
+        2,
+        "what the server has kept is not said again"
+    );
     // There is one such switch, and it has its bounds.
     let long = |text: &'static str| Value::Json(Json::parse(text).unwrap());
     assert!(!world.core.declare_long_switch("other", long("[]")));
@@ -554,4 +570,54 @@ fn a_board_that_is_alone_for_long_spares_its_flash() {
     let (first, second) = (hour(&mut world), hour(&mut world));
     assert!((100..=122).contains(&first), "{first} in the first hour");
     assert!((11..=13).contains(&second), "{second} in the second hour");
+}
+
+#[test]
+fn a_refusal_goes_by_http_too_and_a_newer_value_ends_it() {
+    let mut world = polling_world();
+    while world.request.as_ref().unwrap().0 != "/telemetry/latest" {
+        answer(&mut world, 200, "{}");
+    }
+    let desired = r#"{"data":{},"time":1,"desired":{"led_mode":{"value":1,"version":7}}}"#;
+    answer(&mut world, 200, desired);
+    answer(&mut world, 200, r#"{"commands":[]}"#);
+    while !world
+        .request
+        .as_ref()
+        .is_some_and(|r| r.0.ends_with("/telemetry"))
+    {
+        world.lose();
+        match world.request.as_ref().map(|r| r.0.ends_with("/heartbeat")) {
+            Some(true) => drop(answer(&mut world, 200, "{}")),
+            _ => world.pass(500),
+        }
+    }
+    let refusal = r#"{"data":{},"reported":{"led_mode":{"value":null,"version":7,"error":"this board has no switch of this name"}}}"#;
+    assert_eq!(world.request.as_ref().unwrap().1, refusal);
+    answer(&mut world, 200, "{}");
+    assert_eq!(world.core.stats().desired_refused, 1);
+
+    // A value that the binding refuses; the next one is taken before the server has heard of that.
+    let mut world = World::new(6);
+    world.heal();
+    let frames = world.server.frames.len();
+    let want = |world: &mut World, value: bool, version: u64| {
+        world.want("v0", value, version);
+        world.push_desired();
+    };
+    world.refuse_values = true;
+    want(&mut world, true, 90);
+    world.pass(100);
+    let said = world.server.frames[frames..].join("\n");
+    assert!(
+        said.contains(r#""v0":{"value":false,"version":90,"error":"too hot"}"#),
+        "{said}"
+    );
+    world.refuse_values = false;
+    world.lose();
+    want(&mut world, true, 91);
+    world.heal();
+    let last = |what: &str| world.server.frames.iter().rposition(|f| f.contains(what));
+    assert!(last("too hot") < last(r#""v0":{"value":true,"version":91}"#));
+    assert_eq!(world.core.switches().get("v0").unwrap().as_str(), "true");
 }

@@ -47,6 +47,8 @@ pub struct Twin {
     pub maybe_handed: bool,
     /// The device certainly got the current version. Not stored: after a restart it must get it again.
     pub handed: bool,
+    /// Why the device will not apply the current version, in one sentence.
+    pub refused: Option<String>,
 }
 
 /// Where the loop of one key stands.
@@ -60,6 +62,8 @@ pub enum Progress {
     Done,
     /// The device did not answer while it was wanted.
     Expired,
+    /// The device said that it will not apply it.
+    Refused,
 }
 
 impl Progress {
@@ -70,6 +74,7 @@ impl Progress {
             Self::Pending => Some("pending"),
             Self::Done => Some("done"),
             Self::Expired => Some("expired"),
+            Self::Refused => Some("refused"),
         }
     }
 }
@@ -90,6 +95,8 @@ impl Twin {
             Progress::Unset
         } else if self.version <= self.answered {
             Progress::Done
+        } else if self.refused.is_some() {
+            Progress::Refused
         } else if self.expired || self.expires_at.is_some_and(|at| at <= now) {
             Progress::Expired
         } else {
@@ -105,6 +112,7 @@ impl Twin {
         self.version = self.version.max(self.reported_version) + 1;
         self.desired = Some(value);
         self.expired = false;
+        self.refused = None;
         self.expires_at = expires_at;
         self.set_by = Some(by.to_owned());
         self.set_at = Some(now);
@@ -178,9 +186,26 @@ impl Twin {
         if closed {
             self.expired = false;
         }
+        if closed || before.0 != self.version {
+            self.refused = None;
+        }
         Effect {
             changed: new_value || before != after,
             closed,
+        }
+    }
+
+    /// Takes what the device says of a version that it will not apply: a switch that it does not have, a value out of its bounds.
+    /// The value is not handed over again; a refusal of another version than the current one says nothing.
+    pub fn refuse(&mut self, version: u64, why: &str) -> Effect {
+        let open = self.desired.is_some() && self.version > self.answered;
+        let changed = open && version == self.version && self.refused.as_deref() != Some(why);
+        if changed {
+            self.refused = Some(why.to_owned());
+        }
+        Effect {
+            changed,
+            closed: false,
         }
     }
 

@@ -195,6 +195,40 @@ proptest! {
 }
 
 #[test]
+fn a_refusal_ends_the_waiting_until_somebody_sets_it_again() {
+    let mut twin = Twin::default();
+    assert!(
+        !twin.refuse(1, "no such switch").changed,
+        "nothing was wanted"
+    );
+    let first = twin.set(json!(900), "ada", 0, Some(1_000));
+    assert!(!twin.refuse(first + 1, "too much").changed);
+    assert!(twin.refuse(first, "too much").changed && !twin.refuse(first, "too much").changed);
+    assert_eq!(
+        (twin.progress(10), twin.hand_over(10)),
+        (Progress::Refused, None)
+    );
+    // It neither runs out nor closes by what the switch stays.
+    assert!(!twin.expire(2_000));
+    assert_eq!(twin.progress(2_000), Progress::Refused);
+    assert!(twin.report(&json!(35), 0, 2_000).changed);
+    assert_eq!(twin.progress(2_000), Progress::Refused);
+    let second = twin.set(json!(70), "ada", 2_000, None);
+    assert_eq!(
+        (twin.progress(2_000), &twin.refused),
+        (Progress::Pending, &None)
+    );
+    assert!(
+        !twin.refuse(first, "too much").changed,
+        "of an older version"
+    );
+    assert!(twin.refuse(second, "too much").changed);
+    // A board that takes it after all, for example with newer firmware.
+    assert!(twin.report(&json!(70), second, 3_000).closed);
+    assert_eq!((twin.progress(3_000), twin.refused), (Progress::Done, None));
+}
+
+#[test]
 fn a_report_of_the_old_value_does_not_clear_a_pending_one() {
     let mut twin = Twin::default();
     twin.set(json!(1), "app", NOW, None);

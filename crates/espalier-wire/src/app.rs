@@ -123,6 +123,9 @@ pub enum ServerMessage<D = Value> {
         reported_version: u64,
         /// Where the loop stands.
         state: DesiredProgress,
+        /// Why the device refused it, in one sentence; absent unless it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A rollout moved: its state, or how many of its devices stand where. At most a few per second and rollout, to its owner.
     Rollout {
@@ -181,6 +184,8 @@ pub enum DesiredProgress {
     Done,
     /// The device did not report in time.
     Expired,
+    /// The device said that it will not apply it.
+    Refused,
 }
 
 /// Where a command stands.

@@ -4,7 +4,7 @@
 use espalier_wire::app::{ClientMessage, DesiredProgress, Presence, ServerMessage};
 use espalier_wire::device::{
     Command, CommandResult, Down, Firmware, Heartbeat, Hello, Samples, StateMap, Telemetry, Up,
-    WireError,
+    WireError, write_refusals,
 };
 use espalier_wire::http::{HeartbeatPost, Latest, PendingCommands, ResultPost, TelemetryPost};
 use espalier_wire::json::{Json, Text};
@@ -78,6 +78,27 @@ fn frames_from_the_device() {
             state: StateMap::check(json(state)).unwrap(),
         },
     );
+    let refusal = r#"{"led_mode":{"value":null,"version":4,"error":"there is no \"LED\""}}"#;
+    up(
+        &format!(r#"{{"type":"reported","id":11,"state":{refusal}}}"#),
+        &Up::Reported {
+            id: 11,
+            state: StateMap::check(json(refusal)).unwrap(),
+        },
+    );
+    let mut out = String::new();
+    write_refusals(
+        &mut out,
+        [("led_mode", Json::NULL, 4, "there is no \"LED\"")],
+    )
+    .unwrap();
+    assert_eq!(out, refusal);
+    let entry = StateMap::check(json(refusal))
+        .unwrap()
+        .iter()
+        .next()
+        .unwrap();
+    assert_eq!(entry.error.unwrap().to_cow(), "there is no \"LED\"");
     up(
         r#"{"type":"heartbeat","uptime_s":3600,"heap_free":120000,"rssi":-61,"boot_reason":"power_on"}"#,
         &Up::Heartbeat(Heartbeat {

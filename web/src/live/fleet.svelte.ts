@@ -122,6 +122,8 @@ class Fleet {
           reported_version: f.reported_version,
           status,
         };
+        if (status === 'refused') next.reason = f.reason ?? null;
+        else delete next.reason;
         if (status === 'done') next.reported = f.value as KeyState['reported'];
         if (status === 'pending' && before?.version !== f.version) next.pending_since = new Date().toISOString();
         device.states = { ...device.states, [f.key]: next };

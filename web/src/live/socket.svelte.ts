@@ -21,7 +21,8 @@ export type Frame =
       value: Json;
       version: number;
       reported_version: number;
-      state: 'pending' | 'done' | 'expired';
+      state: 'pending' | 'done' | 'expired' | 'refused';
+      reason?: string;
     }
   | {
       type: 'command_update';

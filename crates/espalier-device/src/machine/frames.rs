@@ -80,6 +80,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             if self.switches.report_due() {
                 return self.send_report();
             }
+            let refusals = self.refusals.due_within(FRAME - FRAME_OVERHEAD);
+            if refusals > 0 {
+                return self.send_refusals(refusals);
+            }
             if let Some(id) = self.write_telemetry() {
                 return Some(self.note_sent(id));
             }
@@ -154,6 +158,21 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         };
         write(&mut self.frame).ok()?;
         self.switches.mark_reported(count, id);
+        Some(self.note_sent(id))
+    }
+
+    fn send_refusals(&mut self, count: usize) -> Option<Action> {
+        let id = self.take_id();
+        self.frame.clear();
+        let (refusals, switches) = (&self.refusals, &self.switches);
+        let write = |out: &mut heapless::String<FRAME>| {
+            let mut message = ObjectWriter::message(out, "reported")?;
+            message.number("id", u64::from(id))?;
+            refusals.write(message.value_of("state")?, count, switches)?;
+            message.end()
+        };
+        write(&mut self.frame).ok()?;
+        self.refusals.mark_sent(count, id);
         Some(self.note_sent(id))
     }
 

@@ -40,6 +40,13 @@ pub enum Input<'a> {
         /// Whether the value took effect.
         ok: bool,
     },
+    /// The outcome of [`Output::Apply`]: the device will not take this value, now or later.
+    Refused {
+        /// The switch.
+        key: &'a str,
+        /// Why, in one sentence without a full stop.
+        why: &'a str,
+    },
     /// A switch was changed at the device.
     LocalChange {
         /// The switch.

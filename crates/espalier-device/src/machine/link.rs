@@ -161,6 +161,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         self.sent.clear();
         self.queue.return_sent(None);
         self.switches.return_sent(None);
+        self.refusals.return_sent(None);
     }
 
     pub(super) fn frame_received(&mut self, text: &str) {
@@ -239,6 +240,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         self.stats.samples_acked += u64::from(samples);
         self.stats.points_acked += u64::from(points);
         self.stats.reports_acked += u64::from(self.switches.acknowledge(id));
+        self.refusals.acknowledge(id);
         self.alone = self.alone.saturating_sub(samples);
         if self.acked.is_full() {
             self.acked.pop_front();
@@ -253,9 +255,18 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     pub(super) fn desired(&mut self, state: StateMap<'_>) {
         for entry in state.iter() {
             self.asked_at = self.clock.uptime();
-            if self.switches.desire(entry) == Desire::Refused {
-                self.stats.desired_refused += 1;
+            if let Desire::Refused(why) = self.switches.desire(entry) {
+                // No switch of a board has a key that needs escapes.
+                self.refuse(entry.key.as_plain().unwrap_or(""), entry.version, why);
             }
+        }
+    }
+
+    /// Notes that a desired value will not be taken, for the server to hear. A plain value, of version 0, is just left.
+    pub(super) fn refuse(&mut self, key: &str, version: u64, why: &str) {
+        self.stats.desired_refused += 1;
+        if version > 0 {
+            self.refusals.note(key, version, why);
         }
     }
 
@@ -292,9 +303,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if retry {
             self.queue.return_sent(Some(id));
             self.switches.return_sent(Some(id));
+            self.refusals.return_sent(Some(id));
             return;
         }
         self.switches.acknowledge(id);
+        self.refusals.acknowledge(id);
         let held = self.queue.iter().filter(|r| r.frame == Some(id)).count();
         if held > 1 {
             // Nothing of a refused batch was stored. Alone, only the sample at fault will be refused.

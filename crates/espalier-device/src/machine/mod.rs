@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::queue::{HEADER, PushError, Queue, Stamp};
+use crate::refusals::Refusals;
 use crate::rng::Rng;
 use crate::state::{MAX_LONG_VALUE, STATE_IMAGE, Switches};
 use crate::stats::Stats;
@@ -55,6 +56,7 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     backoff: Backoff,
     queue: Queue<QUEUE>,
     switches: Switches,
+    refusals: Refusals,
     commands: Commands,
     stats: Stats,
     updates: Updates,
@@ -118,6 +120,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             backoff: Backoff::default(),
             queue: Queue::default(),
             switches: Switches::default(),
+            refusals: Refusals::default(),
             commands: Commands::default(),
             stats: Stats::default(),
             link: Link::Waiting { until: 0 },
@@ -197,6 +200,14 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 } else {
                     &mut self.stats.desired_refused
                 }) += 1;
+                if done {
+                    self.refusals.forget(key);
+                }
+            }
+            Input::Refused { key, why } => {
+                if let Some(version) = self.switches.give_up(key) {
+                    self.refuse(key, version, why);
+                }
             }
             Input::LocalChange { key, value } => self.switches.changed_locally(key, value),
             Input::CommandDone { id, outcome } => self.commands.finished(id, outcome),

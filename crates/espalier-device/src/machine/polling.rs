@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 
 use espalier_wire::device::write_samples;
 use espalier_wire::http::{Latest, PendingCommands, ResultPost};
-use espalier_wire::json::ObjectWriter;
+use espalier_wire::json::{Json, ObjectWriter};
 
 use super::frames::waiting;
 use super::link::Link;
@@ -174,17 +174,25 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         }
         let reports = self.switches.due_within(FRAME - FRAME_OVERHEAD);
         let samples = self.fitting(FRAME - FRAME_OVERHEAD);
-        if reports == 0 && samples == 0 {
+        let refusals = match (reports, samples) {
+            (0, 0) => self.refusals.due_within(FRAME - FRAME_OVERHEAD),
+            _ => 0,
+        };
+        if reports == 0 && samples == 0 && refusals == 0 {
             return None;
         }
         let id = self.take_id();
         write!(self.path, "/devices/{}/telemetry", self.config.device_id()).ok()?;
         let (clock, switches, queue) = (&self.clock, &self.switches, &self.queue);
+        let held = &self.refusals;
         let write = |out: &mut heapless::String<FRAME>| -> fmt::Result {
             let mut body = ObjectWriter::begin(out)?;
             if reports > 0 {
                 switches.write_values(body.value_of("data")?, reports)?;
                 switches.write_report(body.value_of("reported")?, reports)?;
+            } else if refusals > 0 {
+                body.member("data", Json::EMPTY_OBJECT)?;
+                held.write(body.value_of("reported")?, refusals, switches)?;
             } else {
                 write_samples(
                     body.value_of("samples")?,
@@ -196,6 +204,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         write(&mut self.frame).ok()?;
         if reports > 0 {
             self.switches.mark_reported(reports, id);
+        } else if refusals > 0 {
+            self.refusals.mark_sent(refusals, id);
         } else {
             self.queue.mark_sent(samples, id);
         }

@@ -80,7 +80,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if self.updates.is_busy(now) {
             return false;
         }
-        let quiet = self.queue.is_empty() && !self.switches.is_busy() && !self.commands.is_busy();
+        let quiet = self.queue.is_empty()
+            && !self.switches.is_busy()
+            && !self.refusals.is_busy()
+            && !self.commands.is_busy();
         let done =
             (quiet && now >= self.asked_at.max(since) + LINGER_MS) || now >= since + AWAKE_MS;
         self.config.wake_interval_ms().is_some() && done

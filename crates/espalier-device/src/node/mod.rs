@@ -34,12 +34,16 @@ mod switches;
 #[cfg(test)]
 mod tests;
 
+use core::fmt::Write;
+
 use espalier_wire::json::{Json, Value};
+use heapless::String;
 
 use crate::clock::Clock;
 use crate::led::{Burst, Lamp, bursts};
 use crate::machine::Core;
 use crate::profile::{Profile, Role};
+use crate::refusals::MAX_REASON;
 use crate::safe::{self, Safe, Task, Watchdog};
 use crate::schedule::{self, Schedules, Zone};
 use crate::storage::Storage;
@@ -91,6 +95,8 @@ pub struct Node {
     settled: bool,
     /// Until when the board shows which one it is.
     identify_until: u64,
+    /// Why the last value was refused; empty when it was not.
+    refusal: String<MAX_REASON>,
 }
 
 impl Node {
@@ -124,6 +130,7 @@ impl Node {
             once: Once::default(),
             settled: false,
             identify_until: 0,
+            refusal: String::new(),
         };
         node.watchdog.watch(Task::Node, 0, LOOP_LIMIT_MS);
         node.lamp.burst(0, bursts::START);
@@ -217,12 +224,18 @@ impl Node {
         self.due = Some(self.due_at());
     }
 
-    /// Sets a switch; says whether the value took effect, which is the answer to `Output::Apply` of the core. Poll afterwards.
+    /// Sets a switch; says whether the value took effect, which is the answer to `Output::Apply` of the core. When it did not,
+    /// [`Node::refusal`] says whether it never will. Poll afterwards.
     pub fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
+        self.refusal.clear();
         let uptime = self.clock.uptime();
         if key == schedule::KEY && self.can.schedules {
             let set = self.schedules.set(value, uptime, self.clock.wall());
             self.once.store |= self.schedules.take_news();
+            if let Err(error) = &set {
+                // What does not fit is left away.
+                let _ = write!(self.refusal, "{error}");
+            }
             return set.is_ok();
         }
         // What may have crashed the board is not driven until it has lived in safe mode; the server keeps the wish.
@@ -230,8 +243,18 @@ impl Node {
             return false;
         }
         let done = self.pins.set(key, value) || (self.can.pattern && self.glow.set(key, value));
+        if !done {
+            let _ = self
+                .refusal
+                .push_str("this board does not take that value here");
+        }
         self.show();
         done
+    }
+
+    /// Returns why the value of the last [`Node::apply`] was refused for good; none when it was taken, or may be later.
+    pub fn refusal(&self) -> Option<&str> {
+        Some(self.refusal.as_str()).filter(|why| !why.is_empty())
     }
 
     /// Returns the next thing to do; nothing more until the next step when it returns none.

@@ -60,6 +60,8 @@ pub struct World {
     /// Switch → the value that took effect last and its version.
     pub applied: BTreeMap<String, (String, u64)>,
     pub apply_works: bool,
+    /// Whether the binding refuses every value for good.
+    pub refuse_values: bool,
     pub ran: Vec<String>,
 }
 
@@ -102,6 +104,7 @@ impl World {
             sample_no: 0,
             applied: BTreeMap::new(),
             apply_works: true,
+            refuse_values: false,
             ran: Vec::new(),
         };
         world.step(Input::Tick);
@@ -138,6 +141,10 @@ impl World {
                 self.server.hears(&text, &self.applied);
             }
             Wish::Request(path, body) => self.request = Some((path, body)),
+            Wish::Apply(key, _) if self.refuse_values => {
+                let why = "too hot";
+                self.core.step(self.now, Input::Refused { key: &key, why });
+            }
             Wish::Apply(key, value) => {
                 if self.apply_works {
                     let version = self
@@ -369,7 +376,8 @@ impl Server {
     }
 
     pub fn check_report(&mut self, state: StateMap<'_>, applied: &BTreeMap<String, (String, u64)>) {
-        for entry in state.iter() {
+        // A refusal says what the switch stays, and reports nothing.
+        for entry in state.iter().filter(|entry| entry.error.is_none()) {
             let key = entry.key.to_string();
             self.last_report
                 .insert(key.clone(), (entry.value.as_str().into(), entry.version));

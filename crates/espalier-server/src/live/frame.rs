@@ -76,6 +76,7 @@ pub(super) fn control(event: &Event, now: i64) -> Vec<Utf8Bytes> {
             version,
             reported_version,
             state,
+            reason,
         } => one(&ServerMessage::DesiredUpdate {
             device_id: device.oid.to_string(),
             key: key.clone(),
@@ -85,8 +86,10 @@ pub(super) fn control(event: &Event, now: i64) -> Vec<Utf8Bytes> {
             state: match *state {
                 "done" => DesiredProgress::Done,
                 "expired" => DesiredProgress::Expired,
+                "refused" => DesiredProgress::Refused,
                 _ => DesiredProgress::Pending,
             },
+            reason: reason.clone(),
         }),
         Event::Rollout { rollout, .. } => one(&ServerMessage::Rollout {
             rollout_id: rollout["id"].as_str().unwrap_or_default().to_owned(),

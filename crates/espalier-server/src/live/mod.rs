@@ -141,7 +141,7 @@ pub enum Event {
         dashboard: String,
         widget: String,
     },
-    /// A desired value was set, reported or expired; `state` is `pending`, `done` or `expired`.
+    /// A desired value was set, reported or expired; `state` is `pending`, `done`, `expired` or `refused`.
     Desired {
         device: Arc<Device>,
         key: String,
@@ -149,6 +149,8 @@ pub enum Event {
         version: u64,
         reported_version: u64,
         state: &'static str,
+        /// Why the device refused it.
+        reason: Option<String>,
     },
     /// A rollout moved; `rollout` is its JSON on the wire.
     Rollout { account: AccountId, rollout: Value },

@@ -334,8 +334,8 @@ fn reported(text: &str) -> Result<BTreeMap<String, Reported>, Refusal> {
         .map(|entry| {
             let value = serde_json::from_str(entry.value.as_str());
             let value = value.map_err(|error| refuse(error.to_string()))?;
-            let version = entry.version;
-            Ok((entry.key.to_owned_string(), Reported { value, version }))
+            let report = Reported::new(value, entry.version, entry.error);
+            Ok((entry.key.to_owned_string(), report))
         })
         .collect()
 }

@@ -53,7 +53,7 @@ pub fn polls(app: &TestApp, id: &str) -> BTreeMap<String, Value> {
 }
 
 pub async fn answers(app: &TestApp, id: &str, key: &str, value: Value, version: u64) {
-    let reported = BTreeMap::from([(key.to_owned(), Reported { value, version })]);
+    let reported = BTreeMap::from([(key.to_owned(), Reported::new(value, version, None))]);
     control::report(&app.app, &device(app, id), &reported)
         .await
         .expect("the report is taken");

@@ -76,8 +76,153 @@ story!(every_message_is_acknowledged_by_its_id, |app| async move {
         .send(json!({"type": "heartbeat", "uptime_s": 8}))
         .await;
     board.send(json!({"type": "ping"})).await;
-    assert_eq!(board.next().await, json!({"type": "pong"}));
+    assert_eq!(
+        board.next().await,
+        json!({"type": "pong", "time": espalier_testkit::START_MS})
+    );
 });
+
+story!(
+    a_refusal_of_a_board_reaches_whoever_wants_the_value,
+    |app| async move {
+        let (server, ada) = (app.serve().await, app.person("ada").await);
+        let (oid, token) = ada.device("board").await;
+        let set = format!("/devices/{oid}/desired");
+        let state = format!("/devices/{oid}/state");
+        let wanted = json!({"schedules": [{"key": "v0"}], "led_mode": 3, "v0": true});
+        let query = format!("{set}?expires_in_seconds=60");
+        ada.client.put(&query, wanted).await.expect(200);
+        let mut watcher = server.socket("/ws", Some(&ada.token)).await.unwrap();
+        let mut board = connect(&server, &token).await;
+        assert_eq!(board.next().await["state"].as_object().unwrap().len(), 3);
+        let why = "schedule 1 names no time";
+        board
+            .send(json!({"type": "reported", "id": 1, "state": {
+                "schedules": {"value": [], "version": 1, "error": why},
+                "led_mode": {"value": null, "version": 1, "error": "no \u{7}such switch"},
+                "other": {"value": null, "version": 1, "error": "nobody wanted it"},
+                "v0": {"value": true, "version": 1}}}))
+            .await;
+        assert_eq!(board.next().await, json!({"type": "ack", "id": 1}));
+        loop {
+            let told = watcher.until("desired_update").await;
+            if told["key"] == "schedules" {
+                assert_eq!(
+                    (&told["state"], &told["reason"]),
+                    (&json!("refused"), &json!(why))
+                );
+                break;
+            }
+        }
+        let now = ada.client.get(&state).await.expect(200)["state"].clone();
+        assert_eq!(now["schedules"]["status"], "refused");
+        assert_eq!(now["schedules"]["reason"], why);
+        assert_eq!(now["schedules"]["reported"], json!([]));
+        assert_eq!(now["led_mode"]["reason"], "no such switch");
+        assert_eq!(
+            (&now["v0"]["status"], &now["v0"]["reason"]),
+            (&json!("done"), &Value::Null)
+        );
+        assert!(now.get("other").is_none());
+        // It is not tried again and does not run out, also over a restart; what is set anew is.
+        let mut app = app;
+        drop((board, watcher));
+        app.restart().await;
+        app.clock.advance(120_000);
+        control::tick(&app.app).await.unwrap();
+        let (server, ada) = (app.serve().await, app.anonymous().bearer(&ada.token));
+        let now = ada.get(&state).await.expect(200)["state"].clone();
+        assert_eq!(
+            (&now["schedules"]["status"], &now["schedules"]["reason"]),
+            (&json!("refused"), &json!(why))
+        );
+        let mut board = connect(&server, &token).await;
+        let good = json!({"schedules": []});
+        ada.put(&set, good).await.expect(200);
+        let told = board.until("desired").await;
+        assert_eq!(
+            told["state"],
+            json!({"schedules": {"value": [], "version": 2}})
+        );
+        let now = ada.get(&state).await.expect(200)["state"].clone();
+        assert_eq!(
+            (&now["schedules"]["status"], &now["schedules"]["reason"]),
+            (&json!("pending"), &Value::Null)
+        );
+        // By HTTP the same.
+        let body = json!({"data": {}, "reported": {"schedules": {"value": null, "version": 2, "error": "not now"}}});
+        let path = format!("/devices/{oid}/telemetry");
+        app.anonymous()
+            .bearer(&token)
+            .post(&path, body)
+            .await
+            .expect(200);
+        let now = ada.get(&state).await.expect(200)["state"].clone();
+        assert_eq!(now["schedules"]["reason"], "not now");
+    }
+);
+
+story!(
+    a_board_without_a_socket_gives_signs_of_life,
+    |app| async move {
+        let ada = app.person("ada").await;
+        let ((oid, token), (other, _)) = (ada.device("board").await, ada.device("other").await);
+        let path = format!("/devices/{oid}/heartbeat");
+        let body = json!({"firmware": {"version": "1.2.0", "sha256": "ab".repeat(32), "trial": true}, "chip": "esp32c3",
+            "board": "weather", "expected_interval_s": 60, "boots": 7, "uptime_s": 3600, "heap_free": 120_000,
+            "rssi": -61, "boot_reason": "panic"});
+        let board = app.anonymous().bearer(&token);
+        let answer = board.post(&path, body.clone()).await.expect(200);
+        assert_eq!(
+            answer,
+            json!({"message": "ok", "time": espalier_testkit::START_MS})
+        );
+        let device = ada.client.get(&format!("/devices/{oid}")).await.expect(200);
+        assert_eq!(device["status"], "online");
+        let running = ada
+            .client
+            .get(&format!("/devices/{oid}/firmware"))
+            .await
+            .expect(200)
+            .clone();
+        for (key, value) in [
+            ("version", json!("1.2.0")),
+            ("sha256", json!("ab".repeat(32))),
+            ("trial", json!(true)),
+            ("boots", json!(7)),
+            ("boot_reason", json!("panic")),
+            ("heap_free", json!(120_000)),
+            ("rssi", json!(-61)),
+            ("uptime_s", json!(3600)),
+        ] {
+            assert_eq!(running[key], value, "{key}");
+        }
+        let latest = ada
+            .client
+            .get(&format!("/devices/{oid}/telemetry/latest"))
+            .await
+            .expect(200);
+        assert_eq!(latest["data"]["heap_free"], 120_000);
+        // Who may not, and what is no sign of life.
+        board
+            .post(&format!("/devices/{other}/heartbeat"), body.clone())
+            .await
+            .expect(403);
+        board
+            .post("/devices/nobody/heartbeat", body.clone())
+            .await
+            .expect(404);
+        app.anonymous().post(&path, body.clone()).await.expect(401);
+        ada.client.post(&path, body.clone()).await.expect(403);
+        board
+            .post(&path, json!({"chip": "esp32c3"}))
+            .await
+            .expect(422);
+        let mut by_body = body;
+        by_body["device_token"] = json!(token);
+        app.anonymous().post(&path, by_body).await.expect(200);
+    }
+);
 
 story!(
     many_messages_may_be_in_flight_and_all_are_answered,

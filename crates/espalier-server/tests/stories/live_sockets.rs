@@ -159,6 +159,7 @@ story!(
             version: 3,
             reported_version: 2,
             state: "pending",
+            reason: None,
         };
         live::publish(&app.app, desired);
         assert_eq!(

@@ -55,7 +55,12 @@ impl Board {
 
     pub(super) fn apply(&mut self, key: &str, value: &str) {
         let ok = Json::parse(value).is_ok_and(|json| self.model.apply(key, json));
-        self.step(Input::Applied { key, ok });
+        let why = "this board does not take that value here";
+        self.step(if ok {
+            Input::Applied { key, ok }
+        } else {
+            Input::Refused { key, why }
+        });
         if ok {
             // What the switch changes is seen at once, not at the next interval.
             self.measure();

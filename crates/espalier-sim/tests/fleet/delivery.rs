@@ -89,10 +89,16 @@ async fn a_switch_obeys_reports_its_version_and_shows_at_once() {
         .await;
     server.want("dev1", "v0", "false");
     server.until(|s| is(s, "v0", "false", 2)).await;
-    // A value that the lamp cannot take is never reported as done.
+    // A value that the lamp cannot take is never reported as done, and the lamp says so.
     server.want("dev1", "brightness", "900");
     server.want("dev1", "color", "\"#00ff00\"");
-    server.until(|s| is(s, "color", "\"#00ff00\"", 1)).await;
+    server
+        .until(|s| is(s, "color", "\"#00ff00\"", 1) && !s.refused.is_empty())
+        .await;
+    server.with(|s| {
+        let why = "this board does not take that value here".to_owned();
+        assert_eq!(s.refused, [("brightness".to_owned(), 2, why)]);
+    });
     server.with(|s| assert!(is(s, "brightness", "35", 1) || is(s, "brightness", "35", 0)));
 }
 

@@ -25,6 +25,8 @@ pub struct State {
     pub reported: HashMap<String, BTreeMap<String, (String, u64)>>,
     /// Every stored point: device, time, key. A repeated one is one point.
     pub points: BTreeSet<(String, i64, String)>,
+    /// What devices refused: key, version, reason.
+    pub refused: Vec<(String, u64, String)>,
     pub untimed: u64,
     pub acked: u64,
     pub handshakes: u64,
@@ -418,6 +420,11 @@ impl State {
 
     fn report(&mut self, device: &str, state: StateMap<'_>) {
         for entry in state.iter() {
+            if let Some(why) = entry.error {
+                self.refused
+                    .push((entry.key.to_string(), entry.version, why.to_string()));
+                continue;
+            }
             let value = (entry.value.as_str().to_owned(), entry.version);
             self.reported
                 .entry(device.into())

@@ -14,6 +14,7 @@ pub use down::{Command, Down};
 pub use fields::{Expected, WireError};
 pub(crate) use fields::{Fields, pick};
 pub use parts::{
-    Sample, Samples, StateEntry, StateIter, StateMap, Telemetry, write_samples, write_state,
+    Sample, Samples, StateEntry, StateIter, StateMap, Telemetry, write_refusals, write_samples,
+    write_state,
 };
 pub use up::{CommandResult, Firmware, Heartbeat, Hello, Up};

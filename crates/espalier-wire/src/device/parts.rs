@@ -121,9 +121,11 @@ pub struct StateEntry<'a> {
     pub value: Json<'a>,
     /// The desired version that this is or answers; 0 in a report means a local change.
     pub version: u64,
+    /// In a report: why the device will not apply that version, in one sentence; the value is what it stays.
+    pub error: Option<Text<'a>>,
 }
 
-/// A checked map of key → `{"value":…,"version":n}`.
+/// A checked map of key → `{"value":…,"version":n}`, with `"error"` where a device refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StateMap<'a>(Json<'a>);
 
@@ -168,7 +170,7 @@ impl<'a> Iterator for StateIter<'a> {
 }
 
 fn parse_entry<'a>(key: Text<'a>, entry: Json<'a>) -> Result<StateEntry<'a>, WireError> {
-    let fields = pick(entry, ["value", "version"]).map_err(|e| match e {
+    let fields = pick(entry, ["value", "version", "error"]).map_err(|e| match e {
         WireError::NotAnObject => WireError::Wrong("state", Expected::Object),
         other => other,
     })?;
@@ -177,7 +179,28 @@ fn parse_entry<'a>(key: Text<'a>, entry: Json<'a>) -> Result<StateEntry<'a>, Wir
         key,
         value,
         version: fields.need_int(1)?,
+        error: fields.text(2)?,
     })
+}
+
+/// Writes a state map of refusals: key, what the device is and stays (`null` when it has no such switch), the desired version that
+/// it will not apply, and why, in one sentence.
+///
+/// # Errors
+/// Fails when the output is full, or when a float is not finite.
+pub fn write_refusals<'v, W: Write>(
+    out: &mut W,
+    entries: impl IntoIterator<Item = (&'v str, Json<'v>, u64, &'v str)>,
+) -> fmt::Result {
+    let mut map = ObjectWriter::begin(out)?;
+    for (key, value, version, error) in entries {
+        let mut entry = ObjectWriter::begin(map.value_of(key)?)?;
+        entry.member("value", value)?;
+        entry.number("version", version)?;
+        entry.member("error", error)?;
+        entry.end()?;
+    }
+    map.end()
 }
 
 /// Writes a state map from key, value and version; the counterpart of [`StateMap::check`].

@@ -40,6 +40,16 @@ describe('a control', () => {
     expect(phase.kind).toBe('failed');
   });
 
+  it('rolls back with the words of the board that will not take it', () => {
+    const { phase } = run(
+      { type: 'press', value: 999 },
+      { type: 'stored', version: 2, status: 'pending' },
+      hear({ version: 2, status: 'refused', reason: 'a lamp has 0 to 100 %' }),
+    );
+    expect(phase).toEqual({ kind: 'failed', reason: 'The board refused it: a lamp has 0 to 100 %.' });
+    expect(shown(phase, 35)).toBe(35);
+  });
+
   it('says what the board did instead', () => {
     const { phase } = run(
       { type: 'press', value: 99 },

@@ -8,6 +8,7 @@
 // order in which they were wanted.
 
 import type { Json } from '$/api/client';
+import { refusal } from '$/util/refusal';
 
 export type Phase =
   | { kind: 'idle' }
@@ -20,6 +21,8 @@ export type Phase =
 export interface Twin {
   version: number;
   status: string | null | undefined;
+  /** Why the board refused it. */
+  reason?: string | null | undefined;
   desired?: Json | undefined;
   /** Left out where the server does not tell it. */
   reported?: Json | undefined;
@@ -95,6 +98,7 @@ function heard(phase: Phase, twin: Twin, show: (value: Json) => string): Phase {
     return { kind: 'pending', wanted: twin.desired ?? null, version: twin.version };
   }
   if (phase.kind === 'pending') {
+    if (twin.status === 'refused') return { kind: 'failed', reason: refusal(twin) };
     if (twin.status === 'expired') return { kind: 'failed', reason: 'The board did not take it in time.' };
     if (twin.status !== 'done') return phase;
     // Somebody wanted something else meanwhile, and the board did that.

@@ -85,6 +85,7 @@ export class LiveWidget implements Model {
     this.control?.hear({
       version: info.version,
       status: info.state,
+      reason: info.reason,
       desired: info.desired as Json | undefined,
       reported: info.reported as Json | undefined,
     });

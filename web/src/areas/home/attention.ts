@@ -6,6 +6,7 @@ import type { LiveDevice } from '$/live/fleet.svelte';
 import { deviceState, type StateKind } from '$/ui/states';
 import { duration, valueText } from '$/util/format';
 import { keyLabel } from '$/util/keys';
+import { refusal } from '$/util/refusal';
 import type { Happening } from './recent.svelte';
 
 /** A battery below this says so, percent; the server sends a warning of its own when it is nearly empty. */
@@ -56,8 +57,11 @@ function ofDevice(device: Known, now: number): Attention[] {
     found.push({ ...base, id: `battery ${device.id}`, group: 'battery', kind: 'stale', state: 'Low battery', text });
   }
   for (const [key, wanted] of Object.entries(device.states)) {
-    if (wanted.status !== 'expired') continue;
-    const text = `${keyLabel(key)} was not set in time; the board never confirmed it.`;
+    if (wanted.status !== 'expired' && wanted.status !== 'refused') continue;
+    const text =
+      wanted.status === 'refused'
+        ? `${keyLabel(key)} was not set. ${refusal(wanted)}`
+        : `${keyLabel(key)} was not set in time; the board never confirmed it.`;
     found.push({ ...base, id: `expired ${device.id} ${key}`, group: 'failed', kind: 'failed', state: 'Not set', text });
   }
   return found;

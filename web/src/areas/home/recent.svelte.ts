@@ -43,7 +43,10 @@ class Recent {
     live.on('desired_update', (frame) => {
       const label = keyLabel(frame.key);
       if (frame.state === 'expired') this.#add(frame.device_id, 'failed', `did not set ${label} in time.`, Date.now());
-      else if (frame.state === 'done') this.#add(frame.device_id, 'done', `set ${label}.`, Date.now());
+      else if (frame.state === 'refused') {
+        const why = frame.reason ? `: ${frame.reason.replace(/\.$/, '')}.` : '.';
+        this.#add(frame.device_id, 'failed', `refused ${label}${why}`, Date.now());
+      } else if (frame.state === 'done') this.#add(frame.device_id, 'done', `set ${label}.`, Date.now());
       changed();
     });
     live.on('command_update', (frame) => {

@@ -96,8 +96,10 @@ pub struct WidgetView {
     pub reported: Option<Value>,
     /// The version of `desired`; 0 when nobody has set it.
     pub version: u64,
-    /// `pending`, `done`, `offline` or `expired`; null when nothing was ever desired.
+    /// `pending`, `done`, `offline`, `expired` or `refused`; null when nothing was ever desired.
     pub state: Option<&'static str>,
+    /// Why the device will not apply it, in its own words; null unless it refused.
+    pub reason: Option<String>,
     /// Since when it is pending.
     pub pending_since: Option<String>,
     /// The next scheduled change; always null while there are no schedules.
@@ -189,6 +191,7 @@ impl Values {
             desired: state.as_ref().and_then(|s| s.desired.clone()),
             version: state.as_ref().map_or(0, |s| s.version),
             state: state.as_ref().and_then(|s| s.status),
+            reason: state.as_ref().and_then(|s| s.reason.clone()),
             pending_since: state.and_then(|s| s.pending_since),
             next_schedule: None,
             created_at: iso(widget.created_at),

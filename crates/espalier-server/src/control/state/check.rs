@@ -23,9 +23,16 @@ pub fn check_values(values: &BTreeMap<String, Value>) -> Result<(), ApiError> {
         .try_for_each(|(key, value)| check_value(key, value))
 }
 
-pub fn check_value(key: &str, value: &Value) -> Result<(), ApiError> {
+/// Checks a key.
+pub fn check_key(key: &str) -> Result<(), ApiError> {
     let shown: String = key.chars().take(limits::MAX_KEY_BYTES).collect();
-    limits::check_key(key).map_err(|e| ApiError::invalid(&["body", &shown], e.to_string()))?;
+    limits::check_key(key).map_err(|e| ApiError::invalid(&["body", &shown], e.to_string()))
+}
+
+/// Checks a key and its value.
+pub fn check_value(key: &str, value: &Value) -> Result<(), ApiError> {
+    check_key(key)?;
+    let shown: String = key.chars().take(limits::MAX_KEY_BYTES).collect();
     let refuse = |why: String| Err(ApiError::invalid(&["body", &shown], why));
     match value {
         Value::Null => refuse(

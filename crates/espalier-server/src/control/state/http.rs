@@ -29,9 +29,11 @@ pub struct KeyState {
     pub reported: Option<Value>,
     /// The version that the device named with it; 0 when it changed by itself or does not speak of versions.
     pub reported_version: u64,
-    /// `pending`, `done`, `offline` (pending, and the device is not connected) or `expired`; null when
+    /// `pending`, `done`, `offline` (pending, and the device is not connected), `expired` or `refused`; null when
     /// nothing was ever desired.
     pub status: Option<&'static str>,
+    /// Why the device will not apply it, in its own words; null unless it refused.
+    pub reason: Option<String>,
     /// Since when it is pending.
     pub pending_since: Option<String>,
     /// Who set it.
@@ -58,6 +60,7 @@ impl KeyState {
             reported: twin.reported.clone(),
             reported_version: twin.reported_version,
             status,
+            reason: twin.refused.clone().filter(|_| status == Some("refused")),
             pending_since: twin.set_at.filter(|_| waiting).map(iso),
             set_by: twin.set_by.clone(),
             set_at: twin.set_at.map(iso),

@@ -1,13 +1,13 @@
 //! Setting, reporting, handing over and expiring; what happens around the state machine.
 
-use super::check::{check_count, check_value, check_values};
+use super::check::{check_count, check_key, check_value, check_values};
 use super::memory::{DeviceTwin, Keys};
 use super::{Desired, Reported, store};
 use crate::control::{boards, to_the_end};
 use crate::devices::Device;
 use crate::{ApiError, AppState, live};
 use espalier_db::Conn;
-use espalier_model::twin::{Progress, same};
+use espalier_model::twin::{Effect, Progress, same};
 use espalier_model::{DeviceId, Twin};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -90,7 +90,11 @@ pub async fn report(
     reported: &BTreeMap<String, Reported>,
 ) -> Result<(), ApiError> {
     for (key, report) in reported {
-        check_value(key, &report.value)?;
+        if report.refused.is_some() && report.value.is_null() {
+            check_key(key)?;
+        } else {
+            check_value(key, &report.value)?;
+        }
     }
     take(app, device, reported).await
 }
@@ -118,7 +122,7 @@ pub async fn report_telemetry(
         .keys()
         .filter_map(|key| {
             let value = value_of(key)?.clone();
-            Some((key.clone(), Reported { value, version: 0 }))
+            Some((key.clone(), Reported::new(value, 0, None)))
         })
         .collect();
     if reported.is_empty() {
@@ -155,8 +159,11 @@ async fn take_news(
         let mut keys = load(c, id, &known)?;
         let mut changed = Keys::new();
         for (key, report) in &reported {
+            if report.refused.is_some() && !keys.contains_key(key) {
+                continue;
+            }
             let twin = keys.entry(key.clone()).or_default();
-            if twin.report(&report.value, report.version, now).changed {
+            if hear(twin, report, now).changed {
                 store::put(c, id, key, twin).map_err(gone)?;
                 changed.insert(key.clone(), twin.clone());
             }
@@ -303,11 +310,29 @@ fn remember(twin: &DeviceTwin, changed: Keys) {
     }
 }
 
+/// Takes one report, or one refusal with the value that stays.
+fn hear(twin: &mut Twin, report: &Reported, now: i64) -> Effect {
+    let Some(why) = &report.refused else {
+        return twin.report(&report.value, report.version, now);
+    };
+    let stays = if report.value.is_null() {
+        Effect::default()
+    } else {
+        twin.report(&report.value, 0, now)
+    };
+    let refused = twin.refuse(report.version, why);
+    Effect {
+        changed: stays.changed || refused.changed,
+        closed: stays.closed,
+    }
+}
+
 /// Tells whether a report only moves moments, and moves them.
 fn no_news(twin: &DeviceTwin, reported: &BTreeMap<String, Reported>, now: i64) -> bool {
     let old = |keys: &Keys, key: &str, r: &Reported| {
-        keys.get(key)
-            .is_some_and(|twin| !twin.is_news(&r.value, r.version, now))
+        keys.get(key).map_or(r.refused.is_some(), |twin| {
+            !hear(&mut twin.clone(), r, now).changed
+        })
     };
     {
         let keys = twin.keys.read();
@@ -365,6 +390,10 @@ fn publish(app: &AppState, device: &Arc<Device>, twin: &DeviceTwin, keys: &[Stri
             version: twin.version,
             reported_version: twin.reported_version,
             state,
+            reason: twin
+                .refused
+                .clone()
+                .filter(|_| progress == Progress::Refused),
         };
         live::publish(app, event);
     }

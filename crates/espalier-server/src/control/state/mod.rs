@@ -11,6 +11,8 @@ mod logic;
 mod memory;
 mod store;
 
+use espalier_wire::json::Text;
+
 pub use http::KeyState;
 pub use logic::{expire, led, over_reported, pending, report, report_telemetry, set_desired};
 
@@ -41,6 +43,27 @@ pub struct Reported {
     pub value: Value,
     /// The desired version that it answers, or 0.
     pub version: u64,
+    /// Why the device will not apply that version; `value` is then what it stays, or null when it has no such switch.
+    pub refused: Option<String>,
+}
+
+/// Characters of the sentence with which a board refuses a value.
+const MAX_REASON: usize = 200;
+
+impl Reported {
+    /// What one entry of a state map says; the value has been parsed.
+    pub fn new(value: Value, version: u64, error: Option<Text<'_>>) -> Self {
+        let sentence = |text: Text<'_>| {
+            let words = text.to_cow();
+            let plain = words.chars().filter(|c| !c.is_control());
+            plain.take(MAX_REASON).collect()
+        };
+        Self {
+            value,
+            version,
+            refused: error.map(sentence),
+        }
+    }
 }
 
 /// One desired value that the device has not reported yet.

@@ -6,7 +6,7 @@ use espalier_model::{DeviceId, Twin};
 use serde_json::Value;
 
 const COLUMNS: &str = "key, desired, version, answered, contested, expired, expires_at, set_by, set_at, \
-                       reported, reported_version, reported_at";
+                       reported, reported_version, reported_at, refused";
 
 /// Every key of every device.
 pub fn all(c: &Conn<'_>) -> Result<Vec<(DeviceId, String, Twin)>> {
@@ -34,13 +34,13 @@ pub fn keys(c: &Conn<'_>, device: DeviceId) -> Result<Keys> {
 pub fn put(c: &Conn<'_>, device: DeviceId, key: &str, twin: &Twin) -> Result<()> {
     c.execute(
         "insert into twin (device_id, key, desired, version, answered, contested, expired, expires_at, set_by, \
-         set_at, reported, reported_version, reported_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         set_at, reported, reported_version, reported_at, refused) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
          on conflict (device_id, key) do update set desired = excluded.desired, version = excluded.version, \
          answered = excluded.answered, contested = excluded.contested, expired = excluded.expired, \
          expires_at = excluded.expires_at, set_by = excluded.set_by, set_at = excluded.set_at, \
          reported = excluded.reported, reported_version = excluded.reported_version, \
-         reported_at = excluded.reported_at",
+         reported_at = excluded.reported_at, refused = excluded.refused",
         params![
             device.to_string(),
             key,
@@ -54,7 +54,8 @@ pub fn put(c: &Conn<'_>, device: DeviceId, key: &str, twin: &Twin) -> Result<()>
             twin.set_at,
             twin.reported.as_ref().map(Value::to_string),
             stored(twin.reported_version),
-            twin.reported_at
+            twin.reported_at,
+            twin.refused.clone()
         ],
     )?;
     Ok(())
@@ -72,7 +73,8 @@ pub fn device_exists(c: &Conn<'_>, device: DeviceId) -> Result<bool> {
 /// The devices with pending values whose time is over at `now`.
 pub fn over(c: &Conn<'_>, now: i64) -> Result<Vec<DeviceId>> {
     let rows = c.query(
-        "select distinct device_id from twin where answered < version and expired = 0 and expires_at <= $1",
+        "select distinct device_id from twin where answered < version and expired = 0 and refused is null \
+         and expires_at <= $1",
         params![now],
     )?;
     rows.iter()
@@ -86,7 +88,8 @@ pub fn over(c: &Conn<'_>, now: i64) -> Result<Vec<DeviceId>> {
 /// The next moment at which a pending value is over.
 pub fn next_over(c: &Conn<'_>) -> Result<Option<i64>> {
     c.query_one(
-        "select min(expires_at) as at from twin where answered < version and expired = 0",
+        "select min(expires_at) as at from twin where answered < version and expired = 0 \
+         and refused is null",
         params![],
     )?
     .get("at")
@@ -108,6 +111,7 @@ fn twin(row: &Row) -> Result<(String, Twin)> {
         reported_at: row.get("reported_at")?,
         maybe_handed: answered < version,
         handed: false,
+        refused: row.get("refused")?,
     };
     Ok((row.get("key")?, twin))
 }

@@ -255,8 +255,8 @@ fn reported(state: StateMap<'_>) -> Result<BTreeMap<String, Reported>, String> {
         let key = entry.key.to_cow();
         check_key(&key).map_err(|error| error.to_string())?;
         let value = parse(entry.value).map_err(|error| format!("{key}: {error}"))?;
-        let version = entry.version;
-        reported.insert(key.into_owned(), Reported { value, version });
+        let report = Reported::new(value, entry.version, entry.error);
+        reported.insert(key.into_owned(), report);
         if reported.len() > MAX_KEYS_PER_SAMPLE {
             return Err(format!(
                 "a report may hold at most {MAX_KEYS_PER_SAMPLE} keys"

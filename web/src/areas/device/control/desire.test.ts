@@ -17,6 +17,13 @@ it('shows the wanted value only while it is wanted', () => {
   expect(shownValue(state({ status: 'done', desired: 1 as never, reported: 1 as never }), undefined)).toBe(1);
 });
 
+it('shows what the switch stays when the board refuses', () => {
+  const refused = state({ version: 3, status: 'refused', desired: 900 as never, reason: 'too much' });
+  expect(phaseOf(refused, true)).toBe('refused');
+  expect(shownValue(refused, 35)).toBe(35);
+  expect(newer(refused, state({ version: 3, status: 'pending' }))).toBe(refused);
+});
+
 it('never goes back to what was before the board confirmed', () => {
   const done = state({ version: 3, status: 'done' });
   expect(newer(done, state({ version: 3, status: 'pending' }))).toBe(done);

@@ -5,7 +5,7 @@ import type { LiveDevice } from '$/live/fleet.svelte';
 import { toasts } from '$/ui/toasts.svelte';
 import { keyLabel } from '$/util/keys';
 
-export type Phase = 'none' | 'pending' | 'waiting' | 'done' | 'expired';
+export type Phase = 'none' | 'pending' | 'waiting' | 'done' | 'expired' | 'refused';
 
 /** How far a desired value is. `waiting`: the board is not there to hear of it. */
 export function phaseOf(state: KeyState | undefined, online: boolean): Phase {
@@ -16,7 +16,8 @@ export function phaseOf(state: KeyState | undefined, online: boolean): Phase {
     case 'done':
       return 'done';
     case 'expired':
-      return 'expired';
+    case 'refused':
+      return state.status;
     default:
       return 'none';
   }
@@ -35,7 +36,7 @@ const NOTHING: KeyState = { version: 0, reported_version: 0 };
 export function newer(known: KeyState | undefined, told: KeyState): KeyState {
   if (!known || told.version > known.version) return told;
   if (told.version < known.version) return known;
-  return known.status === 'done' || known.status === 'expired' ? known : told;
+  return known.status === 'done' || known.status === 'expired' || known.status === 'refused' ? known : told;
 }
 
 /** Sets a desired value. Returns why not, or nothing. */
