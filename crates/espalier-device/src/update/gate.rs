@@ -63,6 +63,25 @@ impl BootReason {
         }
     }
 
+    /// Reads the number by which the ROM of an ESP32 says why the chip started; all chips of the family number alike, and those
+    /// that lack a reason leave its number out. `software` is what a reset by software means: only the firmware knows.
+    pub const fn from_rom(code: u32, software: BootReason) -> Self {
+        match code {
+            // Some chips say so after a brown-out, too.
+            0x01 => BootReason::PowerOn,
+            // The whole chip, or one core.
+            0x03 | 0x0c => software,
+            0x05 => BootReason::DeepSleep,
+            0x0f => BootReason::Brownout,
+            // The watchdogs of both timer groups and of the clock that never stops, each of which can reset the chip or one core;
+            // and the one that watches the latter.
+            0x07..=0x09 | 0x0b | 0x0d | 0x10..=0x12 => BootReason::Watchdog,
+            // Whoever flashes or debugs over USB resets the chip: not the firmware's fault.
+            0x15 | 0x16 => BootReason::Restart,
+            _ => BootReason::Unknown,
+        }
+    }
+
     /// Says whether the firmware is at fault; on trial the doubt counts against it.
     pub const fn is_crash(self) -> bool {
         matches!(
