@@ -135,6 +135,7 @@ pub fn ci(steps: &mut Steps) {
         ci: true,
         ..Options::default()
     };
+    steps.step("firmware: tests of the packer", Packer::test);
     build(steps, &options);
     check_xtensa(steps);
     virt::run(steps);
