@@ -125,8 +125,9 @@ fn buffers() -> &'static mut Buffers {
             static PLACE: StaticCell<&'static mut MaybeUninit<Buffers>> = StaticCell::new();
             #[esp_hal::ram(reclaimed)]
             static mut BUFFERS: MaybeUninit<Buffers> = MaybeUninit::uninit();
+            let buffers = &raw mut BUFFERS;
             // SAFETY: nobody else names the buffers, and the place for this reference is given away only once.
-            let place = PLACE.init_with(|| unsafe { &mut *(&raw mut BUFFERS) });
+            let place = PLACE.init_with(|| unsafe { &mut *buffers });
             place.write(Buffers::new())
         }
         _ => {

@@ -35,7 +35,7 @@ pub fn check(firmware: Firmware) -> Result<()> {
     let this = std::env::current_exe().context("this program does not know where it is")?;
     let mut command = process::cargo();
     command.current_dir(process::root().join("firmware"));
-    command.args(["check", "--locked", "--package", "espalier-esp"]);
+    command.args(["clippy", "--locked", "--package", "espalier-esp"]);
     command.args(["--features", &firmware.features()]);
     command.args(["--target", firmware.chip.target(), "--target-dir"]);
     command.arg(process::target_folder().join("firmware/xtensa"));
