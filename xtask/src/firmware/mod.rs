@@ -60,34 +60,16 @@ impl Options {
                 other => bail!("`firmware` has no option `{other}`"),
             }
         }
-        for (chosen, word, alone) in [
-            (
-                options.ci,
-                "--ci",
-                Self {
-                    ci: true,
-                    ..Self::default()
-                },
-            ),
-            (
-                options.virt,
-                "virt",
-                Self {
-                    virt: true,
-                    ..Self::default()
-                },
-            ),
-            (
-                options.check_xtensa,
-                "--check-xtensa",
-                Self {
-                    check_xtensa: true,
-                    ..Self::default()
-                },
-            ),
-        ] {
+        let whole = [
+            (options.ci, "--ci"),
+            (options.virt, "virt"),
+            (options.check_xtensa, "--check-xtensa"),
+        ];
+        let mut chosen = whole.iter().filter(|(chosen, _)| *chosen);
+        if let Some((_, word)) = chosen.next() {
+            let narrowed = options.variant.is_some() || options.chip.is_some() || options.twice;
             ensure!(
-                !chosen || options == alone,
+                !narrowed && chosen.next().is_none(),
                 "`{word}` says itself what is done, so that it takes no other option"
             );
         }
@@ -201,6 +183,7 @@ mod tests {
             &["--ci", "--twice"],
             &["virt", "--chip", "esp32c3"],
             &["--check-xtensa", "--chip", "esp32"],
+            &["--check-xtensa", "--ci"],
             &["now"],
         ] {
             assert!(Options::parse(bad).is_err(), "{bad:?}");
