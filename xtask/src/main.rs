@@ -54,8 +54,9 @@ Options of gen:
 Options of firmware:
   virt                   nothing but the life of an emulated board with the real server: provisioned, updated, taken back
   --variant NAME         only base, blink, full, bot or things
-  --chip NAME            only esp32c3 or esp32c6
+  --chip NAME            only esp32c3 or esp32c6; or esp32 or esp32s3, which take Espressif's compiler
   --twice                build everything twice in two folders; fail when the images differ
+  --check-xtensa         only check the types of the firmware for esp32 and esp32s3, which any compiler can
   --ci                   only what a test run builds
 
 Examples:
@@ -122,6 +123,9 @@ fn bench(arguments: &[String]) -> Result<()> {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if process::environment(firmware::CALLED_AS_COMPILER).is_some() {
+        return firmware::stand_in(&arguments);
+    }
     let request = match parse(&arguments) {
         Ok(request) => request,
         Err(error) => {

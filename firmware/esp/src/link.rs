@@ -1,5 +1,8 @@
 //! The connection with the server: gives the board's driver what it needs, and ends when the board is to restart.
 
+#[cfg(feature = "esp32")]
+use core::mem::MaybeUninit;
+
 use embassy_futures::select::{Either, select};
 use esp_println::println;
 use espalier_board::{
@@ -57,7 +60,6 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         return desk.leave.wait().await;
     };
     static CORE: StaticCell<BoardCore> = StaticCell::new();
-    static BUFFERS: StaticCell<Buffers> = StaticCell::new();
     static AUTHORITY: StaticCell<Vec<u8, { espalier_device::settings::MAX_CA }>> =
         StaticCell::new();
     let Start {
@@ -104,7 +106,7 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         trust: &trust,
     };
     select(
-        espalier_board::run_with(board, BUFFERS.init_with(Buffers::new), &mut eyes),
+        espalier_board::run_with(board, buffers(), &mut eyes),
         desk.leave.wait(),
     )
     .await;
@@ -112,6 +114,26 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
     let same = desk.station.borrow().settings().device() == core.config().device_id();
     if same {
         core.persist(&mut store);
+    }
+}
+
+/// Takes the buffers of the link, the largest thing that the firmware has. Call it once.
+fn buffers() -> &'static mut Buffers {
+    cfg_select! {
+        // They do not fit beside its other data, but in what the bootloader leaves.
+        feature = "esp32" => {
+            static PLACE: StaticCell<&'static mut MaybeUninit<Buffers>> = StaticCell::new();
+            #[esp_hal::ram(reclaimed)]
+            static mut BUFFERS: MaybeUninit<Buffers> = MaybeUninit::uninit();
+            let buffers = &raw mut BUFFERS;
+            // SAFETY: nobody else names the buffers, and the place for this reference is given away only once.
+            let place = PLACE.init_with(|| unsafe { &mut *buffers });
+            place.write(Buffers::new())
+        }
+        _ => {
+            static BUFFERS: StaticCell<Buffers> = StaticCell::new();
+            BUFFERS.init_with(Buffers::new)
+        }
     }
 }
 

@@ -56,7 +56,6 @@ use esp_hal::clock::CpuClock;
 use esp_hal::efuse::{InterfaceMacAddress, interface_mac_address};
 use esp_hal::rtc_cntl::{Rtc, RwdtStage};
 use esp_hal::time::Duration;
-use esp_hal::timer::systimer::SystemTimer;
 use esp_println::println;
 use esp_radio::wifi::{ControllerConfig, WifiController};
 use espalier_device::node::{Station, StationError, profile_of};
@@ -114,10 +113,9 @@ async fn main(spawner: Spawner) -> ! {
     };
 
     // Wi-Fi needs most of it. The bootloader's memory is free now.
-    esp_alloc::heap_allocator!(#[esp_hal::ram(reclaimed)] size: 64 * 1024);
-    esp_alloc::heap_allocator!(size: 36 * 1024);
-    let timer = SystemTimer::new(chip.SYSTIMER);
-    esp_rtos::start(timer.alarm0, chip.FROM_CPU_INTR0);
+    esp_alloc::heap_allocator!(#[esp_hal::ram(reclaimed)] size: chip::HEAP.0);
+    esp_alloc::heap_allocator!(size: chip::HEAP.1);
+    esp_rtos::start(chip::timer!(chip), chip.FROM_CPU_INTR0);
     let controller = match WifiController::new(chip.WIFI, ControllerConfig::default()) {
         Ok(controller) => controller,
         Err(error) => panic!("the radio does not start: {error:?}"),
@@ -153,7 +151,12 @@ async fn main(spawner: Spawner) -> ! {
         Err(error) => panic!("the portal's name or password is too long: {error:?}"),
     };
     let client = net::Client::new(stack);
-    let lines = Lines::new(chip.USB_DEVICE, chip.UART0, console);
+    let lines = Lines::new(
+        #[cfg(feature = "usb")]
+        chip.USB_DEVICE,
+        chip.UART0,
+        console,
+    );
 
     start(&spawner, station::serve(desk, outputs, rtc));
     start(
@@ -190,6 +193,7 @@ fn serve_people(
     portal_stack: Stack<'static>,
 ) {
     start(spawner, serial::speak(desk, lines.out));
+    #[cfg(feature = "usb")]
     start(spawner, serial::listen_usb(desk, lines.usb_in));
     if let Some(uart) = lines.uart_in {
         start(spawner, serial::listen_uart(desk, uart));

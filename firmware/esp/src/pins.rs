@@ -21,10 +21,9 @@ use heapless::Vec;
 #[cfg(feature = "outputs")]
 use static_cell::StaticCell;
 
+use crate::chip;
 use crate::desk::Desk;
 
-/// The coloured LED of Espressif's boards is always on this pin.
-const COLOURED: u8 = 8;
 /// How bright the coloured LED gets: at full it blinds.
 const COLOUR_MAX: u32 = 48;
 /// Levels from here on are high on a pin without PWM.
@@ -62,7 +61,7 @@ impl Outputs {
             let driver = match pin.role {
                 #[cfg(feature = "outputs")]
                 Role::Relay => Some(switch(pin)),
-                Role::Led if pin.gpio == COLOURED && !pin.inverted => {
+                Role::Led if chip::COLOURED.contains(&pin.gpio) && !pin.inverted => {
                     pulses.take().and_then(|pulses| coloured(pin, pulses))
                 }
                 // Without dimmer: on or off.
@@ -168,7 +167,7 @@ pub struct Pulses {
 pub fn pulses(peripheral: RMT<'static>) -> Pulses {
     let (transmitter, receiver) = Rmt::new(peripheral, Rate::from_mhz(80))
         .ok()
-        .map(|rmt| (rmt.channel0, rmt.channel2))
+        .map(|rmt| chip::pulses!(rmt))
         .unzip();
     #[cfg(not(feature = "sensors"))]
     let _ = receiver;

@@ -1,7 +1,6 @@
 //! Why the chip started, and starting it again. The chip itself only knows "software": a note in memory that survives a reset
 //! says whether the software meant it.
 
-use esp_hal::rtc_cntl::SocResetReason as Reset;
 use espalier_device::update::BootReason;
 use portable_atomic::{AtomicU32, Ordering};
 
@@ -18,29 +17,15 @@ static NOTE: AtomicU32 = AtomicU32::new(0);
 pub fn boot_reason() -> BootReason {
     let note = NOTE.load(Ordering::Relaxed);
     NOTE.store(0, Ordering::Relaxed);
-    match esp_hal::system::reset_reason() {
-        Some(Reset::ChipPowerOn) => BootReason::PowerOn,
-        Some(Reset::CoreSw | Reset::Cpu0Sw) => match note {
-            MEANT => BootReason::Restart,
-            CRASHED => BootReason::Panic,
-            _ => BootReason::Unknown,
-        },
-        Some(Reset::CoreDeepSleep) => BootReason::DeepSleep,
-        Some(Reset::SysBrownOut) => BootReason::Brownout,
-        // Whoever flashes or debugs over USB resets the chip: not the firmware's fault.
-        Some(Reset::CoreUsbUart | Reset::CoreUsbJtag) => BootReason::Restart,
-        Some(
-            Reset::CoreMwdt0
-            | Reset::CoreMwdt1
-            | Reset::CoreRtcWdt
-            | Reset::Cpu0Mwdt0
-            | Reset::Cpu0Mwdt1
-            | Reset::Cpu0RtcWdt
-            | Reset::SysRtcWdt
-            | Reset::SysSuperWdt,
-        ) => BootReason::Watchdog,
+    let software = match note {
+        MEANT => BootReason::Restart,
+        CRASHED => BootReason::Panic,
         _ => BootReason::Unknown,
-    }
+    };
+    // The drivers of the chips name their reasons differently; the numbers are the same.
+    esp_hal::system::reset_reason().map_or(BootReason::Unknown, |reason| {
+        BootReason::from_rom(reason as u32, software)
+    })
 }
 
 /// Restarts the chip on purpose.

@@ -16,10 +16,11 @@ use espalier_device::profile::{Profile, Role};
 use heapless::Vec;
 use static_cell::StaticCell;
 
+use crate::chip;
 use crate::pins::gpio;
 
 /// The receiver of pulses that the DHT22 uses.
-pub type Receiver = ChannelCreator<'static, Blocking, 2>;
+pub type Receiver = ChannelCreator<'static, Blocking, { chip::RECEIVER }>;
 
 /// The I2C bus. It is borrowed for one transfer at a time.
 pub type Bus = &'static RefCell<I2c<'static, Blocking>>;

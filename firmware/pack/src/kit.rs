@@ -161,8 +161,10 @@ type Placed = (u32, Vec<u8>);
 /// Lets espflash make bootloader, partition table and app, in this order.
 fn segments(chip: Chip, elf: &[u8], csv: &Path) -> Result<Vec<Placed>> {
     let target = match chip {
+        Chip::Esp32 => EspChip::Esp32,
         Chip::Esp32C3 => EspChip::Esp32c3,
         Chip::Esp32C6 => EspChip::Esp32c6,
+        Chip::Esp32S3 => EspChip::Esp32s3,
         other => bail!("there is no firmware for {other}"),
     };
     let settings = FlashSettings::new(Some(FlashMode::Dio), Some(FlashSize::_4Mb), None);
@@ -228,7 +230,65 @@ fn merge(parts: &[&Placed]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::merge;
+    use std::path::PathBuf;
+
+    use espalier_image::app;
+    use espalier_image::chip::Chip;
+    use espalier_image::merged::{Kind, recognise};
+
+    use super::{Kit, merge};
+    use crate::elf;
+
+    fn kit(chip: Chip) -> Kit {
+        let csv = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../partitions.csv"));
+        Kit::make(chip, "base", &elf::firmware(chip, "espalier-base"), &csv).unwrap()
+    }
+
+    #[test]
+    fn each_chip_finds_its_parts_where_it_looks_for_them() {
+        for (chip, title, bootloader, id) in [
+            (Chip::Esp32, "ESP32", 0x1000, 0),
+            (Chip::Esp32C3, "ESP32-C3", 0, 5),
+            (Chip::Esp32C6, "ESP32-C6", 0, 13),
+            (Chip::Esp32S3, "ESP32-S3", 0, 9),
+        ] {
+            let kit = kit(chip);
+            let offsets: Vec<u32> = kit.manifest.parts.iter().map(|part| part.offset).collect();
+            assert_eq!(offsets, [bootloader, 0x8000, 0x1_0000], "{chip}");
+            assert_eq!(kit.manifest.chip, title);
+            let region = |region: &super::Region| (region.offset, region.size);
+            assert_eq!(region(&kit.manifest.otadata), (0xd000, 0x2000));
+            assert_eq!(region(&kit.manifest.settings), (0x3d_0000, 0x2_0000));
+            assert_eq!(recognise(&kit.bootloader), Kind::Bootloader { chip });
+            for image in [&kit.bootloader, &kit.app] {
+                assert_eq!(image[12..14], [id, 0], "{chip}");
+            }
+            assert_eq!(app::parse(&kit.app).unwrap().head.project, "espalier-base");
+            // What is flashed at 0 holds each part at its place, and before a bootloader that begins later erased flash.
+            let begin = usize::try_from(bootloader).unwrap();
+            assert!(kit.merged.iter().take(begin).all(|byte| *byte == 0xff));
+            assert!(kit.merged[begin..].starts_with(&kit.bootloader));
+            assert!(kit.merged[0x1_0000..].starts_with(&kit.app));
+        }
+    }
+
+    #[test]
+    fn what_is_for_another_chip_or_variant_is_no_kit() {
+        let csv = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../partitions.csv"));
+        let elf = elf::firmware(Chip::Esp32S3, "espalier-base");
+        let refused = |chip, variant| {
+            Kit::make(chip, variant, &elf, &csv)
+                .map(|_| ())
+                .unwrap_err()
+        };
+        let error = refused(Chip::Esp32S3, "full").to_string();
+        assert!(
+            error.contains("the variant full is `espalier-full`"),
+            "{error}"
+        );
+        let error = refused(Chip::Esp32S2, "base").to_string();
+        assert_eq!(error, "there is no firmware for ESP32-S2");
+    }
 
     #[test]
     fn parts_are_merged_with_erased_flash_between_them() {

@@ -4,6 +4,8 @@
 //! The files are made by the espflash library and read again by our own parsers before they are written: a kit that the server
 //! or a board would refuse is never made. It flashes nothing.
 
+#[cfg(test)]
+mod elf;
 mod kit;
 mod memory;
 
@@ -18,7 +20,7 @@ espalier-pack: make a kit from a firmware
 
 Usage: espalier-pack CHIP VARIANT ELF PARTITIONS FOLDER
 
-  CHIP        esp32c3 or esp32c6
+  CHIP        esp32, esp32c3, esp32c6 or esp32s3
   VARIANT     the name of the variant, for example base
   ELF         what the compiler made
   PARTITIONS  the partition table as CSV

@@ -26,7 +26,7 @@ impl Needs {
         let file = object::File::parse(elf).context("the firmware is no ELF file")?;
         let size = |name: &str| file.section_by_name(name).map(|section| section.size());
         let resident = |name: &str| {
-            [".trap", ".rwtext", ".data", ".bss", ".noinit"]
+            [".trap", ".vectors", ".rwtext", ".data", ".bss", ".noinit"]
                 .iter()
                 .any(|kind| name == *kind || name.starts_with(&format!("{kind}.")))
         };

@@ -12,12 +12,14 @@ use crate::process;
 /// A chip that firmware is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chip {
+    Esp32,
     Esp32C3,
     Esp32C6,
+    Esp32S3,
 }
 
 impl Chip {
-    const ALL: [Chip; 2] = [Chip::Esp32C3, Chip::Esp32C6];
+    const ALL: [Chip; 4] = [Chip::Esp32, Chip::Esp32C3, Chip::Esp32C6, Chip::Esp32S3];
 
     /// Finds a chip.
     ///
@@ -28,24 +30,34 @@ impl Chip {
             .into_iter()
             .find(|chip| chip.as_str() == name)
             .with_context(|| {
-                format!("there is no firmware for a chip `{name}`, but for esp32c3 and esp32c6")
+                let names = Self::ALL.map(Chip::as_str).join(", ");
+                format!("there is no firmware for a chip `{name}`, but for {names}")
             })
     }
 
     /// Returns the name that features, folders and tools use.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Chip::Esp32 => "esp32",
             Chip::Esp32C3 => "esp32c3",
             Chip::Esp32C6 => "esp32c6",
+            Chip::Esp32S3 => "esp32s3",
         }
     }
 
     /// Returns the compiler's name for what the chip runs.
     pub const fn target(self) -> &'static str {
         match self {
+            Chip::Esp32 => "xtensa-esp32-none-elf",
             Chip::Esp32C3 => "riscv32imc-unknown-none-elf",
             Chip::Esp32C6 => "riscv32imac-unknown-none-elf",
+            Chip::Esp32S3 => "xtensa-esp32s3-none-elf",
         }
+    }
+
+    /// Says whether the chip has Xtensa cores: only Espressif's own compiler makes code for them.
+    pub const fn is_xtensa(self) -> bool {
+        matches!(self, Chip::Esp32 | Chip::Esp32S3)
     }
 }
 
@@ -120,6 +132,11 @@ impl Firmware {
                 .map(move |chip| Self { variant, chip })
         })
     }
+
+    /// Returns the features of the application that make it this firmware.
+    pub fn features(self) -> String {
+        format!("{},{}", self.chip.as_str(), self.variant.as_str())
+    }
 }
 
 impl fmt::Display for Firmware {
@@ -129,7 +146,7 @@ impl fmt::Display for Firmware {
 }
 
 /// What a test run builds, and which of it twice: one for each chip, because chips differ in drivers, and the largest
-/// for one, because the variants between add nothing of their own to it. All ten would take a machine with two cores longer
+/// for one, because the variants between add nothing of their own to it. All would take a machine with two cores longer
 /// than everything else together.
 pub const CI: [(Firmware, bool); 3] = [
     (
@@ -155,21 +172,43 @@ pub const CI: [(Firmware, bool); 3] = [
     ),
 ];
 
+/// What a test run checks for the chips that no released compiler makes code for: on each the variant that has least, and the one
+/// that has everything.
+pub const XTENSA: [Firmware; 4] = [
+    Firmware {
+        variant: Variant::Base,
+        chip: Chip::Esp32,
+    },
+    Firmware {
+        variant: Variant::Full,
+        chip: Chip::Esp32,
+    },
+    Firmware {
+        variant: Variant::Base,
+        chip: Chip::Esp32S3,
+    },
+    Firmware {
+        variant: Variant::Full,
+        chip: Chip::Esp32S3,
+    },
+];
+
 /// Builds one firmware in a folder of its own and returns where its ELF file is.
 ///
 /// # Errors
 /// When no compiler for the chip is there, or the firmware does not compile.
 pub fn build(firmware: Firmware, folder: &str) -> Result<PathBuf> {
     let chip = firmware.chip;
-    let toolchain = Toolchain::find(chip.target())?;
+    let toolchain = if chip.is_xtensa() {
+        Toolchain::espressif(chip.target())?
+    } else {
+        Toolchain::find(chip.target())?
+    };
     let target = process::target_folder().join("firmware").join(folder);
     let mut command = toolchain.cargo();
     command.arg("build").args(toolchain.arguments());
     command.args(["--release", "--locked", "--package", "espalier-esp"]);
-    command.args([
-        "--features",
-        &format!("{},{}", chip.as_str(), firmware.variant.as_str()),
-    ]);
+    command.args(["--features", &firmware.features()]);
     command.args(["--target", chip.target(), "--target-dir"]);
     command.arg(&target);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(&toolchain, &target)?);

@@ -1,13 +1,15 @@
 //! `cargo xtask firmware`: builds the firmware for chips and makes kits of it, below `firmware/dist`.
 //!
 //! `toolchain` finds a compiler, `chips` knows which firmware there is and builds it, `pack` makes kits and lets others judge
-//! them, `sizes` keeps the table of what they need. Nothing is flashed here.
+//! them, `sizes` keeps the table of what they need. `xtensa` checks what only Espressif's compiler can build. Nothing is flashed
+//! here.
 
 mod chips;
 mod pack;
 mod sizes;
 mod toolchain;
 mod virt;
+mod xtensa;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -15,6 +17,7 @@ use crate::process;
 use crate::steps::Steps;
 use chips::{Chip, Firmware, Variant};
 use pack::Packer;
+pub use xtensa::{CALLED_AS_COMPILER, stand_in};
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq)]
@@ -29,6 +32,8 @@ pub struct Options {
     twice: bool,
     /// Only the life of an emulated board with the real server.
     virt: bool,
+    /// Only a check of the firmware for chips that no released compiler makes code for.
+    check_xtensa: bool,
 }
 
 impl Options {
@@ -50,22 +55,24 @@ impl Options {
                 "--chip" => options.chip = Some(Chip::from_name(name()?)?),
                 "--ci" => options.ci = true,
                 "--twice" => options.twice = true,
+                "--check-xtensa" => options.check_xtensa = true,
                 "virt" => options.virt = true,
                 other => bail!("`firmware` has no option `{other}`"),
             }
         }
-        ensure!(
-            !options.virt || words_alone(&options),
-            "`virt` takes no options"
-        );
-        let alone = Self {
-            ci: true,
-            ..Self::default()
-        };
-        ensure!(
-            !options.ci || options == alone,
-            "`--ci` says itself what is built, so that it takes no other option"
-        );
+        let whole = [
+            (options.ci, "--ci"),
+            (options.virt, "virt"),
+            (options.check_xtensa, "--check-xtensa"),
+        ];
+        let mut chosen = whole.iter().filter(|(chosen, _)| *chosen);
+        if let Some((_, word)) = chosen.next() {
+            let narrowed = options.variant.is_some() || options.chip.is_some() || options.twice;
+            ensure!(
+                !narrowed && chosen.next().is_none(),
+                "`{word}` says itself what is done, so that it takes no other option"
+            );
+        }
         Ok(options)
     }
 
@@ -75,19 +82,12 @@ impl Options {
             return chips::CI.to_vec();
         }
         Firmware::all()
-            .filter(|f| self.chip.is_none_or(|chip| chip == f.chip))
+            // What takes a compiler that few have is built only when somebody names it.
+            .filter(|f| self.chip.map_or(!f.chip.is_xtensa(), |chip| chip == f.chip))
             .filter(|f| self.variant.is_none_or(|variant| variant == f.variant))
             .map(|firmware| (firmware, self.twice))
             .collect()
     }
-}
-
-fn words_alone(options: &Options) -> bool {
-    let alone = Options {
-        virt: true,
-        ..Options::default()
-    };
-    *options == alone
 }
 
 /// Builds, packs and judges, each firmware as a step; returns whether all is well.
@@ -98,6 +98,8 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut steps = Steps::default();
     if options.virt {
         virt::run(&mut steps);
+    } else if options.check_xtensa {
+        check_xtensa(&mut steps);
     } else {
         build(&mut steps, options);
     }
@@ -108,14 +110,25 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(steps.failed().is_empty())
 }
 
-/// What a test run builds: the smallest firmware for every chip, one of them twice, and the largest for one chip.
+/// What a test run builds: the smallest firmware for every chip that it has a compiler for, one of them twice, and the largest for
+/// one chip. For the others the types are checked.
 pub fn ci(steps: &mut Steps) {
     let options = Options {
         ci: true,
         ..Options::default()
     };
+    steps.step("firmware: tests of the packer", Packer::test);
     build(steps, &options);
+    check_xtensa(steps);
     virt::run(steps);
+}
+
+fn check_xtensa(steps: &mut Steps) {
+    for firmware in chips::XTENSA {
+        steps.step(&format!("firmware: types of {firmware}"), || {
+            xtensa::check(firmware)
+        });
+    }
 }
 
 fn build(steps: &mut Steps, options: &Options) {
@@ -160,11 +173,17 @@ mod tests {
         assert_eq!(Options::parse(&[]).unwrap().firmware().len(), 10);
         assert_eq!(Options::parse(&["--ci"]).unwrap().firmware().len(), 3);
         assert!(Options::parse(&["virt"]).unwrap().virt);
+        assert!(Options::parse(&["--check-xtensa"]).unwrap().check_xtensa);
+        let s3 = Options::parse(&["--chip", "esp32s3"]).unwrap().firmware();
+        assert_eq!(s3.len(), 5);
+        assert!(s3.iter().all(|(f, _)| f.chip == Chip::Esp32S3));
         for bad in [
             &["--chip"][..],
             &["--chip", "esp8266"],
             &["--ci", "--twice"],
             &["virt", "--chip", "esp32c3"],
+            &["--check-xtensa", "--chip", "esp32"],
+            &["--check-xtensa", "--ci"],
             &["now"],
         ] {
             assert!(Options::parse(bad).is_err(), "{bad:?}");

@@ -43,15 +43,19 @@ impl Packer {
     /// # Errors
     /// When one of them is not to be had.
     pub fn prepare() -> Result<Self> {
-        let target = process::target_folder().join("firmware").join("host");
-        let mut command = process::cargo();
-        command.args(["build", "--quiet", "--locked", "--package", "espalier-pack"]);
-        command.arg("--target-dir").arg(&target);
-        process::run(command.current_dir(process::root().join("firmware")))?;
+        process::run(&mut cargo("build"))?;
         Ok(Self {
-            program: target.join("debug/espalier-pack"),
+            program: folder().join("debug/espalier-pack"),
             esptool: packages::ensure_python_tool(crate::image_checks::ESPTOOL, "esptool")?,
         })
+    }
+
+    /// Runs the packer's own tests, which make a kit of nothing for each chip.
+    ///
+    /// # Errors
+    /// When one of them fails.
+    pub fn test() -> Result<()> {
+        process::run(&mut cargo("test"))
     }
 
     /// Makes the kit of a firmware and checks it.
@@ -119,6 +123,20 @@ impl Packer {
         );
         Ok(())
     }
+}
+
+/// Where the packer is built.
+fn folder() -> PathBuf {
+    process::target_folder().join("firmware").join("host")
+}
+
+/// Returns a cargo that does something with the packer.
+fn cargo(what: &str) -> Command {
+    let mut command = process::cargo();
+    command.args([what, "--quiet", "--locked", "--package", "espalier-pack"]);
+    command.arg("--target-dir").arg(folder());
+    command.current_dir(process::root().join("firmware"));
+    command
 }
 
 /// Says whether esptool found both the checksum and the appended digest to be right.

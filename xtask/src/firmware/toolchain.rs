@@ -1,5 +1,5 @@
-//! Finds a Rust compiler for chips: rustup's with its target, else Debian's with the source of the standard library.
-//! It installs what is missing where it may, and says what to install where it may not.
+//! Finds a Rust compiler for chips: rustup's with its target, else Debian's with the source of the standard library; for Xtensa
+//! Espressif's. It installs what is missing where it may, and says what to install where it may not.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +12,8 @@ use crate::{packages, process};
 const DEBIAN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 /// Where Debian's compiler is.
 const DEBIAN_BIN: &str = "/usr/bin";
+/// What rustup calls the compiler of Espressif, which `espup` installs.
+const ESPRESSIF: &str = "esp";
 
 /// A compiler that can build for a chip.
 #[derive(Debug)]
@@ -49,6 +51,33 @@ impl Toolchain {
                  (rustup said: {error:#})",
                 DEBIAN.join(", ")
             )
+        })
+    }
+
+    /// Finds the compiler of Espressif, for chips that no other one makes code for. It is never installed from here: it is a
+    /// download of gigabytes from a place of its own.
+    ///
+    /// # Errors
+    /// When it is not there; the message says how to install it.
+    pub fn espressif(target: &str) -> Result<Self> {
+        let mut rustc = Command::new("rustup");
+        rustc.args(["run", ESPRESSIF, "rustc", "--print", "sysroot"]);
+        let root = process::read(rustc.current_dir(process::root()))
+            .map(|told| PathBuf::from(told.trim()));
+        let found = root.ok().and_then(|root| {
+            let linker = espressif_linker(&root, target)?;
+            Some((root.join("bin"), linker))
+        });
+        let (bin, linker) = found.with_context(|| {
+            format!(
+                "only Espressif's compiler can build for {target}, and it is not here: run `cargo install espup --locked`, then \
+                 `espup install`"
+            )
+        })?;
+        Ok(Self {
+            bin: Some(bin),
+            target: target.to_owned(),
+            linker: Some(linker),
         })
     }
 
@@ -143,6 +172,19 @@ fn has_sources(bin: &Path) -> bool {
         })
 }
 
+/// The linker of a target, which comes with Espressif's compiler: `xtensa-esp32s3-elf-gcc` in a folder that says its version.
+fn espressif_linker(root: &Path, target: &str) -> Option<PathBuf> {
+    let name = format!("{}-gcc", target.replace("-none-", "-"));
+    let versions = std::fs::read_dir(root.join("xtensa-esp-elf"));
+    let inside = versions.ok().and_then(|versions| {
+        versions
+            .flatten()
+            .map(|version| version.path().join("xtensa-esp-elf/bin").join(&name))
+            .find(|file| file.is_file())
+    });
+    inside.or_else(|| process::find(&name))
+}
+
 /// The linker that comes with rustup's compiler, or LLVM's own.
 fn linker() -> Option<PathBuf> {
     let host = sysroot(Path::new("rustc")).ok().and_then(|root| {
@@ -153,4 +195,22 @@ fn linker() -> Option<PathBuf> {
             .find(|file| file.is_file())
     });
     host.or_else(|| process::find("ld.lld"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::espressif_linker;
+
+    #[test]
+    fn the_linker_of_espressif_is_found_beside_its_compiler() {
+        let root = std::env::temp_dir().join(format!("espalier-xtask-{}", std::process::id()));
+        let bin = root.join("xtensa-esp-elf/esp-15.2.0_20250920/xtensa-esp-elf/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let linker = bin.join("xtensa-esp32s3-elf-gcc");
+        std::fs::write(&linker, "").unwrap();
+        let found = espressif_linker(&root, "xtensa-esp32s3-none-elf");
+        let other = espressif_linker(&root, "xtensa-esp32-none-elf");
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!((found, other), (Some(linker), None));
+    }
 }

@@ -15,7 +15,7 @@ struct Board {
 }
 
 /// The names of all boards.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 13] = [
     "esp32-c3-devkit",
     "esp32-c6-devkit",
     "esp32-c3-things",
@@ -25,9 +25,13 @@ pub const NAMES: [&str; 9] = [
     "esp32-full",
     "esp32-led",
     "esp32-s3-n8r8",
+    "esp32-devkit",
+    "esp32-s3-devkit",
+    "esp32-s3-things",
+    "esp32-s3-full",
 ];
 
-const BOARDS: [Board; 9] = [
+const BOARDS: [Board; 13] = [
     Board {
         name: NAMES[0],
         chip: Chip::Esp32C3,
@@ -149,6 +153,61 @@ const BOARDS: [Board; 9] = [
             (15, Role::EpdPower, "", false),
             (11, Role::EpdMosi, "", false),
             (12, Role::EpdSck, "", false),
+        ],
+    },
+    Board {
+        name: NAMES[9],
+        chip: Chip::Esp32,
+        // Espressif's own board has no LED; those that have one have it here.
+        pins: &[
+            (2, Role::Led, "", false),
+            (0, Role::Button, "", false),
+            (18, Role::ExternalLed, "", false),
+            (19, Role::Trigger, "", false),
+        ],
+    },
+    Board {
+        name: NAMES[10],
+        chip: Chip::Esp32S3,
+        // The coloured LED of version 1.1 of the board; version 1.0 has it on GPIO48.
+        pins: &[
+            (38, Role::Led, "", false),
+            (0, Role::Button, "", false),
+            (4, Role::ExternalLed, "", false),
+            (5, Role::Trigger, "", false),
+        ],
+    },
+    Board {
+        name: NAMES[11],
+        chip: Chip::Esp32S3,
+        pins: &[
+            (38, Role::Led, "", false),
+            (0, Role::Button, "", false),
+            (4, Role::Relay, "v0", false),
+            (5, Role::Relay, "v1", false),
+            (6, Role::Relay, "v2", false),
+            (7, Role::Relay, "v3", false),
+            (15, Role::Relay, "v4", false),
+            (16, Role::Dht22, "", false),
+        ],
+    },
+    Board {
+        name: NAMES[12],
+        chip: Chip::Esp32S3,
+        pins: &[
+            (38, Role::Led, "", false),
+            (0, Role::Button, "", false),
+            (18, Role::Trigger, "", false),
+            (16, Role::Dht22, "", false),
+            (8, Role::I2cSda, "", false),
+            (9, Role::I2cScl, "", false),
+            (10, Role::EpdCs, "", false),
+            (12, Role::EpdSck, "", false),
+            (11, Role::EpdMosi, "", false),
+            (13, Role::EpdDc, "", false),
+            (14, Role::EpdRst, "", false),
+            (21, Role::EpdBusy, "", false),
+            (17, Role::Pir, "", false),
         ],
     },
 ];

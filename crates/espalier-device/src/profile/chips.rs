@@ -36,12 +36,15 @@ const fn strap(gpio: u8, may_be_low: bool, may_be_high: bool) -> Strap {
 }
 
 const ESP32: Pins = Pins {
+    // 20 is led out of one module alone.
     exist: &[(0, 19), (21, 23), (25, 27), (32, 39)],
+    // Modules with PSRAM need 16 and 17 for it, those of most boards do not.
     taken: &[(1, 1, CONSOLE), (3, 3, CONSOLE), (6, 11, FLASH)],
     input_only: &[(34, 39)],
     straps: &[
         // The button BOOT of most boards.
         strap(0, true, true),
+        // High keeps the ROM from its download mode.
         strap(2, true, false),
         strap(5, true, true),
         // High chooses 1.8 V for the flash, which then does not work.
@@ -56,9 +59,12 @@ const S3: Pins = Pins {
     taken: &[(19, 20, USB), (26, 37, FLASH), (43, 44, CONSOLE)],
     input_only: &[],
     straps: &[
+        // The button BOOT.
         strap(0, true, true),
         strap(3, true, true),
+        // High chooses 1.8 V for the flash.
         strap(45, true, false),
+        // High keeps the ROM from its download mode.
         strap(46, true, false),
     ],
 };

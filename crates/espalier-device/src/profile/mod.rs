@@ -306,7 +306,8 @@ impl Profile {
         };
         let harmless = match usage {
             Use::Output => true,
-            Use::Button => strap.may_be_low,
+            // An inverted one pulls it up.
+            Use::Button => strap.may_be_low && (strap.may_be_high || !pin.inverted),
             Use::Bus => strap.may_be_high,
             Use::HotInput => false,
         };

@@ -37,6 +37,14 @@ fn every_board_of_the_table_passes_the_check() {
     assert!(full.has_epd() && full.has_i2c());
     assert_eq!(full.pin(Role::Trigger).unwrap().gpio, 14);
     assert!(named("esp32-c3-full").unwrap().has_epd());
+    let s3 = named("esp32-s3-full").unwrap();
+    assert!(s3.has_epd() && s3.has_i2c() && s3.chip == Chip::Esp32S3);
+    // The firmware and the flash page call a chip's usual board so.
+    for chip in [Chip::Esp32, Chip::Esp32C3, Chip::Esp32C6, Chip::Esp32S3] {
+        let usual = named(&format!("{}-devkit", chip.title().to_lowercase())).unwrap();
+        assert_eq!(usual.chip, chip);
+        assert!(usual.pin(Role::Led).is_some() && usual.pin(Role::Button).is_some());
+    }
     let things = named("esp32-things").unwrap();
     let keys: std::vec::Vec<_> = things
         .switched()
@@ -75,6 +83,16 @@ fn inputs_that_others_drive_are_refused_on_every_strapping_pin() {
     );
     refused("ESP32-C3", 8, "button");
     refused("ESP32-C3", 2, "trigger");
+    assert_eq!(one("ESP32-S3", 0, "button"), Ok(()));
+    refused("ESP32-S3", 45, "i2c_scl");
+    // A button that pulls up while the board starts would take the flash's voltage from it.
+    let inverted = |chip, gpio| {
+        Profile::from_json(&format!(
+            r#"{{"chip":"{chip}","pins":[{{"gpio":{gpio},"role":"button","inverted":true}}]}}"#
+        ))
+    };
+    assert!(inverted("ESP32", 12).is_err() && inverted("ESP32-S3", 45).is_err());
+    assert!(inverted("ESP32", 0).is_ok() && inverted("ESP32", 14).is_ok());
     refused("ESP32", 12, "i2c_sda");
     assert_eq!(one("ESP32", 5, "i2c_sda"), Ok(()));
 }
@@ -113,6 +131,20 @@ fn pins_that_the_chip_needs_or_cannot_drive_are_refused() {
             "GPIO33 cannot be used: the chip needs it for its flash",
         ),
         (
+            "ESP32-S3",
+            20,
+            "led",
+            "GPIO20 cannot be used: the chip needs it for USB",
+        ),
+        (
+            "ESP32-S3",
+            43,
+            "led",
+            "GPIO43 cannot be used: the chip needs it for the serial console",
+        ),
+        ("ESP32-S3", 22, "led", "the ESP32-S3 has no GPIO22"),
+        ("ESP32-S3", 49, "led", "the ESP32-S3 has no GPIO49"),
+        (
             "ESP32",
             34,
             "relay",
@@ -134,6 +166,15 @@ fn pins_that_the_chip_needs_or_cannot_drive_are_refused() {
         ("ESP32-C3", 22, "led", "the ESP32-C3 has no GPIO22"),
     ] {
         assert_eq!(refused(chip, gpio, role), why);
+    }
+    for gpio in 6..=11 {
+        assert!(refused("ESP32", gpio, "led").ends_with("for its flash"));
+    }
+    for gpio in 26..=37 {
+        assert!(refused("ESP32-S3", gpio, "led").ends_with("for its flash"));
+    }
+    for gpio in 34..=39 {
+        assert!(refused("ESP32", gpio, "led").contains("can only be read"));
     }
     assert_eq!(one("ESP32", 34, "pir"), Ok(()));
     assert_eq!(

@@ -63,6 +63,25 @@ impl BootReason {
         }
     }
 
+    /// Reads the number by which the ROM of an ESP32 says why the chip started; all chips of the family number alike, and those
+    /// that lack a reason leave its number out. `software` is what a reset by software means: only the firmware knows.
+    pub const fn from_rom(code: u32, software: BootReason) -> Self {
+        match code {
+            // Some chips say so after a brown-out, too.
+            0x01 => BootReason::PowerOn,
+            // The whole chip, or one core.
+            0x03 | 0x0c => software,
+            0x05 => BootReason::DeepSleep,
+            0x0f => BootReason::Brownout,
+            // The watchdogs of both timer groups and of the clock that never stops, each of which can reset the chip or one core;
+            // and the one that watches the latter.
+            0x07..=0x09 | 0x0b | 0x0d | 0x10..=0x12 => BootReason::Watchdog,
+            // Whoever flashes or debugs over USB resets the chip: not the firmware's fault.
+            0x15 | 0x16 => BootReason::Restart,
+            _ => BootReason::Unknown,
+        }
+    }
+
     /// Says whether the firmware is at fault; on trial the doubt counts against it.
     pub const fn is_crash(self) -> bool {
         matches!(
@@ -309,4 +328,42 @@ pub(crate) fn confirm(journal: &mut Journal) {
         }
     }
     journal.end(Stage::Confirmed, "");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BootReason;
+
+    #[test]
+    fn the_numbers_of_the_rom_are_reasons() {
+        let reasons = [
+            (0x01, BootReason::PowerOn),
+            (0x05, BootReason::DeepSleep),
+            (0x0f, BootReason::Brownout),
+            (0x15, BootReason::Restart),
+            (0x16, BootReason::Restart),
+            // A peripheral of the ESP32, the other core, a fault of the fuses: nobody knows whose fault it is.
+            (0x06, BootReason::Unknown),
+            (0x0e, BootReason::Unknown),
+            (0x14, BootReason::Unknown),
+            (0x00, BootReason::Unknown),
+        ];
+        for (code, reason) in reasons {
+            assert_eq!(
+                BootReason::from_rom(code, BootReason::Panic),
+                reason,
+                "{code:#x}"
+            );
+        }
+        for code in [0x07, 0x08, 0x09, 0x0b, 0x0d, 0x10, 0x11, 0x12] {
+            assert_eq!(
+                BootReason::from_rom(code, BootReason::Panic),
+                BootReason::Watchdog
+            );
+        }
+        for software in [BootReason::Restart, BootReason::Panic, BootReason::Unknown] {
+            assert_eq!(BootReason::from_rom(0x03, software), software);
+            assert_eq!(BootReason::from_rom(0x0c, software), software);
+        }
+    }
 }

@@ -17,14 +17,19 @@ ota_1, app, ota_1, 0x1f0000, 0x1e0000
 espalier, data, undefined, 0x3d0000, 0x20000";
 
 fn files() -> Files {
+    files_for(Chip::Esp32C3)
+}
+
+fn files_for(chip: Chip) -> Files {
     let app = Make {
+        chip,
         project: "espalier",
         version: "0.1.0",
         ..Make::default()
     };
     let table = Table::from_csv(LAYOUT).expect("a partition table");
     [
-        make::bootloader(Chip::Esp32C3).into(),
+        make::bootloader(chip).into(),
         make::partition_table(&table).into(),
         app.bytes().into(),
     ]
@@ -131,6 +136,28 @@ fn a_sound_kit_is_accepted_and_its_digest_is_of_what_matters() {
     assert_eq!(same, kit.digest());
     let other = digest(&|json| json["settings"]["size"] = 0x1_8000.into());
     assert_ne!(other, kit.digest());
+}
+
+#[test]
+fn the_bootloader_of_each_chip_belongs_where_it_looks_for_it() {
+    for (chip, right, wrong) in [
+        (Chip::Esp32, 0x1000, 0),
+        (Chip::Esp32C3, 0, 0x1000),
+        (Chip::Esp32C6, 0, 0x1000),
+        (Chip::Esp32S3, 0, 0x1000),
+    ] {
+        let files = files_for(chip);
+        let at = |bootloader| {
+            let offsets = [bootloader, OFFSETS[1], OFFSETS[2]];
+            let mut json = described(&files, offsets, SETTINGS, OTADATA);
+            json["chip"] = chip.title().into();
+            KitFile::parse(&json.to_string()).expect("a kit")
+        };
+        assert_eq!(check(&at(right), &files), Ok(()), "{chip}");
+        let refused = check(&at(wrong), &files).unwrap_err();
+        let why = format!("{chip} looks for it at 0x{right:x}: correct its offset.");
+        assert!(refused.ends_with(&why), "{refused}");
+    }
 }
 
 #[test]
