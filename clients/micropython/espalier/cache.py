@@ -5,7 +5,6 @@ a loss of power cut off is skipped. What is sent twice has the same time twice, 
 is full, read-only or broken costs samples and never an exception: what cannot be written stays in memory, what cannot be read waits.
 """
 
-import errno
 import json
 import os
 
@@ -13,6 +12,8 @@ import os
 MAX_LINE = 8192
 # Samples between two attempts to write to files that could not be written to.
 _PAUSE = 16
+# ENOENT, also as the WebAssembly port numbers it.
+_NO_SUCH_FILE = (2, 44)
 # So often a file may refuse to be read before it is given up.
 _ATTEMPTS = 3
 
@@ -30,7 +31,7 @@ def _absent(path):
         os.stat(path)
         return False
     except OSError as error:
-        return error.args[0] == errno.ENOENT
+        return error.args[0] in _NO_SUCH_FILE
 
 
 class Cache:

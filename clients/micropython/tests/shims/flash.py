@@ -4,7 +4,6 @@ Each call of the file system is counted. `fail_at` and `fail_from` name the call
 bytes and is the last thing that happens before the power is gone. `room` is how many bytes fit.
 """
 
-import errno
 import os
 
 
@@ -24,9 +23,9 @@ class Flash:
         self.calls += 1
         late = 0 <= self.fail_from <= self.calls
         if self.calls == self.fail_at or late or kind in self.failing:
-            raise OSError(errno.EIO)
+            raise OSError(5)
         if name is not None and name not in self.files:
-            raise OSError(errno.ENOENT)
+            raise OSError(2)
 
     def use(self, path="/flash"):
         os.mount(self, path)
@@ -85,7 +84,7 @@ class _File:
             raise PowerCut()
         file.extend(data[:left])
         if left < len(data):
-            raise OSError(errno.ENOSPC)
+            raise OSError(28)
         return len(data)
 
     def _take(self, end):
