@@ -122,7 +122,6 @@ class Device:
         self._not_before = 0
         self._backoff = _Backoff(1000, 60000)
         self._refusals = _Backoff(900000, 14400000)
-        self._faults = _Backoff(1000, 60000)
         self._every = {"poll": poll_s * 1000, "commands": commands_s * 1000, "beat": beat_s * 1000}
         self._at = {"poll": 0, "commands": 0, "beat": 0}
         self._pins = {}
@@ -131,7 +130,8 @@ class Device:
         self._on_command = None
         self._outcomes = []  # [id, body, waits to be told]
         self._large = []  # keys of wishes that were said to be too large
-        self._doing = None  # the question that is being asked
+        self._doing = "poll"  # what the present step does
+        self._held = {}  # what the board itself could not do: [when it may be tried again, how long the next pause is]
         self._batch = _BATCH  # fewer after memory ran out
         self._apart = 0  # samples to be sent alone, because the server refused them together
         self._reports_apart = False
@@ -180,13 +180,12 @@ class Device:
         if self._now < self._not_before:
             return
         try:
-            self._doing = None
             self._work()
         except HttpError as error:
             self._offline(str(error), 0)
         except _Strange:
             self._offline(_STRANGE, 0)
-            self._let_others_first()
+            self._hold()
         except Exception as error:
             self._failed(error)
 
@@ -237,27 +236,33 @@ class Device:
 
     # Requests.
 
-    def _due(self, what):
-        every = self._every[what]
-        if every <= 0 or self._now < self._at[what]:
+    def _may(self, what, wanted):
+        """Whether to do it now, because it is wanted and not held."""
+        held = self._held.get(what)
+        if not wanted or (held and self._now < held[0]):
             return False
-        self._at[what] = self._now + every
         self._doing = what
         return True
 
+    def _due(self, what, every):
+        """Whether so much time has passed; it counts anew from now."""
+        if every <= 0 or self._now < self._at[what] or not self._may(what, True):
+            return False
+        self._at[what] = self._now + every
+        return True
+
     def _work(self):
-        if self._due("poll") or (self._offset is None and self._now >= self._at["poll"]):
-            # Without the time there are no samples to send, so it is asked also when wishes are not.
-            self._at["poll"] = self._now + (self._every["poll"] or 60000)
-            self._doing = "poll"
+        # Without the time there are no samples to send, so it is asked also when wishes are not.
+        every = self._every["poll"] or (60000 if self._offset is None else 0)
+        if self._due("poll", every):
             self._ask_state()
-        elif self._reports or not self.cache.empty():
+        elif self._may("post", self._reports or not self.cache.empty()):
             self._post()
-        elif any(outcome[2] for outcome in self._outcomes):
+        elif self._may("answer", any(outcome[2] for outcome in self._outcomes)):
             self._answer()
-        elif self._on_command and self._due("commands"):
+        elif self._on_command and self._due("commands", self._every["commands"]):
             self._ask_commands()
-        elif self._due("beat"):
+        elif self._due("beat", self._every["beat"]):
             self._beat()
 
     def _ask(self, method, path, value=None, member=None, wanted=None):
@@ -278,8 +283,9 @@ class Device:
                 self._log("Espalier: online")
             self.state = ONLINE
             self.failures = 0
-            for backoff in (self._backoff, self._refusals, self._faults):
-                backoff.reset()
+            self._held.pop(self._doing, None)
+            self._backoff.reset()
+            self._refusals.reset()
         elif status not in _ABOUT:
             text = headers.get("retry-after", "")
             wait = min(int(text), 86400) if text.isdigit() and len(text) < 10 else 0
@@ -287,23 +293,22 @@ class Device:
         return status, sieve.found
 
     def _failed(self, error):
-        """The board itself could not: memory ran out, most often. What it was doing comes later, so that the rest goes on."""
+        """The board itself could not: memory ran out, most often."""
         self.http.close()
         gc.collect()
         self.failures += 1
         self._batch = 1
         self._tick()
-        wait = self._faults.next()
-        self._not_before = self._now + wait
-        self.state = OFFLINE
-        self._let_others_first()
+        self._not_before = self._now + 1000
+        wait = self._hold()
         why = ("%s: %s" % (type(error).__name__, error)).replace(self.http.token or "\0", "***")
         self._log("Espalier: %s; next attempt in %d s, samples are kept" % (why, (wait + 999) // 1000))
 
-    def _let_others_first(self):
-        """A question whose answer is always too much must not keep everything else from being sent."""
-        if self._doing:
-            self._at[self._doing] = max(self._at[self._doing], self._not_before + 30000)
+    def _hold(self):
+        """What always fails, an answer that is too much for one, must not keep everything else from being sent; so it alone waits."""
+        wait = self._held.get(self._doing, (0, 1000))[1]
+        self._held[self._doing] = (self._now + wait, min(wait * 2, 300000))
+        return wait
 
     def _offline(self, why, least):
         self._tick()

@@ -119,9 +119,9 @@ const operations = {
     const entry = sockets.get(id);
     return (await until(entry, () => entry.waiting.length > 0, ms)) ? keep(entry.waiting.shift()) : 0;
   },
-  // A person asks the server.
-  ask: async ([method, path, body]) => {
-    const headers = { authorization: `Bearer ${workerData.session}`, 'content-type': 'application/json' };
+  // A person asks the server, or whoever has the token.
+  ask: async ([method, path, body, token]) => {
+    const headers = { authorization: `Bearer ${token ?? workerData.session}`, 'content-type': 'application/json' };
     const answer = await fetch(new URL(path, server), { method, headers, body: body ?? undefined });
     const text = await answer.text();
     return { status: answer.status, body: text ? JSON.parse(text) : null };
