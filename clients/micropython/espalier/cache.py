@@ -8,8 +8,9 @@ is full, read-only or broken costs samples and never an exception: what cannot b
 import json
 import os
 
-# Bytes of one line: what a board reads at once, also from a file that holds no line ends at all.
+# Bytes of one line: what a board keeps of one, also of a file that holds no line ends at all.
 MAX_LINE = 8192
+_PIECE = 256
 # Samples between two attempts to write to files that could not be written to.
 _PAUSE = 16
 # ENOENT, also as the WebAssembly port numbers it.
@@ -32,6 +33,19 @@ def _absent(path):
         return False
     except OSError as error:
         return error.args[0] in _NO_SUCH_FILE
+
+
+def _read_line(file):
+    """A line and how many bytes it takes in the file; a line that is longer than any of ours is empty."""
+    # The bound of readline() is also what it allocates at once.
+    line = piece = file.readline(_PIECE)
+    size = len(piece)
+    while piece and not piece.endswith(b"\n"):
+        piece = file.readline(_PIECE)
+        size += len(piece)
+        if len(line) <= MAX_LINE:
+            line += piece
+    return line if size <= MAX_LINE else b"", size
 
 
 class Cache:
@@ -135,10 +149,10 @@ class Cache:
         count = 0
         with open(path, "rb") as file:
             file.seek(self._at.get(path, 0))
-            piece = file.read(256)
+            piece = file.read(_PIECE)
             while piece:
                 count += piece.count(b"\n")
-                piece = file.read(256)
+                piece = file.read(_PIECE)
         return count
 
     def _oldest(self):
@@ -175,18 +189,16 @@ class Cache:
         return lines
 
     def _read(self, path, most, most_bytes):
-        lines, total, inside = [], 0, False
+        lines, total = [], 0
         with open(path, "rb") as file:
             end = self._at.get(path, 0)
             file.seek(end)
             while len(lines) < most and total < most_bytes:
-                raw = file.readline(MAX_LINE)
-                if not raw:
+                raw, size = _read_line(file)
+                if not size:
                     break
-                end += len(raw)
-                line = None if inside else self._whole(raw)
-                # What has no end within the bound is no line of ours; it is passed over up to the next one.
-                inside = not raw.endswith(b"\n")
+                end += size
+                line = self._whole(raw)
                 if line:
                     lines.append(line)
                     total += len(line)

@@ -124,7 +124,7 @@ class Callback:
         server = socket.socket()
         try:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(("0.0.0.0", port))
+            server.bind(socket.getaddrinfo("0.0.0.0", port)[0][-1])
             server.listen(1)
             server.settimeout(1)
             if ready:

@@ -40,12 +40,13 @@ class Desk:
         self.clock = prepare.Clock()
         self.said = []
         self.asked = []
+        self.began = self.clock.now
         self.answers = {"/telemetry/latest": self.latest, "/devices/d/telemetry": answer(200, b'{"accepted":1}')}
         self.device = Device("http://host", "d", "s3cret", log=self.said.append, ticks=self.clock, beat_s=0, **options)
         self.device.http._connect = self._connect
 
     def latest(self):
-        return answer(200, b'{"time":%d,"desired":{}}' % (1800000000000 + self.clock.now))
+        return answer(200, b'{"time":%d,"desired":{}}' % (1800000000000 + self.clock.now - self.began))
 
     def _connect(self):
         self.device.http._socket = Wire(self._say)
@@ -74,12 +75,8 @@ def test_answers_far_larger_than_memory_for_them_are_understood():
     board = Board("large", commands_s=0)
     done = []
     board.device.on_pin("v0", done.append)
-    for part in range(6):
-        sample = {"key%d" % n: "x" * 100 for n in range(part * 200, part * 200 + 200)}
-        prepare.ask_as(board.token, "POST", "/devices/%s/telemetry" % board.id, {"samples": [{"ts": 1700000000000, "data": sample}]})
-    wishes = {"wish%d" % n: "y" * 500 for n in range(200)}
-    wishes["v0"] = 1
-    prepare.ask("PUT", "/devices/%s/desired" % board.id, wishes)
+    prepare.fill_latest(board)
+    assert prepare.call("fill", "PUT", "/devices/%s/desired" % board.id, "{", ',"v0":1}', 200, 500, None) == 200
     board.device.send({"n": 1})
     board.run(2)
     board.settle()
@@ -275,8 +272,9 @@ def test_a_redirect_is_not_followed_and_not_hammered():
 
 def test_an_uptime_that_wraps_around_changes_nothing():
     desk = Desk()
-    desk.clock.now = (1 << 30) - 30000
+    desk.clock.now = prepare.LAST_TICK - 30000
     desk.device._last_tick = desk.clock()
+    desk.began = desk.clock.now
     desk.run(1)
     difference = desk.device.utc_ms() - desk.clock.now
     for _ in range(60):
@@ -285,7 +283,7 @@ def test_an_uptime_that_wraps_around_changes_nothing():
         desk.run(6)
         assert 2 <= len(desk.asked) - asked <= 3 and desk.device.settled(), desk.asked
         assert desk.device.utc_ms() - desk.clock.now == difference
-    assert desk.clock.now > 1 << 30
+    assert desk.clock.now > prepare.LAST_TICK
 
 
 def test_flash_that_is_full_or_broken_keeps_the_newest_samples_in_memory():

@@ -7,11 +7,11 @@ from espalier import Device, ONLINE
 class Board:
     """A device with a clock that tests move."""
 
-    def __init__(self, name, token=None, cache=None, access=None, **options):
+    def __init__(self, name, token=None, cache=None, access=None, server=None, **options):
         self.clock = prepare.Clock()
         self.said = []
         self.id, self.token = access or prepare.new_device(name)
-        self.device = Device(prepare.board, self.id, token or self.token, cache=cache, log=self.said.append, ticks=self.clock, **options)
+        self.device = Device(server or prepare.board, self.id, token or self.token, cache=cache, log=self.said.append, ticks=self.clock, **options)
 
     def run(self, seconds, step_ms=200):
         end = self.clock.now + seconds * 1000
