@@ -268,6 +268,8 @@ class Device:
     def _ask(self, method, path, value=None, member=None, wanted=None):
         """Sends a request and draws the conclusions that hold for all; returns (status, parts of the answer). `member`: what an answer
         has; `wanted(name, key)`: what is kept of it beside that. A text is sent as it is."""
+        # Garbage that is collected late leaves a heap full of small gaps, where no request finds its place any more.
+        gc.collect()
         text = value if value is None or isinstance(value, str) else json.dumps(value)
         sieve = Sieve(lambda name, key: (name == member and key is None) or (wanted and wanted(name, key)), ("desired", "commands"))
         status, headers, _ = self.http.request(method, path, text, (), sieve)
