@@ -438,6 +438,9 @@ static void what_was_saved_before_a_restart_arrives_after_it() {
   CHECK(desk.client.settled() && storage.blocks.empty());
 }
 
+// What the README promises, with the pointers of this computer, which are twice as large.
+static_assert(sizeof(Client<>) < 13500, "a device takes more memory than the README says");
+
 int main() {
   samples_have_the_servers_time_and_arrive_together();
   what_is_no_sample_is_not_taken();
