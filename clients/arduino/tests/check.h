@@ -64,6 +64,9 @@ struct FakeSocket : espalier::Socket {
   std::vector<Got> got;
   std::function<std::string(const Got&)> answer;
   size_t piece = 7;
+  // An answer that never ends: when there is nothing more, the same comes again, and the clock of `board` goes on.
+  bool endless = false;
+  FakeBoard* board = nullptr;
 
   bool connect(const char*, uint16_t, uint32_t) override {
     open = plugged;
@@ -84,6 +87,10 @@ struct FakeSocket : espalier::Socket {
   int read(char* bytes, size_t count) override {
     if (!open || half_closed) return -1;
     if (!plugged) return out.empty() ? -1 : 0;
+    if (endless) {
+      if (out.size() < count) out.append(256, 'x');
+      board->now += 20;
+    }
     const size_t take = std::min(std::min(count, piece), out.size());
     out.copy(bytes, take);
     out.erase(0, take);

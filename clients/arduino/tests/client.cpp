@@ -49,6 +49,25 @@ struct Desk {
   }
 };
 
+static bool relay(const char*, const Value& value, void* context) {
+  *static_cast<int*>(context) = value.integer();
+  return true;
+}
+
+struct Doings {
+  int count = 0;
+  std::string last;
+};
+
+static void doing(const char* name, Slice params, Reply& reply, void* context) {
+  Doings* doings = static_cast<Doings*>(context);
+  doings->count++;
+  doings->last = std::string(name) + str(params);
+  if (strcmp(name, "fail") == 0) reply.fail("no \"way\"");
+  if (strcmp(name, "long") == 0) reply.json(std::string(500, '1').c_str());
+  if (strcmp(name, "read") == 0) reply.json("{\"volt\":3.3}");
+}
+
 static void samples_have_the_servers_time_and_arrive_together() {
   Desk desk;
   CHECK(desk.client.add("temperature", 21.5f) && desk.client.add("note", "a \"b\"") && desk.client.send());
@@ -157,6 +176,18 @@ static void a_page_that_is_not_the_server_gets_no_samples() {
   desk.answers["POST /devices/d1/telemetry"] = desk.answers["GET /telemetry/latest"] = page;
   desk.run(60000);
   CHECK(!desk.client.settled() && desk.client.state() == kOffline && desk.socket.got.size() < 15);
+  // Nor does it get the outcome of a command, or make the board believe that it is online.
+  Doings doings;
+  Desk other;
+  other.client.on_command(doing, &doings);
+  other.client.beat_every(60000);
+  other.answers["GET /devices/d1/commands/pending"] = http(200, "{\"commands\":[{\"id\":\"c1\",\"name\":\"read\",\"params\":{}}]}");
+  other.answers["POST /devices/d1/commands/c1/result"] = page;
+  other.run(1000);
+  other.answers["GET /devices/d1/commands/pending"] = other.answers["GET /telemetry/latest"] = page;
+  other.answers["POST /api/devices/d1/heartbeat"] = page;
+  other.run(60000);
+  CHECK(doings.count == 1 && !other.client.settled() && other.client.state() == kOffline && other.socket.got.size() < 20);
   desk.answers["POST /devices/d1/telemetry"] = http(200, kTaken);
   desk.answers["GET /telemetry/latest"] = http(200, kLatest);
   desk.run(120000);
@@ -173,6 +204,103 @@ static void one_bad_sample_does_not_stop_the_others() {
   desk.run(1000);
   CHECK(desk.client.settled() && desk.client.refused() == 1);
   CHECK(desk.count("POST") == 4);
+}
+
+static void each_turn_sends_one_request_also_when_a_block_is_refused() {
+  for (bool stored : {false, true}) {
+    Desk desk;
+    desk.run(300);
+    if (stored) desk.socket.plugged = false;
+    for (int i = 0; i < 10; i++) CHECK(desk.client.add(i % 3 == 1 ? "bad" : "n", i) && desk.client.send());
+    CHECK(desk.client.set_pin("v0", 1));
+    if (stored) CHECK(desk.client.save() && desk.client.in_storage() > 0);
+    desk.socket.plugged = true;
+    desk.socket.answer = [](const Got& got) {
+      return got.body.find("\"bad\"") != std::string::npos ? http(422, "{}") : http(200, got.line[0] == 'G' ? kLatest : kTaken);
+    };
+    for (int turn = 0; turn < 200; turn++) {
+      const size_t before = desk.socket.got.size();
+      desk.client.loop(true);
+      CHECK(desk.socket.got.size() <= before + 1);
+      desk.board.now += 100;
+    }
+    CHECK(desk.client.settled() && desk.client.refused() == 3 && desk.client.lost() == 0);
+    std::string taken;
+    for (const Got& got : desk.socket.got) {
+      if (got.line[0] == 'P' && got.body.find("\"bad\"") == std::string::npos) taken += got.body;
+    }
+    for (int i : {0, 2, 3, 5, 6, 8, 9}) CHECK(taken.find("{\"n\":" + std::to_string(i) + "}") != std::string::npos);
+    CHECK(taken.find("\"reported\":{\"v0\"") != std::string::npos);
+  }
+}
+
+static void what_is_no_value_reports_nothing_and_hammers_nobody() {
+  Desk desk;
+  desk.run(300);
+  const size_t before = desk.socket.got.size();
+  CHECK(!desk.client.set_pin("v0", 0.0 / 0.0) && !desk.client.set_pin("v0", 1.0 / 0.0) && !desk.client.set_pin("v0", Value()));
+  CHECK(!desk.client.set_pin("v0", "a text that is longer than 31 bytes of a pin"));
+  desk.run(1000);
+  CHECK(desk.client.settled() && desk.socket.got.size() == before);
+}
+
+static void a_device_of_which_much_is_wanted_still_obeys_and_reports() {
+  Desk desk;
+  int pin = -1;
+  CHECK(desk.client.on_pin("v0", relay, &pin) && desk.client.add("n", 1) && desk.client.send());
+  std::string desired = "\"v0\":{\"value\":1,\"version\":3}";
+  for (int i = 0; i < 255; i++) desired += ",\"w" + std::to_string(i) + "\":{\"value\":\"" + std::string(500, 'x') + "\",\"version\":1}";
+  desk.answers["GET /telemetry/latest"] = http(200, "{\"data\":{},\"time\":1700000000000,\"desired\":{" + desired + "}}");
+  desk.run(60000);
+  CHECK(pin == 1 && desk.client.settled() && desk.client.state() == kOnline);
+  // What is too large for a pin stays unanswered, and the others are done.
+  desk.answers["GET /telemetry/latest"] =
+      http(200, "{\"time\":1700000000000,\"desired\":{\"v0\":{\"value\":\"" + std::string(4000, 'x') + "\",\"version\":4}}}");
+  desk.run(60000);
+  CHECK(pin == 1 && desk.client.state() == kOnline);
+  desk.answers["GET /telemetry/latest"] = http(200, "{\"time\":1700000000000,\"desired\":{\"v0\":{\"value\":7,\"version\":5}}}");
+  desk.run(6000);
+  CHECK(pin == 7 && desk.client.settled());
+}
+
+static void a_clock_that_wraps_around_changes_nothing() {
+  Desk desk;
+  desk.client.begin("http://server:8000", "d1", "token");
+  desk.board.now = 0xFFFFFFFFull - 20000;
+  desk.socket.answer = [&desk](const Got& got) {
+    return http(200, got.line[0] == 'G' ? "{\"time\":" + std::to_string(1700000000000 + desk.board.now) + "}" : kTaken);
+  };
+  desk.run(1000);
+  const int64_t difference = desk.client.utc_ms() - static_cast<int64_t>(desk.board.now);
+  for (int i = 0; i < 20; i++) {
+    const size_t before = desk.socket.got.size();
+    CHECK(desk.client.add("n", i) && desk.client.send());
+    desk.run(5000);
+    CHECK(desk.socket.got.size() - before == 2 && desk.client.settled());
+    CHECK(desk.client.utc_ms() - static_cast<int64_t>(desk.board.now) == difference);
+  }
+  CHECK(desk.board.now > 0xFFFFFFFFull);
+}
+
+static void refusals_are_tried_more_and_more_rarely() {
+  Desk desk;
+  desk.answers["GET /telemetry/latest"] = http(401, "{}");
+  std::vector<uint64_t> times;
+  for (int s = 0; s < 20 * 3600; s++) {
+    const size_t before = desk.socket.got.size();
+    desk.client.loop(true);
+    if (desk.socket.got.size() > before) times.push_back(desk.board.now / 60000);
+    desk.board.now += 1000;
+  }
+  std::vector<uint64_t> waits;
+  for (size_t i = 1; i < times.size(); i++) waits.push_back(times[i] - times[i - 1]);
+  CHECK((waits == std::vector<uint64_t>{15, 30, 60, 120, 240, 240, 240, 240}));
+}
+
+static void a_firmware_name_that_is_too_long_is_said() {
+  Desk desk;
+  CHECK(desk.client.set_firmware("My_Plug", "1.0.0"));
+  CHECK(!desk.client.set_firmware("My_Plug", std::string(51, '1').c_str()) && desk.board.said_last("50 bytes"));
 }
 
 static void a_server_that_fails_while_the_bad_one_is_looked_for_loses_nothing() {
@@ -194,11 +322,6 @@ static void a_server_that_fails_while_the_bad_one_is_looked_for_loses_nothing() 
   CHECK(all.find("{\"samples\":[],\"reported\":{\"v0\"") != std::string::npos && all.find("\"data\":{\"n\":1}") != std::string::npos);
 }
 
-static bool relay(const char*, const Value& value, void* context) {
-  *static_cast<int*>(context) = value.integer();
-  return true;
-}
-
 static void a_wish_is_polled_done_and_reported() {
   Desk desk;
   int pin = -1;
@@ -217,20 +340,6 @@ static void a_wish_is_polled_done_and_reported() {
   desk.run(1000);
   CHECK(desk.last("POST").body.find("\"reported\":{\"v0\":{\"value\":0,\"version\":0}}") != std::string::npos);
   CHECK(desk.client.pin("v0")->integer() == 0 && desk.client.pin("v1") == NULL);
-}
-
-struct Doings {
-  int count = 0;
-  std::string last;
-};
-
-static void doing(const char* name, Slice params, Reply& reply, void* context) {
-  Doings* doings = static_cast<Doings*>(context);
-  doings->count++;
-  doings->last = std::string(name) + str(params);
-  if (strcmp(name, "fail") == 0) reply.fail("no \"way\"");
-  if (strcmp(name, "long") == 0) reply.json(std::string(500, '1').c_str());
-  if (strcmp(name, "read") == 0) reply.json("{\"volt\":3.3}");
 }
 
 static void commands_are_done_once_and_answered_until_known() {
@@ -329,6 +438,9 @@ static void what_was_saved_before_a_restart_arrives_after_it() {
   CHECK(desk.client.settled() && storage.blocks.empty());
 }
 
+// What the README promises, with the pointers of this computer, which are twice as large.
+static_assert(sizeof(Client<>) < 13500, "a device takes more memory than the README says");
+
 int main() {
   samples_have_the_servers_time_and_arrive_together();
   what_is_no_sample_is_not_taken();
@@ -338,6 +450,12 @@ int main() {
   a_busy_server_is_left_alone_as_long_as_it_wants();
   a_page_that_is_not_the_server_gets_no_samples();
   one_bad_sample_does_not_stop_the_others();
+  each_turn_sends_one_request_also_when_a_block_is_refused();
+  what_is_no_value_reports_nothing_and_hammers_nobody();
+  a_device_of_which_much_is_wanted_still_obeys_and_reports();
+  a_clock_that_wraps_around_changes_nothing();
+  refusals_are_tried_more_and_more_rarely();
+  a_firmware_name_that_is_too_long_is_said();
   a_server_that_fails_while_the_bad_one_is_looked_for_loses_nothing();
   a_wish_is_polled_done_and_reported();
   commands_are_done_once_and_answered_until_known();

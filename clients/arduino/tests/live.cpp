@@ -235,8 +235,34 @@ static void https_without_a_certificate_is_refused() {
   Console console;
   EspalierDevice device;
   device.console(&console);
+  device.wifi("network", "password");
   CHECK(!device.begin("https://home.example", "d", "t"));
   CHECK(console.text.find("certificate") != std::string::npos);
+  // It stays silent: there is nobody whom it may trust.
+  const int before = WiFiClient::connections();
+  for (int turn = 0; turn < 100; turn++) {
+    device.loop();
+    fake_skipped() += 1000;
+  }
+  CHECK(WiFiClient::connections() == before && console.text.find("reached") == std::string::npos);
+}
+
+static void https_is_spoken_with_the_authoritys_certificate_alone() {
+  Console console;
+  EspalierDevice device;
+  device.console(&console);
+  device.wifi("network", "password");
+  device.ca("-----BEGIN CERTIFICATE-----");
+  CHECK(device.begin("https://home.example", "d", "t"));
+  const int before = WiFiClient::connections();
+  for (int turn = 0; turn < 20; turn++) {
+    device.loop();
+    fake_skipped() += 100;
+  }
+  // The fake has no TLS, and no other connection was tried in its place.
+  CHECK(WiFiClient::connections() == before && console.text.find("the server cannot be reached") != std::string::npos);
+  CHECK(WiFiClientSecure::seen().ca == "-----BEGIN CERTIFICATE-----");
+  CHECK(WiFiClientSecure::seen().handshake_s == 10 && WiFiClient::timeout() == 10000);
 }
 
 int main() {
@@ -247,6 +273,7 @@ int main() {
   a_wrong_token_is_said_once();
   signs_of_life_say_what_runs();
   https_without_a_certificate_is_refused();
+  https_is_spoken_with_the_authoritys_certificate_alone();
   std::puts("live: ok");
   return 0;
 }

@@ -99,10 +99,48 @@ static void only_wanted_members_are_kept_however_large_the_rest() {
     const bool taken = filter.put(bad, strlen(bad));
     CHECK(!filter.finish() || !taken);
   }
-  Text<8> small;
+  Text<16> small;
   MemberFilter filter(names, 2, small);
-  filter.put("{\"time\":1234567890}", 19);
-  CHECK(!filter.finish());
+  const char large[] = "{\"time\":1234567890,\"desired\":7}";
+  CHECK(filter.put(large, strlen(large)) && filter.finish() && filter.dropped() == 1);
+  CHECK_TEXT(small.c_str(), "{\"desired\":7}");
+}
+
+static bool begins_with_v(Slice name, const void* context) {
+  ++*static_cast<size_t*>(const_cast<void*>(context));
+  return name.data[0] == 'v';
+}
+
+static void of_an_opened_object_only_some_members_are_kept() {
+  std::string data = "{\"desired\":{\"v0\":{\"value\":\"}\",\"version\":1}";
+  for (int i = 0; i < 255; i++) data += ",\"wish" + std::to_string(i) + "\":{\"value\":\"" + std::string(4000, 'x') + "\",\"version\":1}";
+  data += ",\"v1\":{\"value\":\"" + std::string(300, 'y') + "\",\"version\":2} , \"v2\":3},\"v3\":{\"v4\":1},\"time\":5}";
+  static const char* const names[] = {"time"};
+  for (size_t piece : {size_t(1), size_t(7), size_t(100000)}) {
+    Text<90> out;
+    size_t asked = 0;
+    MemberFilter filter(names, 1, out);
+    filter.open("desired", begins_with_v, &asked);
+    for (size_t at = 0; at < data.size(); at += piece) CHECK(filter.put(data.data() + at, std::min(piece, data.size() - at)));
+    CHECK(filter.finish() && filter.dropped() == 1 && asked == 258);
+    CHECK_TEXT(out.c_str(), "{\"desired\":{\"v0\":{\"value\":\"}\",\"version\":1},\"v2\":3},\"time\":5}");
+  }
+  for (const char* odd : {"{\"desired\":{}}", "{\"desired\":[1]}", "{\"desired\":{\"a\":1}}", "{\"desired\":null,\"x\":{\"v\":1}}"}) {
+    Text<90> out;
+    size_t asked = 0;
+    MemberFilter filter(names, 1, out);
+    filter.open("desired", begins_with_v, &asked);
+    CHECK(filter.put(odd, strlen(odd)) && filter.finish());
+    CHECK(json::skip_value(out.c_str(), out.c_str() + out.size()) == out.c_str() + out.size());
+  }
+  for (size_t cut = 0; cut < 60; cut++) {
+    Text<90> out;
+    size_t asked = 0;
+    MemberFilter filter(names, 1, out);
+    filter.open("desired", begins_with_v, &asked);
+    filter.put(data.data(), cut);
+    CHECK(!filter.finish());
+  }
 }
 
 static void addresses_are_checked() {
@@ -169,6 +207,17 @@ static void what_is_no_answer_is_told_apart() {
   CHECK(away.get("") == kNoConnection);
 }
 
+static void an_answer_without_an_end_is_given_up() {
+  for (const char* head : {"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n", "HTTP/1.1 200 OK\r\n\r\n"}) {
+    Fetch fetch;
+    // There is always something to read, and reading takes its time.
+    fetch.socket.endless = true;
+    fetch.socket.board = &fetch.board;
+    CHECK(fetch.get(head) == kTimeout);
+    CHECK(!fetch.socket.open && fetch.board.now < 30000);
+  }
+}
+
 static void a_kept_connection_that_died_is_opened_again() {
   Fetch fetch;
   CHECK(fetch.get(http(200, "one")) == kDone && fetch.socket.open);
@@ -202,6 +251,40 @@ static void samples_leave_in_order_and_once() {
   queue.delivered();
   CHECK(queue.empty() && !queue.load());
   CHECK(!queue.add(1, true, Slice(std::string(150, 'x').c_str())) && queue.lost() == 1);
+}
+
+static void samples_leave_one_by_one_from_memory_and_from_storage() {
+  for (bool stored : {false, true}) {
+    FakeStorage storage;
+    SmallQueue queue;
+    queue.begin(&storage);
+    for (int i = 0; i < 5; i++) CHECK(queue.add(i, true, Slice("{\"a\":[1,{\"b\":2}]}")));
+    if (stored) CHECK(queue.spill(true) && queue.in_memory() == 0);
+    for (int i = 0; i < 5; i++) {
+      CHECK(queue.load(1) && queue.block_count() == 1);
+      CHECK_TEXT(str(queue.block()), "{\"ts\":" + std::to_string(i) + ",\"data\":{\"a\":[1,{\"b\":2}]}}");
+      // Asked again without delivery it is the same; all together it is the rest.
+      CHECK(queue.load() && str(queue.block()).compare(0, 7, "{\"ts\":" + std::to_string(i)) == 0);
+      CHECK(queue.load(1) && queue.load(1));
+      queue.delivered();
+      if (i == 2) CHECK(queue.add(9, true, Slice("{\"z\":1}")));
+    }
+    CHECK_TEXT(drain(queue), "{\"ts\":9,\"data\":{\"z\":1}}\n");
+    CHECK(queue.lost() == 0 && queue.empty() && storage.blocks.empty());
+  }
+  // What was sent alone and is then dropped to make room is not lost.
+  FakeStorage storage;
+  SmallQueue queue;
+  queue.begin(&storage);
+  for (int i = 0; i < 4; i++) queue.add(i, true, Slice("{\"a\":1}"));
+  CHECK(queue.spill(true) && queue.load(1));
+  queue.delivered();
+  const uint32_t before = queue.lost();
+  for (int i = 4; i < 100; i++) queue.add(i, true, Slice("{\"a\":1}"));
+  size_t waiting = 0;
+  const std::string all = drain(queue);
+  for (size_t at = 0; (at = all.find("ts", at)) != std::string::npos; at++) waiting++;
+  CHECK(before == 0 && queue.lost() + waiting == 99);
 }
 
 static void memory_that_is_full_loses_the_oldest() {
@@ -412,11 +495,14 @@ int main() {
   json_is_walked_and_never_trusted();
   strings_are_decoded();
   only_wanted_members_are_kept_however_large_the_rest();
+  of_an_opened_object_only_some_members_are_kept();
   addresses_are_checked();
   every_kind_of_body_is_read();
   what_is_no_answer_is_told_apart();
+  an_answer_without_an_end_is_given_up();
   a_kept_connection_that_died_is_opened_again();
   samples_leave_in_order_and_once();
+  samples_leave_one_by_one_from_memory_and_from_storage();
   memory_that_is_full_loses_the_oldest();
   storage_outlives_a_restart();
   storage_that_is_full_loses_its_oldest_block();

@@ -4,9 +4,10 @@
 //
 // SKETCH is the compiled example, FOLDER an empty one for its files. The server must want signatures, as it does by itself.
 import { createHash } from 'node:crypto';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 
 const { ESPALIER_URL: server, ESPALIER_SESSION: session, ESPALIER_PROGRAM: program } = process.env;
@@ -49,8 +50,8 @@ await done('POST', '/firmware/keys', { name: 'release', public_key: fs.readFileS
 
 const device = await done('POST', '/devices', { name: 'arduino-update' });
 fs.copyFileSync(at('1.0.0.bin'), at('flash.bin'));
-function run() {
-  const env = {
+function environment() {
+  return {
     ESPALIER_URL: server,
     ESPALIER_DEVICE: device.id,
     ESPALIER_TOKEN: device.device_token,
@@ -58,7 +59,9 @@ function run() {
     ESPALIER_FAKE_FILES: folder,
     ESPALIER_RUN_MS: '30000',
   };
-  const { status, stdout, stderr } = spawnSync(sketch, { encoding: 'utf8', env, timeout: 60_000 });
+}
+function run() {
+  const { status, stdout, stderr } = spawnSync(sketch, { encoding: 'utf8', env: environment(), timeout: 60_000 });
   return { status, said: stdout + stderr };
 }
 
@@ -89,6 +92,32 @@ assert.deepEqual([same.status, (await same.arrayBuffer()).byteLength], [304, 0])
 const second = await done('POST', '/devices', { name: 'arduino-update-2' });
 Object.assign(device, second);
 await done('POST', `/api/ota/force-update/${device.id}`, { firmware_type: 'Garden_Light' });
+
+// Something between board and server sends the image elsewhere: the board does not go there, says so, and runs on.
+const elsewhere = [];
+const stranger = http.createServer((request, answer) => (elsewhere.push(request.url), answer.end(image)));
+const between = http.createServer(async (request, answer) => {
+  if (request.url.startsWith('/api/ota/download/')) {
+    return answer.writeHead(302, { location: `http://127.0.0.1:${stranger.address().port}/image.bin` }).end();
+  }
+  const pieces = [];
+  for await (const piece of request) pieces.push(piece);
+  const names = ['authorization', 'content-type', 'x-device-type', 'x-device-version'].filter((name) => request.headers[name]);
+  const headers = Object.fromEntries(names.map((name) => [name, request.headers[name]]));
+  const told = await fetch(new URL(request.url, server), { method: request.method, headers, body: pieces.length ? Buffer.concat(pieces) : undefined });
+  const text = await told.text();
+  answer.writeHead(told.status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text);
+});
+for (const one of [stranger, between]) await new Promise((ready) => one.listen(0, '127.0.0.1', ready));
+const moved = spawn(sketch, { env: { ...environment(), ESPALIER_URL: `http://127.0.0.1:${between.address().port}`, ESPALIER_FAKE_FOLLOW: '1', ESPALIER_RUN_MS: '8000' } });
+let movedSaid = '';
+moved.stdout.on('data', (piece) => (movedSaid += piece));
+moved.stderr.on('data', (piece) => (movedSaid += piece));
+const movedStatus = await new Promise((done) => moved.on('close', done));
+assert.deepEqual([movedStatus, elsewhere], [0, []], movedSaid);
+assert.match(movedSaid, /Espalier: the update was not installed: Wrong HTTP Code 302/);
+assert.ok(!fs.readFileSync(at('flash.bin')).equals(image));
+for (const one of [stranger, between]) one.close();
 
 // The sketch installs it, compares its MD5 and restarts; what is in its flash is the image.
 ran = run();

@@ -9,5 +9,9 @@ TOKEN = "the device's token"
 # For https: the certificate of the authority that signed the server's, as a file on the board (DER).
 CA_FILE = None
 
+# Seconds without a sign of the app after which the board restarts; 0: no watchdog. One that runs cannot be stopped: after Ctrl-C
+# the board restarts as well.
+WATCHDOG_S = 120
+
 LED_PIN = 2
 INTERVAL_S = 10

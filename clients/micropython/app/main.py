@@ -1,69 +1,105 @@
-"""Runs after boot.py: a board with an LED that the app switches, a command, and what the board knows of itself as values."""
+"""Runs after boot.py and keeps the app (app.py) going: what goes wrong is said and tried again after a pause that grows; after eight
+failures in a row the board restarts, and a watchdog restarts it when it hangs. Ctrl-C ends it.
+
+It imports nothing of the app before it can catch what comes of that.
+"""
 
 import gc
 import time
 
 import machine
 
-import config
-from espalier import Cache, Device
-from espalier.wifi import Wifi
+# Failures in a row before the board restarts: about three minutes of attempts.
+FAILURES = 8
+# Turns without a failure after which the earlier ones are forgotten: about a minute.
+CALM = 600
 
 
-def authority():
-    """The certificate of the server's authority, or None."""
-    if not config.CA_FILE:
+def make():
+    """The app of this board."""
+    from app import App
+
+    return App()
+
+
+def settings():
+    """config.py, or None when it cannot be read."""
+    try:
+        import config
+
+        return config
+    except Exception:
         return None
-    with open(config.CA_FILE, "rb") as file:
-        return file.read()
 
 
-class App:
-    """Everything of this board; `turn()` does one round and never waits."""
+def watchdog(seconds):
+    """What restarts a board that hangs; None where the port has none that waits so long (a request may take half a minute)."""
+    try:
+        return machine.WDT(timeout=seconds * 1000) if seconds else None
+    except (AttributeError, TypeError, ValueError, OSError):
+        return None
 
-    def __init__(self, ticks=time.ticks_ms):
-        self._ticks = ticks
-        self._led = machine.Pin(config.LED_PIN, machine.Pin.OUT)
-        self._wifi = Wifi(config.WIFI_NAME, config.WIFI_PASSWORD, ticks=ticks)
-        self.device = Device(
-            config.SERVER,
-            config.DEVICE,
-            config.TOKEN,
-            cache=Cache("/samples"),
-            ca=authority(),
-            firmware=("MicroPython_App", "1.0.0"),
-            ticks=ticks,
-        )
-        self.device.on_pin("v0", self._switch)
-        self.device.on_command(self._command)
-        self._interval = config.INTERVAL_S * 1000
-        self._last = time.ticks_add(ticks(), -self._interval)
 
-    def _switch(self, value):
-        self._led.value(1 if value else 0)
+class Guard:
+    """Makes the app with `make` and turns it; `turn()` lets no exception out."""
 
-    def _command(self, name, params):
-        if name == "interval":
-            seconds = params.get("seconds")
-            if not isinstance(seconds, int) or not 1 <= seconds <= 3600:
-                raise ValueError("seconds must be a whole number from 1 to 3600")
-            self._interval = seconds * 1000
-            return {"seconds": seconds}
-        raise ValueError("this board knows the command interval")
+    def __init__(self, make, dog=None, secrets=(), sleep=time.sleep_ms, log=print):
+        self._make, self._dog, self._secrets = make, dog, secrets
+        self._sleep, self._log = sleep, log
+        self._app = None
+        self._failures = self._calm = 0
 
     def turn(self):
-        network = self._wifi.keep()
-        if time.ticks_diff(self._ticks(), self._last) >= self._interval:
-            self._last = self._ticks()
-            self.device.send({"free_heap": gc.mem_free(), "uptime": self._ticks() // 1000, "v0": self._led.value()})
-        self.device.step(network)
+        """One round of the app, and a pause after it."""
+        pause = 100
+        try:
+            if self._app is None:
+                self._app = self._make()
+            self._app.turn()
+            self._calm += 1
+            if self._calm >= CALM:
+                self._failures = 0
+            if self._app.device.failures >= FAILURES:
+                self._restart()
+        except Exception as error:
+            pause = self._failed(error)
+        self._wait(pause)
+
+    def _failed(self, error):
+        text = "%s: %s" % (type(error).__name__, error)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        self._failures += 1
+        self._calm = 0
+        gc.collect()
+        self._log("main: " + text)
+        if self._failures >= FAILURES:
+            self._restart()
+        return min(60, 1 << min(self._failures - 1, 6)) * 1000
+
+    def _restart(self):
+        self._log("main: the same again and again; the board restarts")
+        try:
+            self._app.device.save()
+        except Exception:
+            # There may be no app, and the flash may be what is broken.
+            pass
+        machine.reset()
+
+    def _wait(self, ms):
+        while ms > 0:
+            if self._dog:
+                self._dog.feed()
+            self._sleep(min(ms, 1000))
+            ms -= 1000
 
 
 def run():
-    app = App()
+    config = settings()
+    secrets = [text for text in (getattr(config, "TOKEN", ""), getattr(config, "WIFI_PASSWORD", "")) if text]
+    guard = Guard(make, watchdog(getattr(config, "WATCHDOG_S", 120)), secrets)
     while True:
-        app.turn()
-        time.sleep_ms(100)
+        guard.turn()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,12 @@ certificate. It follows no redirects: a token must not travel to where it was no
 
 import json
 import socket
+import time
 
 _MAX_LINE = 1024
+_PIECE = 512
+# A body that streams by may be this large: more than the server sends, and an end for what never ends.
+_MAX_STREAM = 4 << 20
 
 
 class HttpError(OSError):
@@ -33,16 +37,51 @@ def split_url(url):
     return secure, host, port
 
 
-class Http:
-    """One server. `ca` is the authority's certificate (DER or PEM bytes), needed for https."""
+def _context(ca):
+    """What checks the server's certificate."""
+    import ssl
 
-    def __init__(self, url, token="", ca=None, timeout_s=10, max_body=16384):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(cadata=ca)
+    except (ValueError, OSError):
+        raise ValueError("the authority's certificate is none; it must be one in DER form")
+    return context
+
+
+def clock_is_set():
+    """Whether the board knows the year; without it no certificate is valid yet."""
+    return time.gmtime()[0] >= 2024
+
+
+def _set_clock():
+    try:
+        import ntptime
+
+        ntptime.settime()
+    except (ImportError, OSError, OverflowError):
+        # Not every board compares dates: whether it goes without, the handshake shows.
+        pass
+
+
+class Http:
+    """One server. `ca` is the authority's certificate (DER bytes), needed for https.
+
+    `timeout_s`: how long the network may be silent; `total_s`: how long an answer may take. `max_body`: bytes of an answer that is
+    kept whole.
+    """
+
+    def __init__(self, url, token="", ca=None, timeout_s=10, total_s=30, max_body=16384, ticks=time.ticks_ms):
         self.secure, self.host, self.port = split_url(url)
         if self.secure and ca is None:
             raise ValueError("https needs the certificate of the authority that signed the server's; give it as ca")
-        self._token = token
-        self._ca = ca
+        self._tls = _context(ca) if self.secure else None
+        self.token = token
         self._timeout = timeout_s
+        self._total = total_s * 1000
+        self._end = 0
+        self._ticks = ticks
         self._max_body = max_body
         self._socket = None
 
@@ -55,23 +94,36 @@ class Http:
                 pass
         self._socket = None
 
-    def request(self, method, path, body=None, headers=()):
-        """Sends a request; `body` is JSON text. Returns (status, headers, body bytes). Raises HttpError when nobody answers."""
+    def request(self, method, path, body=None, headers=(), sieve=None):
+        """Sends a request; `body` is JSON text. Returns (status, headers, body bytes). Raises HttpError when nobody answers.
+
+        With a `sieve` the body of a 200 streams through that one, those of others are skipped, and the bytes are none.
+        """
         kept = self._socket is not None
         try:
             try:
-                return self._once(method, path, body, headers)
+                return self._once(method, path, body, headers, sieve)
             except OSError:
                 # A kept connection may have been closed meanwhile. All requests of this package may be repeated.
                 if not kept:
                     raise
                 self.close()
-                return self._once(method, path, body, headers)
+                return self._once(method, path, body, headers, sieve)
         except OSError as error:
             self.close()
             if isinstance(error, HttpError):
                 raise
-            raise HttpError("the server cannot be reached (%s)" % error)
+            raise HttpError(self._why(error))
+        except Exception:
+            # Memory may have run out in the middle of an answer; the rest of it must not be taken for the next one.
+            self.close()
+            raise
+
+    def _why(self, error):
+        why = "the server cannot be reached (%s)" % error
+        if self.secure and not clock_is_set():
+            why += "; the board's clock is not set, so that no certificate is valid"
+        return why
 
     def ask(self, method, path, value=None, headers=()):
         """As `request`, with JSON both ways: (status, headers, value); the value is None when the answer is no JSON. A text is
@@ -89,26 +141,27 @@ class Http:
         try:
             connection.settimeout(self._timeout)
             connection.connect(address)
-            if self.secure:
-                import ssl
-
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.verify_mode = ssl.CERT_REQUIRED
-                context.load_verify_locations(cadata=self._ca)
-                connection = context.wrap_socket(connection, server_hostname=self.host)
-        except OSError:
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_hostname=self.host)
+        except Exception as error:
             connection.close()
+            if isinstance(error, ValueError):
+                # What the TLS library says of a certificate that it does not believe.
+                raise HttpError(self._why(error))
             raise
         self._socket = connection
 
-    def _once(self, method, path, body, headers):
+    def _once(self, method, path, body, headers, sieve):
         if self._socket is None:
+            if self.secure and not clock_is_set():
+                _set_clock()
             self._connect()
+        self._end = time.ticks_add(self._ticks(), self._total)
         default = 443 if self.secure else 80
         host = self.host if self.port == default else "%s:%d" % (self.host, self.port)
         lines = ["%s %s HTTP/1.1" % (method, path), "Host: " + host, "User-Agent: espalier-micropython/0.1"]
-        if self._token:
-            lines.append("Authorization: Bearer " + self._token)
+        if self.token:
+            lines.append("Authorization: Bearer " + self.token)
         data = b""
         if body is not None:
             data = body.encode()
@@ -116,7 +169,7 @@ class Http:
             lines.append("Content-Length: %d" % len(data))
         lines.extend(headers)
         self._send("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
-        return self._receive()
+        return self._receive(sieve)
 
     def _send(self, data):
         view = memoryview(data)
@@ -127,7 +180,12 @@ class Http:
                 raise HttpError("the connection broke off")
             view = view[sent:]
 
+    def _in_time(self):
+        if time.ticks_diff(self._end, self._ticks()) <= 0:
+            raise HttpError("the server did not answer in time")
+
     def _line(self):
+        self._in_time()
         line = self._socket.readline(_MAX_LINE)
         if line is None:
             raise HttpError("the server did not answer in time")
@@ -135,16 +193,15 @@ class Http:
             raise HttpError("the connection broke off" if len(line) < _MAX_LINE else "what answers does not speak HTTP")
         return line.rstrip(b"\r\n")
 
-    def _exactly(self, count):
-        if count > self._max_body:
-            raise HttpError("the answer is larger than %d bytes" % self._max_body)
-        body = b""
-        while len(body) < count:
-            piece = self._socket.read(count - len(body))
+    def _copy(self, count, put):
+        """Hands `count` bytes of the body on, in small pieces: one large one may not be there in memory."""
+        while count > 0:
+            self._in_time()
+            piece = self._socket.read(min(count, _PIECE))
             if not piece:
                 raise HttpError("the connection broke off")
-            body += piece
-        return body
+            count -= len(piece)
+            put(piece)
 
     def _head(self):
         parts = self._line().split(None, 2)
@@ -163,28 +220,39 @@ class Http:
                     pass
         raise HttpError("what answers sends too many headers")
 
-    def _receive(self):
+    def _receive(self, sieve):
         status = 100
         while 100 <= status < 200:
             status, names, keep = self._head()
+        body = _Body(_MAX_STREAM if sieve else self._max_body, None if sieve else bytearray())
+        if sieve and status == 200:
+            sieve.begin()
+            body.put_on = sieve.put
         length = names.get("content-length", "")
         if status in (204, 304):
-            body = b""
+            pass
         elif names.get("transfer-encoding", "").lower() == "chunked":
-            body = self._chunks()
+            self._chunks(body)
         elif length.isdigit():
-            body = self._exactly(int(length))
+            body.expect(int(length))
+            self._copy(int(length), body.put)
         else:
             keep = False
-            body = self._socket.read(self._max_body + 1) or b""
-            if len(body) > self._max_body:
-                raise HttpError("the answer is larger than %d bytes" % self._max_body)
+            self._until_end(body)
         if not keep or names.get("connection", "").lower() == "close":
             self.close()
-        return status, names, body
+        return status, names, b"" if sieve else bytes(body.kept)
 
-    def _chunks(self):
-        body = b""
+    def _until_end(self, body):
+        while True:
+            self._in_time()
+            piece = self._socket.read(_PIECE)
+            if not piece:
+                return
+            body.expect(len(piece))
+            body.put(piece)
+
+    def _chunks(self, body):
         while True:
             try:
                 length = int(self._line().split(b";")[0], 16)
@@ -192,10 +260,30 @@ class Http:
                 raise HttpError("what answers does not speak HTTP")
             if length == 0:
                 break
-            if length < 0 or len(body) + length > self._max_body:
-                raise HttpError("the answer is larger than %d bytes" % self._max_body)
-            body += self._exactly(length)
+            body.expect(length)
+            self._copy(length, body.put)
             self._line()
-        while self._line():
-            pass
-        return body
+        for _ in range(100):
+            if not self._line():
+                return
+        raise HttpError("what answers sends too many headers")
+
+
+class _Body:
+    """Where the bytes of an answer go, up to a bound."""
+
+    def __init__(self, most, kept):
+        self._most = self._left = most
+        self.kept = kept
+        self.put_on = None
+
+    def expect(self, count):
+        self._left -= count
+        if count < 0 or self._left < 0:
+            raise HttpError("the answer is larger than %d bytes" % self._most)
+
+    def put(self, piece):
+        if self.put_on:
+            self.put_on(piece)
+        elif self.kept is not None:
+            self.kept.extend(piece)

@@ -124,7 +124,7 @@ class Callback:
         server = socket.socket()
         try:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(("0.0.0.0", port))
+            server.bind(socket.getaddrinfo("0.0.0.0", port)[0][-1])
             server.listen(1)
             server.settimeout(1)
             if ready:
@@ -176,9 +176,12 @@ class Tokens:
                 self._kept = json.load(file)
         except (OSError, ValueError):
             self._kept = {}
+        if not isinstance(self._kept, dict):
+            self._kept = {}
 
     def exchange(self, code):
-        """Gets the first tokens for a code; RuntimeError with a sentence when the service refuses."""
+        """Gets the first tokens for a code; RuntimeError with a sentence when the service refuses, OSError when nobody answers or the
+        tokens cannot be written. Those count all the same, until the next restart."""
         return self._get({"code": code, "grant_type": "authorization_code"})
 
     def refresh(self):
@@ -203,9 +206,10 @@ class Tokens:
         if status != 200 or not isinstance(answer, dict) or not answer.get("access_token"):
             raise RuntimeError("the service gave no token (%d)" % status)
         kept = {"access_token": answer["access_token"], "refresh_token": answer.get("refresh_token") or self._kept.get("refresh_token")}
+        # Before they are written: the old refresh token may be worth nothing any more.
+        self._kept = kept
         # Written beside and then renamed, so that a loss of power leaves the old ones.
         with open(self._path + ".new", "w") as file:
             json.dump(kept, file)
         os.rename(self._path + ".new", self._path)
-        self._kept = kept
         return kept["access_token"]

@@ -19,7 +19,14 @@ class Wifi:
 
     def keep(self):
         """Whether the board is connected; begins an attempt when it is not and one is due."""
-        now = self._ticks()
+        try:
+            return self._keep(self._ticks())
+        except (OSError, RuntimeError) as error:
+            # What radios raise when they are out of memory or in the wrong state; it passes.
+            self._log("Wi-Fi: %s" % error)
+            return False
+
+    def _keep(self, now):
         if self._wlan.isconnected():
             if not self._was:
                 self._log("Wi-Fi: connected, address %s" % self._wlan.ifconfig()[0])
@@ -38,12 +45,17 @@ class Wifi:
         else:
             self._trying = True
             self._until = time.ticks_add(now, 15000)
-            try:
-                self._wlan.active(True)
-                self._wlan.connect(self._name, self._password)
-            except OSError as error:
-                self._log("Wi-Fi: %s" % error)
+            self._wlan.active(True)
+            self._hang_up()
+            self._wlan.connect(self._name, self._password)
         return False
+
+    def _hang_up(self):
+        """Ends an attempt that still goes on: some radios refuse to begin one beside it."""
+        try:
+            self._wlan.disconnect()
+        except (OSError, RuntimeError):
+            pass
 
     def wait(self, timeout_s=15):
         """Waits for the connection, for boot.py; False when it does not come in time."""

@@ -2,8 +2,8 @@
 //
 //   ESPALIER_URL=… ESPALIER_SESSION=… node run.mjs FOLDER [PROGRAM]
 //
-// With a PROGRAM only that is run, as a board's main.py. FOLDER holds the package as it is installed, `.py` or `.mpy`. Each `test_*.py` here gets an interpreter of its own; each function
-// `test_…` in it is one test. `socket`, `network` and `machine`, which this build lacks, are the shims in `shims/`.
+// With a PROGRAM only that is run, as a board's main.py. FOLDER holds the package as it is installed, `.py` or `.mpy`. Each `test_*.py`
+// here gets an interpreter of its own; each function `test_…` in it is one test; those in `unix/` need the other one. `socket`, `network` and `machine`, which this build lacks, are the shims in `shims/`.
 import { loadMicroPython } from '@micropython/micropython-webassembly-pyscript/micropython.mjs';
 import fs from 'node:fs';
 import path from 'node:path';

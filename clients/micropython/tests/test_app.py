@@ -1,4 +1,4 @@
-"""boot.py and main.py as they are, with the shims of the board's parts and the real server."""
+"""boot.py and app.py as they are, with the shims of the board's parts and the real server."""
 
 import json
 import sys
@@ -19,10 +19,10 @@ def test_the_app_reports_obeys_and_answers():
     import boot
 
     assert boot.wifi.keep() and (config.WIFI_NAME, config.WIFI_PASSWORD) in network.attempts
-    import main
+    import app as module
 
     clock = prepare.Clock()
-    app = main.App(ticks=clock)
+    app = module.App(ticks=clock)
 
     def run(seconds):
         for _ in range(seconds * 5):
@@ -62,3 +62,47 @@ def test_a_lost_network_is_tried_again_with_pauses():
         network.reachable = True
     assert wifi.keep()
     assert time.ticks_diff(clock(), 0) > 600000
+
+
+def test_a_radio_that_raises_is_asked_again():
+    from espalier.wifi import Wifi
+
+    for call in ("active", "connect", "disconnect", "isconnected"):
+        clock = prepare.Clock()
+        said = []
+        network.moody.append(call)
+        try:
+            wifi = Wifi("net", "s3cret", log=said.append, ticks=clock)
+            for _ in range(600):
+                wifi.keep()
+                clock.now += 100
+        finally:
+            network.moody.clear()
+        assert call == "disconnect" or any("Internal Error" in line for line in said), (call, said)
+        assert "s3cret" not in "".join(said)
+        for _ in range(3000):
+            clock.now += 100
+            if wifi.keep():
+                break
+        assert wifi.keep(), call
+
+
+def test_boot_lets_no_exception_out():
+    import sys
+
+    for broken in ("config", "espalier.wifi"):
+        module = sys.modules.pop(broken)
+
+        class Nothing:
+            pass
+
+        # A module without what boot.py wants of it, as after a file was cut off.
+        sys.modules[broken] = Nothing()
+        sys.modules.pop("boot", None)
+        try:
+            import boot
+
+            assert boot.wifi is None
+        finally:
+            sys.modules[broken] = module
+            sys.modules.pop("boot", None)

@@ -30,7 +30,7 @@ class Client {
  public:
   Client(Board& board, Socket& socket)
       : board_(board), http_(socket, board), sample_size_(0), state_(kIdle), not_before_(0), offset_(0), offset_known_(false),
-        last_time_(0), refused_samples_(0), backoff_(1000, 60000), refusals_(900000, 14400000), poll_every_(5000),
+        last_time_(0), refused_samples_(0), apart_(0), pins_apart_(false), backoff_(1000, 60000), refusals_(900000, 14400000), poll_every_(5000),
         command_every_(5000), beat_every_(60000), update_every_(0), poll_at_(0), command_at_(0), beat_at_(0), update_at_(0),
         update_handler_(NULL), update_context_(NULL) {
     device_[0] = token_[0] = type_[0] = version_[0] = '\0';
@@ -49,10 +49,12 @@ class Client {
     return true;
   }
 
-  /// Names the kind of sketch and its version, for the app and for updates.
-  void set_firmware(const char* type, const char* version) {
-    copy_text(type_, sizeof type_, Slice(type));
-    copy_text(version_, sizeof version_, Slice(version));
+  /// Names the kind of sketch and its version, for the app and for updates. False, with a sentence on the console, when one of them is
+  /// longer than 50 bytes.
+  bool set_firmware(const char* type, const char* version) {
+    const bool fits = copy_text(type_, sizeof type_, Slice(type));
+    if (copy_text(version_, sizeof version_, Slice(version)) && fits) return true;
+    return wrong("the type and the version of the firmware may have 50 bytes");
   }
   /// How often to ask what the pins should be, milliseconds; 0: never.
   void poll_every(uint32_t ms) { poll_every_ = ms; }
@@ -68,7 +70,7 @@ class Client {
   bool add(const char* key, const Value& value) {
     const size_t before = begin_value(key);
     value.write(sample_);
-    return end_value(before, is_key(key) && value.kind() != Value::kNothing);
+    return end_value(before, is_key(key) && value.is_value());
   }
   /// Adds a text of any length that fits into the sample.
   bool add(const char* key, const char* text) {
@@ -91,7 +93,7 @@ class Client {
   bool on_pin(const char* key, PinHandler handler, void* context = NULL) { return pins_.on(key, handler, context); }
   /// Reports a pin that the board changed by itself.
   bool set_pin(const char* key, const Value& value) {
-    if (!is_key(key) || value.kind() == Value::kNothing || !pins_.set(key, value)) return false;
+    if (!is_key(key) || !value.is_value() || !pins_.set(key, value)) return false;
     return add(key, value) && send();
   }
   const Value* pin(const char* key) const { return pins_.get(key); }
@@ -288,20 +290,24 @@ class Client {
 
   void device_path(Writer& path, const char* before, const char* after) { path.raw(before).raw(device_).raw(after); }
 
+  static bool is_obeyed(Slice key, const void* pins) { return static_cast<const Pins<PinCount>*>(pins)->obeys(key); }
+
   void ask_state() {
-    static const char* const names[] = {"time", "desired"};
-    MemberFilter filter(names, 2, scratch_);
+    static const char* const names[] = {"time"};
+    MemberFilter filter(names, 1, scratch_);
+    // The app may want more of a device than a board remembers; what nobody here does is not kept.
+    filter.open("desired", is_obeyed, &pins_);
     const int64_t asked = uptime_.now(board_);
     const int status = exchange("GET", "/telemetry/latest", NULL, 0, filter);
     const int64_t now = uptime_.now(board_);
     // This path knows the device by its token alone.
     if (status == 404) return refuse(now, status);
     if (status != 200) return;
-    if (!filter.finish()) return strange(now);
-    good(status);
     Slice value;
     int64_t time = 0;
-    if (json::find(scratch_.slice(), "time", value) && json::to_integer(value, time) && time > 0) {
+    if (!filter.finish() || !json::find(scratch_.slice(), "time", value)) return strange(now);
+    good(status);
+    if (json::to_integer(value, time) && time > 0) {
       set_offset(time - (asked + now) / 2);
     }
     if (!json::find(scratch_.slice(), "desired", value)) return;
@@ -309,20 +315,45 @@ class Client {
     if (pins_.apply(value, changed) > 0 && changed.ok()) stamp(changed.slice());
   }
 
+  /// Sends pins and samples. When the server takes none of it, because of some, each goes alone, one with each turn, and what is
+  /// refused alone is dropped.
   void post() {
     Text<96> path;
     device_path(path, "/devices/", "/telemetry");
+    const bool with_pins = pins_.open() && (pins_apart_ || apart_ == 0);
+    const size_t count = !(with_pins && pins_apart_) && queue_.load(apart_ > 0 ? 1 : queue_.kAll) ? queue_.block_count() : 0;
+    if (!with_pins && count == 0) {
+      // Nothing is left of what should go alone.
+      apart_ = 0;
+      pins_apart_ = false;
+      return;
+    }
     scratch_.clear();
-    if (pins_.open()) pins_.write(scratch_);
-    queue_.load();
-    const Slice block = queue_.block();
-    const int status = post_samples(path.c_str(), block, scratch_.size() > 0);
+    if (with_pins) pins_.write(scratch_);
+    const int status = post_samples(path.c_str(), count > 0 ? queue_.block() : Slice(), with_pins);
     if (status == 404) return refuse(uptime_.now(board_), status);
-    if (status == 200) {
-      pins_.reported();
-      queue_.delivered();
-    } else if (is_about_the_request(status)) {
-      one_by_one(path.c_str(), block);
+    if (is_about_the_request(status) && count + (with_pins ? 1 : 0) > 1) {
+      apart_ = count;
+      pins_apart_ = with_pins;
+      return;
+    }
+    if (status != 200 && !is_about_the_request(status)) return;
+    if (status != 200) dropped(count > 0);
+    if (with_pins) pins_.reported();
+    if (count > 0) queue_.delivered();
+    if (pins_apart_) {
+      pins_apart_ = false;
+    } else if (apart_ > 0) {
+      apart_--;
+    }
+  }
+
+  void dropped(bool sample) {
+    if (sample) {
+      refused_samples_++;
+      board_.say("Espalier: the server refused a sample; it is dropped");
+    } else {
+      board_.say("Espalier: the server did not take the state of a pin; it is not sent again");
     }
   }
 
@@ -345,33 +376,6 @@ class Client {
     return 0;
   }
 
-  /// The server took none of a block, because of some of it: each sample is sent alone, and what is refused alone is dropped.
-  void one_by_one(const char* path, Slice block) {
-    const bool with_pins = scratch_.size() > 0;
-    if (with_pins) {
-      const int status = post_samples(path, Slice(), true);
-      if (status != 200 && !is_about_the_request(status)) return;
-      if (status != 200) board_.say("Espalier: the server did not take the state of a pin; it is not sent again");
-      pins_.reported();
-    }
-    // Walking over the samples needs the brackets of an array, which the block does not have.
-    const char* at = block.data;
-    const char* end = block.data + block.size;
-    while (at < end) {
-      const char* after = json::skip_value(at, end);
-      if (after == NULL) break;
-      const int status = post_samples(path, Slice(at, static_cast<size_t>(after - at)), false);
-      if (is_about_the_request(status)) {
-        refused_samples_++;
-        board_.say("Espalier: the server refused a sample; it is dropped");
-      } else if (status != 200) {
-        return;
-      }
-      at = after + 1;
-    }
-    queue_.delivered();
-  }
-
   void ask_commands() {
     Text<96> path;
     device_path(path, "/devices/", "/commands/pending");
@@ -379,7 +383,10 @@ class Client {
     HeadSink head(scratch_);
     const int status = exchange("GET", path.c_str(), NULL, 0, head);
     if (status == 404) return refuse(uptime_.now(board_), status);
-    if (good(status) == 200) commands_.take(scratch_.slice(), head.cut());
+    if (status != 200) return;
+    if (!commands_.is_list(scratch_.slice())) return strange(uptime_.now(board_));
+    good(status);
+    commands_.take(scratch_.slice(), head.cut());
   }
 
   void answer_command() {
@@ -390,8 +397,7 @@ class Client {
     device_path(path, "/devices/", "/commands/");
     path.raw(id).raw("/result");
     const Slice body = scratch_.slice();
-    NoSink nothing;
-    const int status = good(exchange("POST", path.c_str(), &body, 1, nothing));
+    const int status = tell(path.c_str(), body);
     // An outcome that is not wanted (the command is over, or unknown) is not told again.
     if (status == 200 || is_about_the_request(status)) commands_.answered(id);
   }
@@ -407,8 +413,18 @@ class Client {
     if (board_.rssi() != 0) scratch_.raw(",\"wifi_rssi\":").integer(board_.rssi());
     scratch_.put('}');
     const Slice body = scratch_.slice();
-    NoSink nothing;
-    if (good(exchange("POST", path.c_str(), &body, 1, nothing)) == 404) refuse(uptime_.now(board_), 404);
+    if (tell(path.c_str(), body) == 404) refuse(uptime_.now(board_), 404);
+  }
+
+  /// Sends something of whose answer only matters that it is one of this server.
+  int tell(const char* path, const Slice& body) {
+    ObjectSink sink;
+    const int status = exchange("POST", path, &body, 1, sink);
+    if (status == 200 && !sink.object()) {
+      strange(uptime_.now(board_));
+      return 0;
+    }
+    return good(status);
   }
 
   void ask_update() {
@@ -451,6 +467,9 @@ class Client {
   bool offset_known_;
   int64_t last_time_;
   uint32_t refused_samples_;
+  /// Samples to be sent alone, and whether the pins are, because the server refused them together.
+  size_t apart_;
+  bool pins_apart_;
   Backoff backoff_;
   Backoff refusals_;
   uint32_t poll_every_, command_every_, beat_every_, update_every_;

@@ -45,6 +45,18 @@ class Commands {
   }
   bool wanted() const { return handler_ != NULL; }
 
+  /// Whether an answer, or its beginning, is a list of commands.
+  static bool is_list(Slice answer) {
+    json::Walk walk(answer);
+    Slice name, value;
+    while (walk.member(name, value)) {
+      if (name.equals("commands")) return true;
+    }
+    // The walk stops where the list was cut off.
+    const char* at = json::skip_space(walk.rest().data, answer.data + answer.size);
+    return at < answer.data + answer.size && *at == '[' && name.equals("commands");
+  }
+
   /// Does what `GET …/commands/pending` answered. The text may be cut off at the end: what is whole is done, and a command that
   /// is larger than the memory for it is refused.
   void take(Slice answer, bool cut) {

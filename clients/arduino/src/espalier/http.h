@@ -214,13 +214,12 @@ class Http {
   Failure fill() {
     while (at_ == size_) {
       at_ = size_ = 0;
+      // Also while something comes: an answer without an end must not keep the sketch for ever.
+      if (static_cast<uint32_t>(board_.millis() - start_) >= timeout_ms_) return kTimeout;
       const int count = socket_.read(buffer_, sizeof buffer_);
       if (count < 0) return kLost;
       size_ = static_cast<size_t>(count);
-      if (count == 0) {
-        if (static_cast<uint32_t>(board_.millis() - start_) >= timeout_ms_) return kTimeout;
-        board_.idle();
-      }
+      if (count == 0) board_.idle();
     }
     return kDone;
   }

@@ -278,14 +278,41 @@ class HeadSink : public Sink {
   bool cut_;
 };
 
-/// Lets an object stream by and keeps only the named members of its first level, so that an answer may be much larger than the
-/// memory for it. What is kept is an object again.
+/// Takes nothing but notices whether what comes begins as an object.
+class ObjectSink : public Sink {
+ public:
+  ObjectSink() : first_('\0') {}
+  bool put(const char* bytes, size_t count) override {
+    for (size_t i = 0; i < count && first_ == '\0'; i++) {
+      if (!json::is_space(bytes[i])) first_ = bytes[i];
+    }
+    return true;
+  }
+  bool object() const { return first_ == '{'; }
+
+ private:
+  char first_;
+};
+
+/// Lets an object stream by and keeps only the named members of its first level, and some members of one object in it, so that an
+/// answer may be much larger than the memory for it. What is kept is an object again; a member that does not fit is left out.
 class MemberFilter : public Sink {
  public:
+  /// Whether a member of the opened object is kept.
+  typedef bool (*Wanted)(Slice name, const void* context);
+
   MemberFilter(const char* const* names, size_t count, Writer& out)
-      : names_(names), count_(count), out_(out), state_(kStart), depth_(0), in_string_(false), escape_(false), keep_(false), name_size_(0), first_(true) {
+      : names_(names), count_(count), opened_(NULL), wanted_(NULL), context_(NULL), out_(out), state_(kStart), inside_(false), depth_(0),
+        in_string_(false), escape_(false), keep_(false), name_size_(0), mark_(0), dropped_(0) {
+    first_[0] = first_[1] = true;
     out_.clear();
     out_.put('{');
+  }
+  /// Looks into the object of this name: of its members only those are kept that are wanted.
+  void open(const char* name, Wanted wanted, const void* context) {
+    opened_ = name;
+    wanted_ = wanted;
+    context_ = context;
   }
 
   bool put(const char* bytes, size_t count) override {
@@ -295,15 +322,19 @@ class MemberFilter : public Sink {
     return state_ != kBroken;
   }
 
-  /// Closes what was kept; false when the document was no whole object or what should be kept did not fit.
+  /// Closes what was kept; false when the document was no whole object.
   bool finish() {
     out_.put('}');
     return state_ == kEnd && out_.ok();
   }
+  /// How many members that should be kept did not fit.
+  size_t dropped() const { return dropped_; }
 
  private:
   enum State { kStart, kNameOrEnd, kName, kColon, kValueStart, kValue, kEnd, kBroken };
   static const size_t kMaxName = 24;
+  /// Room for the brackets that close all, and the NUL.
+  static const size_t kReserve = 3;
 
   bool step(char c) {
     switch (state_) {
@@ -315,7 +346,7 @@ class MemberFilter : public Sink {
           state_ = kName;
           name_size_ = 0;
         } else if (c == '}') {
-          state_ = kEnd;
+          end_object();
         }
         return c == '"' || c == '}' || c == ',' || json::is_space(c);
       case kName:
@@ -325,6 +356,7 @@ class MemberFilter : public Sink {
         return c == ':' || json::is_space(c);
       case kValueStart:
         if (json::is_space(c)) return true;
+        if (c == '{' && !inside_ && opened_ != NULL && named(opened_)) return enter();
         begin_value();
         return value(c);
       case kValue:
@@ -348,19 +380,63 @@ class MemberFilter : public Sink {
     name_size_++;
     return true;
   }
+  Slice name() const { return Slice(name_, name_size_ <= kMaxName ? name_size_ : 0); }
+  bool named(const char* text) const { return name().equals(text); }
+
+  bool is_wanted() const {
+    if (name().empty()) return false;
+    if (inside_) return wanted_(name(), context_);
+    for (size_t i = 0; i < count_; i++) {
+      if (named(names_[i])) return true;
+    }
+    return false;
+  }
+
+  void write_name() {
+    mark_ = out_.size();
+    if (!first_[inside_ ? 1 : 0]) out_.put(',');
+    out_.put('"').raw(name()).raw("\":");
+  }
+  /// Takes back what was written since write_name() when it does not fit.
+  void settle() {
+    const bool fits = out_.ok() && out_.size() + kReserve <= out_.capacity();
+    if (fits) {
+      first_[inside_ ? 1 : 0] = false;
+    } else {
+      out_.rewind(mark_);
+      dropped_++;
+    }
+  }
+
+  /// Begins with the opened object.
+  bool enter() {
+    write_name();
+    out_.put('{');
+    const size_t before = dropped_;
+    settle();
+    inside_ = first_[1] = true;
+    state_ = kNameOrEnd;
+    return dropped_ == before;
+  }
+  void end_object() {
+    if (inside_) {
+      out_.put('}');
+      inside_ = false;
+      state_ = kNameOrEnd;
+    } else {
+      state_ = kEnd;
+    }
+  }
 
   void begin_value() {
-    keep_ = false;
-    for (size_t i = 0; i < count_ && name_size_ <= kMaxName; i++) {
-      keep_ = keep_ || Slice(name_, name_size_).equals(names_[i]);
-    }
-    if (keep_) {
-      if (!first_) out_.put(',');
-      first_ = false;
-      out_.put('"').raw(name_, name_size_).raw("\":");
-    }
+    keep_ = is_wanted();
+    if (keep_) write_name();
     state_ = kValue;
     depth_ = 0;
+  }
+  void end_value() {
+    if (keep_) settle();
+    state_ = kNameOrEnd;
   }
 
   bool value(char c) {
@@ -377,7 +453,8 @@ class MemberFilter : public Sink {
     } else if (c == '{' || c == '[') {
       depth_++;
     } else if (depth_ == 0 && (c == ',' || c == '}')) {
-      state_ = c == ',' ? kNameOrEnd : kEnd;
+      end_value();
+      if (c == '}') end_object();
       return true;
     } else if (c == '}' || c == ']') {
       depth_--;
@@ -388,15 +465,23 @@ class MemberFilter : public Sink {
 
   const char* const* names_;
   size_t count_;
+  const char* opened_;
+  Wanted wanted_;
+  const void* context_;
   Writer& out_;
   State state_;
+  /// Whether the opened object streams by.
+  bool inside_;
   int depth_;
   bool in_string_;
   bool escape_;
   bool keep_;
   char name_[kMaxName];
   size_t name_size_;
-  bool first_;
+  /// Whether nothing was kept yet, of the document and of the opened object.
+  bool first_[2];
+  size_t mark_;
+  size_t dropped_;
 };
 
 }  // namespace espalier

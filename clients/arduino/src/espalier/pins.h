@@ -21,9 +21,14 @@ class Value {
   Value(unsigned long number) : Value(kNumber, static_cast<double>(number), 15) {}
   Value(float number) : Value(kNumber, static_cast<double>(number), 7) {}
   Value(double number) : Value(kNumber, number, 15) {}
-  Value(const char* text) : Value(kText, 0, 15) { copy_text(text_, sizeof text_, Slice(text)); }
+  /// A text that is longer is nothing.
+  Value(const char* text) : Value(kText, 0, 15) {
+    if (!copy_text(text_, sizeof text_, Slice(text))) kind_ = kNothing;
+  }
 
   Kind kind() const { return kind_; }
+  /// Whether the server takes it: NaN and infinity are no numbers, and nothing is nothing.
+  bool is_value() const { return kind_ != kNothing && number_ - number_ == 0; }
   /// 1, true, "1", "on" and "true" are on.
   bool on() const {
     if (kind_ == kText) return strcmp(text_, "1") == 0 || strcmp(text_, "on") == 0 || strcmp(text_, "true") == 0;
@@ -95,6 +100,14 @@ class Pins {
     pin->handler = handler;
     pin->context = context;
     return true;
+  }
+
+  /// Whether something does the wishes for a key.
+  bool obeys(Slice key) const {
+    for (size_t i = 0; i < count_; i++) {
+      if (key.equals(pins_[i].key)) return pins_[i].handler != NULL;
+    }
+    return false;
   }
 
   /// Notes what the board made of a pin by itself: a button, a timer. False when the key is unknown and has no place.

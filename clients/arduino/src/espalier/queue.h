@@ -22,12 +22,15 @@ inline uint32_t crc32(const char* bytes, size_t count) {
 template <size_t RamBytes, size_t BlockBytes>
 class Queue {
  public:
-  Queue() : storage_(NULL), used_(0), count_(0), taken_(0), first_(0), next_(0), block_size_(0), block_count_(0), from_slot_(false), lost_(0) {}
+  static const size_t kAll = ~static_cast<size_t>(0);
+
+  Queue() : storage_(NULL), used_(0), count_(0), taken_(0), first_(0), next_(0), done_(0), block_size_(0), block_count_(0), from_slot_(false), lost_(0) {}
 
   /// Takes up what an earlier run left in storage.
   void begin(Storage* storage) {
     storage_ = storage;
     first_ = next_ = 0;
+    done_ = 0;
     bool any = false;
     for (size_t slot = 0; storage_ != NULL && slot < storage_->slots(); slot++) {
       uint32_t number = 0;
@@ -77,22 +80,22 @@ class Queue {
     }
   }
 
-  /// Puts the oldest samples together, as `{"ts":…,"data":{…}},…`; false when there are none that have a time.
-  bool load() {
+  /// Puts the oldest samples together, at most so many, as `{"ts":…,"data":{…}},…`; false when there are none that have a time.
+  bool load(size_t most = kAll) {
     block_size_ = block_count_ = taken_ = 0;
     from_slot_ = false;
     while (first_ != next_) {
       uint32_t number = 0;
-      if (load_slot(first_ % storage_->slots(), number) && number == first_) {
+      if (load_slot(first_ % storage_->slots(), number) && number == first_ && cut_out(most)) {
         from_slot_ = true;
         return true;
       }
       // A block that was never written whole.
-      first_++;
+      skip_slot();
       block_size_ = block_count_ = 0;
     }
     Writer out(block_, BlockBytes);
-    for (size_t at = 0; at < used_;) {
+    for (size_t at = 0; at < used_ && block_count_ < most;) {
       Head head;
       memcpy(&head, ram_ + at, sizeof head);
       if (!head.dated) break;
@@ -118,9 +121,12 @@ class Queue {
   /// Forgets what load() put together, because it is where it belongs.
   void delivered() {
     if (block_count_ == 0) return;
-    if (from_slot_) {
+    if (from_slot_ && taken_ > 0) {
+      // Only some of the block; after a restart it is sent whole again.
+      done_ += block_count_;
+    } else if (from_slot_) {
       storage_->erase(first_ % storage_->slots());
-      first_++;
+      skip_slot();
     } else {
       cut(taken_, block_count_);
     }
@@ -134,9 +140,11 @@ class Queue {
     while (all ? used_ > 0 : used_ > RamBytes / 2) {
       // load() looks at storage first; here the samples in memory are wanted.
       const uint32_t first = first_;
+      const size_t done = done_;
       first_ = next_;
       const bool any = load();
       first_ = first;
+      done_ = done;
       if (!any || !save_block()) return false;
     }
     return true;
@@ -161,6 +169,33 @@ class Queue {
   /// Before the text of a block: magic, number, count, length, CRC of the number, the count and the text.
   static const size_t kHeader = 20;
   static const uint32_t kMagic = 0x31515345u;  // "ESQ1"
+
+  void skip_slot() {
+    first_++;
+    done_ = 0;
+  }
+
+  /// Leaves of the block of a place only the samples that were not sent alone before, and at most so many. `taken_` says whether
+  /// more follow.
+  bool cut_out(size_t most) {
+    const char* const end = block_ + block_size_;
+    const char* from = block_;
+    const char* to = block_;
+    const size_t count = block_count_;
+    block_count_ = 0;
+    for (size_t i = 0; i < count; i++) {
+      if (i == done_) from = to;
+      if (i >= done_ && block_count_ == most) break;
+      to = json::skip_value(to, end);
+      if (to == NULL) return false;
+      if (i >= done_) block_count_++;
+      if (to < end) to++;
+    }
+    taken_ = to < end ? 1 : 0;
+    block_size_ = static_cast<size_t>(to - from) - taken_;
+    memmove(block_, from, block_size_);
+    return block_count_ > 0;
+  }
 
   void cut(size_t bytes, size_t samples) {
     memmove(ram_, ram_ + bytes, used_ - bytes);
@@ -190,8 +225,8 @@ class Queue {
       uint32_t number = 0;
       char* spare = slot_;
       const size_t size = storage_->read(first_ % slots, spare, sizeof slot_);
-      if (whole(size, number)) lost_ += get32(spare + 8);
-      first_++;
+      if (whole(size, number)) lost_ += get32(spare + 8) - static_cast<uint32_t>(done_);
+      skip_slot();
     }
     put32(slot_, kMagic);
     put32(slot_ + 4, next_);
@@ -232,6 +267,8 @@ class Queue {
   size_t taken_;
   uint32_t first_;
   uint32_t next_;
+  /// Samples of the oldest place that were sent alone.
+  size_t done_;
   char block_[BlockBytes];
   char slot_[kHeader + BlockBytes];
   size_t block_size_;

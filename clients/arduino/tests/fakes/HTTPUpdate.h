@@ -6,10 +6,14 @@
 #include <WiFi.h>
 #include <md5.h>
 
+enum followRedirects_t { HTTPC_DISABLE_FOLLOW_REDIRECTS, HTTPC_STRICT_FOLLOW_REDIRECTS, HTTPC_FORCE_FOLLOW_REDIRECTS };
 enum t_httpUpdate_return { HTTP_UPDATE_FAILED, HTTP_UPDATE_NO_UPDATES, HTTP_UPDATE_OK };
 
 class HTTPUpdate {
  public:
+  // ESPALIER_FAKE_FOLLOW: some other part of the sketch has told it to follow them.
+  HTTPUpdate() : follow_(std::getenv("ESPALIER_FAKE_FOLLOW") ? HTTPC_FORCE_FOLLOW_REDIRECTS : HTTPC_DISABLE_FOLLOW_REDIRECTS) {}
+  void setFollowRedirects(followRedirects_t follow) { follow_ = follow; }
   t_httpUpdate_return update(WiFiClient& client, const String& url, const String& version = "") {
     error_ = "";
     const std::string text = url.c_str();
@@ -35,6 +39,8 @@ class HTTPUpdate {
       else delay(1);
     }
     client.stop();
+    const std::string to = answer.compare(9, 1, "3") == 0 ? header(answer, "location") : "";
+    if (follow_ != HTTPC_DISABLE_FOLLOW_REDIRECTS && !to.empty()) return update(client, to, version);
     return take(answer);
   }
   String getLastErrorString() { return error_; }
@@ -65,6 +71,7 @@ class HTTPUpdate {
     std::ofstream(ESP.flash(), std::ios::binary) << body;
     ESP.restart();
   }
+  followRedirects_t follow_;
   std::string error_;
 };
 extern HTTPUpdate httpUpdate;

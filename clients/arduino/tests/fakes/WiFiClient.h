@@ -40,6 +40,19 @@ class WiFiClient : public Client {
     if (!done) stop();
     return done ? 1 : 0;
   }
+#if defined(ESP32)
+  virtual int connect(const char* host, uint16_t port, int32_t timeout_ms) {
+    timeout() = static_cast<unsigned long>(timeout_ms);
+    return connect(host, port);
+  }
+#else
+  void setTimeout(unsigned long ms) { timeout() = ms; }
+#endif
+  /// How long the last connection was waited for at most, milliseconds.
+  static unsigned long& timeout() {
+    static unsigned long timeout = 0;
+    return timeout;
+  }
   size_t write(const uint8_t* bytes, size_t count) override {
     size_t sent = 0;
     while (plugged() && socket_ >= 0 && sent < count) {
