@@ -35,7 +35,7 @@ pub async fn serve(setup: &'static RefCell<Setup>, mut store: Store) -> ! {
                 Output::Serial(bytes) => serial.send(bytes),
                 Output::Restart => restart(BootReason::Restart),
                 // There is no radio to look around with, or to join a network.
-                Output::Scan | Output::Join(_) | Output::Changed | Output::PortalUsed => {}
+                Output::Scan | Output::Join(_) | Output::Changed | Output::PortalUsed | Output::WantPortal => {}
             }
         }
         drop(setup);
