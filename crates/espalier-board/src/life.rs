@@ -378,3 +378,57 @@ fn knows_its_server<S: Storage>(storage: &mut S) -> bool {
         settings.has_identity() && settings.config(UpdatePolicy::default()).is_ok()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use espalier_device::Slot;
+
+    use super::*;
+
+    struct Stored(&'static str);
+
+    impl Storage for Stored {
+        type Error = ();
+
+        fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, ()> {
+            let bytes: Vec<u8> = match slot {
+                Slot::Settings => self.0.into(),
+                _ => Vec::new(),
+            };
+            into.get_mut(..bytes.len())
+                .ok_or(())?
+                .copy_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+
+        fn write(&mut self, _: Slot, _: &[&[u8]]) -> Result<(), ()> {
+            Err(())
+        }
+    }
+
+    #[test]
+    fn the_self_test_wants_settings_that_make_a_configuration() {
+        for (settings, passes) in [
+            (
+                r#"{"v":1,"server":"https://farm","device":"d1","token":"t1"}"#,
+                true,
+            ),
+            // From newer firmware, damaged, without the server, empty.
+            (
+                r#"{"v":9,"server":"https://farm","device":"d1","token":"t1"}"#,
+                false,
+            ),
+            (r#"{"v":1,"server":"https://fa"#, false),
+            (r#"{"v":1,"device":"d1","token":"t1"}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(
+                knows_its_server(&mut Stored(settings)),
+                passes,
+                "{settings}"
+            );
+        }
+    }
+}

@@ -11,7 +11,7 @@ use embassy_net::{
 };
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::{Mutex, MutexGuard};
-use embassy_time::Duration;
+use embassy_time::{Duration, with_timeout};
 use embedded_io_async::{ErrorType, Read, Write};
 use embedded_nal_async::{AddrType, Dns, TcpConnect};
 use espalier_device::setup::ADDRESS;
@@ -37,6 +37,9 @@ pub const PORTAL: usize = NAMES + SERVICES + PAGES;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the other side of a silent connection is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How long the end of a socket's last connection may take to leave before its next one begins.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Makes the stack of the station.
 pub fn station<'d, D: Driver>(
@@ -87,7 +90,10 @@ impl<const SEND: usize, const RECEIVE: usize> Default for Lines<SEND, RECEIVE> {
 type Socket<'d> = Mutex<NoopRawMutex, TcpSocket<'d>>;
 
 /// The way to the server. Its sockets live as long as it does: one whose connection was dropped still says so to the other side.
+///
+/// Whoever asks before there is a network waits for it, as long as its patience lasts.
 pub struct Client<'d> {
+    stack: Stack<'d>,
     dns: DnsSocket<'d>,
     sockets: [Socket<'d>; CONNECTIONS],
 }
@@ -105,6 +111,7 @@ impl<'d> Client<'d> {
         lines: &'d mut Lines<SEND, RECEIVE>,
     ) -> Self {
         Client {
+            stack,
             dns: DnsSocket::new(stack),
             sockets: lines.0.each_mut().map(|(send, receive)| {
                 let mut socket = TcpSocket::new(stack, receive, send);
@@ -155,9 +162,11 @@ impl<'d> TcpConnect for Client<'d> {
         let SocketAddr::V4(remote) = remote else {
             return Err(tcp::Error::ConnectionReset);
         };
+        self.stack.wait_config_up().await;
         let mut connection = Connection(self.free().ok_or(tcp::Error::ConnectionReset)?);
-        // What the last user of the socket left.
+        // What the last user of the socket left; the other side should know that nobody is there any more.
         connection.0.abort();
+        let _ = with_timeout(GOODBYE, connection.0.flush()).await;
         let connected = connection.0.connect(remote).await;
         connected.map_err(|_| tcp::Error::ConnectionReset)?;
         Ok(connection)
@@ -188,6 +197,7 @@ impl Dns for Client<'_> {
     type Error = dns::Error;
 
     async fn get_host_by_name(&self, host: &str, kind: AddrType) -> Result<IpAddr, dns::Error> {
+        self.stack.wait_config_up().await;
         self.dns.get_host_by_name(host, kind).await
     }
 
