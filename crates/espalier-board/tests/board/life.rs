@@ -103,9 +103,7 @@ async fn long_schedules_are_taken_and_sensors_say_whether_they_work() {
         .await
         .expect("it does what it should");
     server.with(|s| assert!(!s.sample.contains("display_ok") && s.bad.is_empty()));
-    let mut station = desk.station.borrow_mut();
-    assert_eq!(station.node().schedules().text(), list);
-    drop(station);
+    assert_eq!(desk.station.borrow_mut().node().schedules().text(), list);
     assert!(has_said("dht22_ok is false now"));
     // It restarts when a person wants it, with what it knows.
     desk.leave.signal(());
