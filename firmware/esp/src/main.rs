@@ -91,7 +91,8 @@ esp_bootloader_esp_idf::esp_app_desc!(
     esp_bootloader_esp_idf::SECURE_VERSION
 );
 
-/// How long the board may be silent until the chip resets it: longer than any task that the station watches.
+/// How long after it was fed last the chip resets itself. It is fed at least every ten seconds, while no task is silent for longer
+/// than it may be.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
 #[esp_rtos::main]

@@ -72,14 +72,15 @@ impl Picture {
         Ok(())
     }
 
-    /// Ends a picture.
-    async fn finish(&self, refresh: Refresh) -> Result<(), NoDisplay> {
-        if self.powered.get() {
-            take(&self.panel, &refresh_steps(refresh)).await?;
-            take(&self.panel, &PAUSE).await?;
-            self.powered.set(false);
+    /// Ends a picture; says whether the display had anything to do with it.
+    async fn finish(&self, refresh: Refresh) -> Result<bool, NoDisplay> {
+        if !self.powered.get() {
+            return Ok(false);
         }
-        Ok(())
+        take(&self.panel, &refresh_steps(refresh)).await?;
+        take(&self.panel, &PAUSE).await?;
+        self.powered.set(false);
+        Ok(true)
     }
 
     /// Does what the screen wants now; says whether a picture was given up.
@@ -117,8 +118,9 @@ impl Picture {
             let rest = Timer::after_millis(rest.clamp(1, NOTICE_MS));
             match select3(self.ended.wait(), desk.page.wait(), rest).await {
                 Either3::First(refresh) => {
-                    self.finish(refresh).await?;
-                    desk.used(Sensor::Display, true);
+                    if self.finish(refresh).await? {
+                        desk.used(Sensor::Display, true);
+                    }
                 }
                 Either3::Second(()) => self.screen.borrow_mut().hurry(now_ms()),
                 Either3::Third(()) => {}
