@@ -54,6 +54,11 @@ impl<
             answer: [0; ANSWER],
         }
     }
+
+    /// Memory that nobody needs before the first connection.
+    pub(crate) const fn scratch(&mut self) -> &mut [u8] {
+        &mut self.link.incoming
+    }
 }
 
 impl<

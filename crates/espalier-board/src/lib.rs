@@ -20,6 +20,19 @@
 //! | [`tls`] | who is believed: certificates, names, dates |
 //! | `connect`, `channel` | from a URL to bytes, plain or in TLS |
 //! | `http`, `ws` | heads, bodies and frames as bytes |
+//!
+//! # A whole board
+//! A firmware is more than its connection. These modules are what all firmware of ours is composed of; what is left to it are the
+//! drivers of its chip, and one task for each of the futures here.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`desk`] | what the tasks share |
+//! | [`station`] | the loop of the station, and when the watchdog is fed |
+//! | [`radio`] | the station's orders for the radio |
+//! | [`sockets`] | the network stacks, and the client of the driver |
+//! | [`portal`] | the services in the board's own network |
+//! | [`life`] | the core, made out of the settings, until the restart |
 #![no_std]
 #![warn(missing_docs)]
 #![expect(
@@ -33,14 +46,20 @@ extern crate std;
 pub mod buffers;
 mod channel;
 mod connect;
+pub mod desk;
 mod driver;
 mod error;
 mod exchange;
 pub mod fetch;
 pub mod hardware;
 mod http;
+pub mod life;
 mod link;
+pub mod portal;
+pub mod radio;
 mod shared;
+pub mod sockets;
+pub mod station;
 pub mod tls;
 mod ws;
 

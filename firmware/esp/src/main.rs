@@ -1,5 +1,5 @@
-//! The Espalier firmware for ESP32 chips: the order in which a board starts. Everything is decided in `espalier-device`; here it
-//! meets pins, flash and radio.
+//! The Espalier firmware for ESP32 chips: the order in which a board starts. Everything is decided in `espalier-device`, and put
+//! together in `espalier-board`; here it meets pins, flash and radio.
 //!
 //! 1. The watchdog of the chip, and why the chip started (`reset`).
 //! 2. The boot gate: an image that failed its trial is taken back here, before anything else of it can fail (`places`, `flash`).
@@ -13,7 +13,7 @@
 //! | `station`, `radio`, `pins` | serving the station: time, Wi-Fi, pins |
 //! | `serial`, `portal` | setting the board up, over the serial lines and its own network |
 //! | `net`, `link` | network stacks, the connection with the server |
-//! | `things`, `climate`, `sensors` | what is measured, and how |
+//! | `things`, `climate`, `sensors` | what the variant has, what is measured, and how |
 //! | `picture`, `panel` | what the display shows, and its bus |
 //! | `card`, `nfc` | business cards, and the reader that writes them |
 //! | `flash`, `places`, `reset`, `crash`, `random`, `chip` | the chip |
@@ -58,6 +58,7 @@ use esp_hal::rtc_cntl::{Rtc, RwdtStage};
 use esp_hal::time::Duration;
 use esp_println::println;
 use esp_radio::wifi::{ControllerConfig, WifiController};
+use espalier_board::sockets::PAGES;
 use espalier_device::node::{Station, StationError, profile_of};
 use espalier_device::profile::{self, Profile};
 use espalier_device::records::Records;
@@ -89,7 +90,8 @@ esp_bootloader_esp_idf::esp_app_desc!(
     esp_bootloader_esp_idf::SECURE_VERSION
 );
 
-/// How long the board may be silent until the chip resets it: longer than any task that the station watches.
+/// How long after it was fed last the chip resets itself. It is fed at least every ten seconds, while no task is silent for longer
+/// than it may be.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
 #[esp_rtos::main]
@@ -132,11 +134,16 @@ async fn main(spawner: Spawner) -> ! {
     );
     #[cfg(feature = "sensors")]
     let bus = sensors::bus(&desk.profile, chip.I2C0);
-    let things = things::Things::new(
-        desk,
+    let things = things::Things {
         #[cfg(feature = "sensors")]
-        climate::Climate::new(desk, pulses.receiver, bus),
-    );
+        climate: climate::Climate::new(desk, pulses.receiver, bus),
+        #[cfg(feature = "nfc")]
+        reader: bus,
+        #[cfg(feature = "nfc")]
+        card: card::Texts::default(),
+        #[cfg(feature = "nfc")]
+        desk,
+    };
     #[cfg(feature = "screen")]
     let picture = picture::Picture::new(desk, chip.SPI2, random.next_u64());
     let (stack, runner) = net::station(&mut random);
@@ -150,7 +157,7 @@ async fn main(spawner: Spawner) -> ! {
         Ok(own) => own,
         Err(error) => panic!("the portal's name or password is too long: {error:?}"),
     };
-    let client = net::Client::new(stack);
+    let client = net::client(stack);
     let lines = Lines::new(
         #[cfg(feature = "usb")]
         chip.USB_DEVICE,
@@ -161,7 +168,7 @@ async fn main(spawner: Spawner) -> ! {
     start(&spawner, station::serve(desk, outputs, rtc));
     start(
         &spawner,
-        radio::serve(Radio::new(desk, controller, stack, own)),
+        radio::serve(desk, Radio::new(controller, stack, own)),
     );
     start(&spawner, net::carry(runner));
     start(&spawner, net::carry(portal_runner));
@@ -170,19 +177,20 @@ async fn main(spawner: Spawner) -> ! {
         start(&spawner, picture::show(desk, picture));
     }
     serve_people(&spawner, desk, lines, portal_stack);
-    let begun = link::Start {
+    let begun = link::Begun {
         boot,
         store: records(flash, &places),
         flash,
         client,
+        random,
         things,
-        #[cfg(feature = "nfc")]
-        reader: bus,
         #[cfg(feature = "screen")]
         eyes: picture::Eyes(picture),
+        #[cfg(not(feature = "screen"))]
+        eyes: espalier_board::FetchNothing,
     };
-    link::serve(desk, begun, random).await;
-    desk.restart()
+    link::serve(desk, begun).await;
+    desk::restart(desk)
 }
 
 /// Starts what people meet: the serial lines, the portal, the buttons and the motion sensor.
@@ -200,7 +208,7 @@ fn serve_people(
     }
     start(spawner, portal::addresses(desk, portal_stack));
     start(spawner, portal::names(portal_stack));
-    for _ in 0..portal::PAGES {
+    for _ in 0..PAGES {
         start(spawner, portal::pages(desk, portal_stack));
     }
     for pin in &desk.profile.pins {
@@ -291,7 +299,7 @@ fn lay(flash: Flash, places: &Places, count: Start, random: &mut Random) -> &'st
         println!("espalier: safe mode after {} failed starts", count.failed);
     }
     station.restore(&mut store);
-    DESK.init_with(|| Desk::new(station, profile, store, count.boots))
+    DESK.init_with(|| Desk::new(desk::CHIP, station, profile, store, count.boots))
 }
 
 /// Takes over the settings that other firmware left on this board.

@@ -3,9 +3,11 @@
 
 use embassy_time::{Duration, Instant, Timer};
 use esp_println::println;
+use espalier_device::parts::health::Sensor;
 use espalier_device::parts::ndef::Card;
 use espalier_device::parts::pn532::{ACK, ADDRESS, ANSWER_MS, MAX_ANSWER, Pn532Error, Writer};
 
+use crate::desk::Desk;
 use crate::sensors::Bus;
 
 /// How long it waits for a tag. Whoever asked waits as long for the answer.
@@ -17,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// Says in one sentence why there is no card on a tag.
-pub async fn write(bus: Option<Bus>, card: Card<'_>) -> Result<(), &'static str> {
+pub async fn write(desk: &Desk, bus: Option<Bus>, card: Card<'_>) -> Result<(), &'static str> {
     if card.name.trim().is_empty() {
         return Err("this board has no business card: set card_name in its desired state");
     }
@@ -34,7 +36,9 @@ pub async fn write(bus: Option<Bus>, card: Card<'_>) -> Result<(), &'static str>
             return Err("no tag came to the NFC reader within eight seconds");
         }
         let mut answer = [0; 1 + MAX_ANSWER];
-        exchange(bus, &command, &mut answer).await.map_err(told)?;
+        let answered = exchange(bus, &command, &mut answer).await;
+        desk.used(Sensor::Nfc, answered.is_ok());
+        answered.map_err(told)?;
         let [_, answer @ ..] = &answer;
         writer.answered(answer).map_err(told)?;
     }

@@ -11,6 +11,7 @@ use esp_hal::peripherals::SPI2;
 use esp_println::println;
 use espalier_board::{Fetch, Wanted};
 use espalier_device::parts::eink::{NoDisplay, PAUSE, RESUME, Refresh, START, refresh_steps};
+use espalier_device::parts::health::Sensor;
 use espalier_device::parts::screen::{Action, Screen};
 use heapless::String;
 use static_cell::StaticCell;
@@ -71,14 +72,15 @@ impl Picture {
         Ok(())
     }
 
-    /// Ends a picture.
-    async fn finish(&self, refresh: Refresh) -> Result<(), NoDisplay> {
-        if self.powered.get() {
-            take(&self.panel, &refresh_steps(refresh)).await?;
-            take(&self.panel, &PAUSE).await?;
-            self.powered.set(false);
+    /// Ends a picture; says whether the display had anything to do with it.
+    async fn finish(&self, refresh: Refresh) -> Result<bool, NoDisplay> {
+        if !self.powered.get() {
+            return Ok(false);
         }
-        Ok(())
+        take(&self.panel, &refresh_steps(refresh)).await?;
+        take(&self.panel, &PAUSE).await?;
+        self.powered.set(false);
+        Ok(true)
     }
 
     /// Does what the screen wants now; says whether a picture was given up.
@@ -107,6 +109,7 @@ impl Picture {
 
     async fn live(&self, desk: &Desk) -> Result<(), NoDisplay> {
         self.start().await?;
+        desk.used(Sensor::Display, true);
         loop {
             if self.step(desk.address.get().is_some()) {
                 self.finish(Refresh::None).await?;
@@ -114,7 +117,11 @@ impl Picture {
             let rest = self.screen.borrow().due().saturating_sub(now_ms());
             let rest = Timer::after_millis(rest.clamp(1, NOTICE_MS));
             match select3(self.ended.wait(), desk.page.wait(), rest).await {
-                Either3::First(refresh) => self.finish(refresh).await?,
+                Either3::First(refresh) => {
+                    if self.finish(refresh).await? {
+                        desk.used(Sensor::Display, true);
+                    }
+                }
                 Either3::Second(()) => self.screen.borrow_mut().hurry(now_ms()),
                 Either3::Third(()) => {}
             }
@@ -130,6 +137,7 @@ pub async fn show(desk: &'static Desk, picture: &'static Picture) {
             continue;
         };
         println!("espalier: {error}");
+        desk.used(Sensor::Display, false);
         picture.powered.set(false);
         Timer::after(LEAVE_ALONE).await;
     }

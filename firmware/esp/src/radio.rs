@@ -1,11 +1,7 @@
-//! The radio: does what the station wants, one thing after the other, and tells it what came of it. It decides nothing: which
-//! network, when, and whether there is a portal, is the station's.
+//! The radio of the chip, as the station's orders need it.
 
-use core::future::Future;
-
-use embassy_futures::select::{Either, Either3, select, select3};
+use embassy_futures::select::select;
 use embassy_net::Stack;
-use embassy_time::{Duration, Timer, with_timeout};
 use esp_println::println;
 use esp_radio::wifi::ap::{AccessPointConfig, AccessPointInfo};
 use esp_radio::wifi::scan::ScanConfig;
@@ -14,25 +10,18 @@ use esp_radio::wifi::{
     AuthenticationMethod, AuthenticationMethodConfig, Config, ConnectionError, DisconnectReason,
     WifiController, WifiError,
 };
-use espalier_device::node::StationInput;
+use espalier_board::radio::{self, Air};
 use espalier_device::settings::Network;
 use espalier_device::setup::Seen;
 use heapless::Vec;
 
-use crate::desk::{Desk, Order};
+use crate::desk::Desk;
 
-/// How long the network may take to give an address.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long leaving a network may take.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often the signal strength is read.
-const RSSI_EVERY: Duration = Duration::from_secs(10);
 /// Most networks that a scan tells of.
 const MAX_FOUND: usize = 16;
 
 /// The radio and what it was told.
 pub struct Radio {
-    desk: &'static Desk,
     controller: WifiController<'static>,
     /// The network side of the station.
     stack: Stack<'static>,
@@ -41,204 +30,27 @@ pub struct Radio {
     portal: Option<AccessPointConfig>,
     /// The name and password of the portal.
     own: AccessPointConfig,
-    online: bool,
-}
-
-/// How something ended that the station may have changed its mind about.
-enum End<T> {
-    Done(T),
-    Instead(Order),
-}
-
-/// Waits for something, unless the station wants something else. A scan must wait for its turn.
-async fn unless<T>(desk: &Desk, work: impl Future<Output = T>) -> End<T> {
-    let other = async {
-        loop {
-            match desk.radio.receive().await {
-                Order::Scan => desk.tell(StationInput::ScanFailed),
-                order => return order,
-            }
-        }
-    };
-    match select(work, other).await {
-        Either::First(done) => End::Done(done),
-        Either::Second(order) => End::Instead(order),
-    }
 }
 
 /// Runs for ever.
 #[embassy_executor::task]
-pub async fn serve(mut radio: Radio) {
-    let mut next = None;
-    loop {
-        let order = match next.take() {
-            Some(order) => order,
-            None => radio.wait().await,
-        };
-        next = radio.obey(order).await;
-    }
+pub async fn serve(desk: &'static Desk, radio: Radio) {
+    radio::serve(desk, radio).await
 }
 
 impl Radio {
     /// Takes the radio. `own` is the access point that the portal has.
     pub fn new(
-        desk: &'static Desk,
         controller: WifiController<'static>,
         stack: Stack<'static>,
         own: AccessPointConfig,
     ) -> Self {
         Radio {
-            desk,
             controller,
             stack,
             station: StationConfig::default(),
             portal: None,
             own,
-            online: false,
-        }
-    }
-
-    /// Waits for an order; meanwhile it watches whether the network is lost.
-    async fn wait(&mut self) -> Order {
-        loop {
-            if !self.online {
-                return self.desk.radio.receive().await;
-            }
-            self.desk.rssi.set(self.controller.rssi().ok());
-            let lost = select(
-                self.controller.wait_for_disconnect_async(),
-                self.stack.wait_config_down(),
-            );
-            match select3(self.desk.radio.receive(), lost, Timer::after(RSSI_EVERY)).await {
-                Either3::First(order) => return order,
-                Either3::Second(_) => {
-                    self.leave().await;
-                    println!("espalier: the network is lost");
-                    self.desk.tell(StationInput::Lost);
-                }
-                Either3::Third(()) => {}
-            }
-        }
-    }
-
-    fn offline(&mut self) {
-        self.online = false;
-        self.desk.rssi.set(None);
-        self.desk.address.set(None);
-    }
-
-    /// Does what is wanted; returns what is wanted instead when the station has changed its mind.
-    async fn obey(&mut self, order: Order) -> Option<Order> {
-        match order {
-            Order::Scan => return self.scan().await,
-            Order::Join(network) => return self.join(&network).await,
-            Order::Disconnect => self.leave().await,
-            Order::OpenPortal => {
-                self.portal = Some(self.own.clone());
-                self.reconfigure();
-            }
-            Order::ClosePortal => {
-                self.portal = None;
-                self.reconfigure();
-            }
-        }
-        None
-    }
-
-    async fn scan(&mut self) -> Option<Order> {
-        let config = ScanConfig::default().with_max(MAX_FOUND);
-        match unless(self.desk, self.controller.scan_async(&config)).await {
-            End::Done(Ok(list)) => {
-                let seen: Vec<Seen<'_>, MAX_FOUND> =
-                    list.iter().map(seen).take(MAX_FOUND).collect();
-                self.desk.tell(StationInput::Scanned(&seen));
-                None
-            }
-            End::Done(Err(_)) => {
-                self.desk.tell(StationInput::ScanFailed);
-                None
-            }
-            End::Instead(order) => {
-                self.desk.tell(StationInput::ScanFailed);
-                Some(order)
-            }
-        }
-    }
-
-    /// Joins a network and waits for an address.
-    async fn join(&mut self, network: &Network) -> Option<Order> {
-        let ssid = network.ssid();
-        let refused = match self.associate(network).await {
-            End::Done(Ok(address)) => {
-                self.online = true;
-                self.desk.address.set(Some(address));
-                self.desk.tell(StationInput::Joined { ssid, address });
-                return None;
-            }
-            End::Done(Err(refused)) => refused,
-            End::Instead(order) => {
-                self.leave().await;
-                // Of an attempt that is dropped nothing more is told; one that another order ends has failed.
-                if !matches!(order, Order::Disconnect) {
-                    let refused = false;
-                    self.desk.tell(StationInput::NotJoined { ssid, refused });
-                }
-                return Some(order);
-            }
-        };
-        self.leave().await;
-        self.desk.tell(StationInput::NotJoined { ssid, refused });
-        None
-    }
-
-    /// Returns the address in the network, or whether the network is there and refuses the password.
-    async fn associate(&mut self, network: &Network) -> End<Result<[u8; 4], bool>> {
-        self.leave().await;
-        let Ok(station) = station(network) else {
-            return End::Done(Err(false));
-        };
-        self.station = station;
-        if !self.apply() {
-            return End::Done(Err(false));
-        }
-        match unless(self.desk, self.controller.connect_async()).await {
-            End::Done(Ok(_)) => {}
-            End::Done(Err(error)) => {
-                println!("espalier: the network does not let the board in: {error:?}");
-                return End::Done(Err(is_refusal(&error)));
-            }
-            End::Instead(order) => return End::Instead(order),
-        }
-        let address = with_timeout(ADDRESS_TIMEOUT, self.stack.wait_config_up());
-        match unless(self.desk, address).await {
-            End::Done(Ok(())) => {}
-            End::Done(Err(_)) => {
-                println!("espalier: the network gives the board no address");
-                return End::Done(Err(false));
-            }
-            End::Instead(order) => return End::Instead(order),
-        }
-        End::Done(match self.stack.config_v4() {
-            Some(config) => {
-                println!("espalier: in the network as {}", config.address);
-                Ok(config.address.address().octets())
-            }
-            None => Err(false),
-        })
-    }
-
-    async fn leave(&mut self) {
-        self.offline();
-        // A radio that is in no network says so with an error.
-        let _ = with_timeout(LEAVE_TIMEOUT, self.controller.disconnect_async()).await;
-    }
-
-    /// Opens or closes the access point, which interrupts the station.
-    fn reconfigure(&mut self) {
-        let was_online = self.online;
-        if self.apply() && was_online {
-            self.offline();
-            self.desk.tell(StationInput::Lost);
         }
     }
 
@@ -253,6 +65,62 @@ impl Radio {
             println!("espalier: the radio refuses its configuration: {error:?}");
         }
         result.is_ok()
+    }
+}
+
+impl Air for Radio {
+    async fn scan(&mut self, tell: impl FnOnce(&[Seen<'_>])) -> bool {
+        let config = ScanConfig::default().with_max(MAX_FOUND);
+        let Ok(list) = self.controller.scan_async(&config).await else {
+            return false;
+        };
+        let seen: Vec<Seen<'_>, MAX_FOUND> = list.iter().map(seen).take(MAX_FOUND).collect();
+        tell(&seen);
+        true
+    }
+
+    async fn connect(&mut self, network: &Network) -> Result<(), bool> {
+        self.station = station(network).map_err(|_| false)?;
+        if !self.apply() {
+            return Err(false);
+        }
+        match self.controller.connect_async().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                println!("espalier: the network does not let the board in: {error:?}");
+                Err(is_refusal(&error))
+            }
+        }
+    }
+
+    async fn address(&mut self) -> [u8; 4] {
+        loop {
+            self.stack.wait_config_up().await;
+            if let Some(config) = self.stack.config_v4() {
+                return config.address.address().octets();
+            }
+        }
+    }
+
+    async fn disconnect(&mut self) {
+        // A radio that is in no network says so with an error.
+        let _ = self.controller.disconnect_async().await;
+        // The address of this network must not be taken for one of the next.
+        self.stack.wait_config_down().await;
+    }
+
+    async fn lost(&mut self) {
+        let left = self.controller.wait_for_disconnect_async();
+        select(left, self.stack.wait_config_down()).await;
+    }
+
+    fn portal(&mut self, open: bool) -> bool {
+        self.portal = open.then(|| self.own.clone());
+        self.apply()
+    }
+
+    fn rssi(&mut self) -> Option<i32> {
+        self.controller.rssi().ok()
     }
 }
 

@@ -1,60 +1,57 @@
-//! What a board measures: its sensors, when this firmware has them, and its own vital signs.
+//! What a variant has beside its station: its sensors and its business card.
 
-use espalier_board::Sample;
-use espalier_wire::json::Value;
+use espalier_board::life::Parts;
+use espalier_board::{Done, Sample};
+use espalier_wire::json::Json;
 
 #[cfg(feature = "sensors")]
 use crate::climate::Climate;
-use crate::desk::{Desk, now_ms};
+#[cfg(feature = "nfc")]
+use crate::{card, desk::Desk, nfc, sensors::Bus};
 
-/// Every so many samples the board adds its own vital signs.
-const VITALS_EVERY: u32 = 6;
-
-/// What there is to measure.
+/// What this firmware has; nothing on most variants.
 pub struct Things {
-    desk: &'static Desk,
-    samples: u32,
     #[cfg(feature = "sensors")]
-    climate: Climate,
+    pub climate: Climate,
+    /// Where an NFC reader may be.
+    #[cfg(feature = "nfc")]
+    pub reader: Option<Bus>,
+    #[cfg(feature = "nfc")]
+    pub card: card::Texts,
+    #[cfg(feature = "nfc")]
+    pub desk: &'static Desk,
 }
 
-impl Things {
-    /// Takes what measures.
-    pub const fn new(desk: &'static Desk, #[cfg(feature = "sensors")] climate: Climate) -> Self {
-        Things {
-            desk,
-            samples: 0,
-            #[cfg(feature = "sensors")]
-            climate,
-        }
+impl Parts for Things {
+    #[cfg(feature = "nfc")]
+    const TEXTS: &'static [&'static str] = &card::KEYS;
+    #[cfg(feature = "nfc")]
+    const UNKNOWN: &'static str =
+        "this board knows the commands ping, identify, measure, write_card and restart";
+
+    #[cfg(feature = "sensors")]
+    async fn measure(&mut self, sample: &mut Sample) {
+        self.climate.measure(sample).await;
     }
 
-    /// Adds what is measured.
-    pub async fn measure(&mut self, sample: &mut Sample) {
-        #[cfg(feature = "sensors")]
-        {
-            self.climate.measure(sample).await;
-            let motion = self.desk.station.borrow_mut().node().motion();
-            if let Some(motion) = motion {
-                sample.add("motion", Value::Bool(motion));
-            }
-        }
-        if self.samples.is_multiple_of(VITALS_EVERY) {
-            self.add_vitals(sample);
-        }
-        self.samples = self.samples.wrapping_add(1);
+    #[cfg(not(feature = "sensors"))]
+    async fn measure(&mut self, _sample: &mut Sample) {}
+
+    #[cfg(feature = "nfc")]
+    fn set(&mut self, key: &str, value: Json<'_>) -> Option<bool> {
+        self.card.set(key, value)
     }
 
-    /// Lets the next sample have the vital signs, because a person asked for it.
-    pub const fn measure_all(&mut self) {
-        self.samples = 0;
-    }
-
-    fn add_vitals(&self, sample: &mut Sample) {
-        if let Some(rssi) = self.desk.rssi.get() {
-            sample.add("rssi", Value::Int(i64::from(rssi)));
+    #[cfg(feature = "nfc")]
+    async fn run(&mut self, name: &str, _params: Json<'_>) -> Option<Done> {
+        if name != "write_card" {
+            return None;
         }
-        let seconds = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
-        sample.add("uptime", Value::Int(seconds));
+        Some(
+            match nfc::write(self.desk, self.reader, self.card.card()).await {
+                Ok(()) => Done::Ok,
+                Err(why) => Done::Failed(why),
+            },
+        )
     }
 }

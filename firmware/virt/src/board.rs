@@ -5,29 +5,22 @@ use core::cell::{Cell, RefCell};
 use embassy_futures::select::select;
 use embassy_net::Stack;
 use embassy_time::{Instant, Timer};
-use espalier_board::hardware::{Done, Hardware, Sample};
-use espalier_board::{Anchor, Board, Buffers, NetError, Trust, run};
-use espalier_device::settings::MAX_CA;
-use espalier_device::setup::Setup;
-use espalier_device::state::STATE_IMAGE;
+use espalier_board::life::{self, Firmware, Memory, Parts, Start};
+use espalier_board::{Done, FetchNothing, Sample, station};
+use espalier_device::UpdatePolicy;
 use espalier_device::update::{Boot, BootReason};
-use espalier_device::{Config, ConfigError, Core, UpdatePolicy};
 use espalier_virt::flash::Flash;
 use espalier_virt::machine::{power_off, restart};
 use espalier_virt::say;
-use espalier_virt::virtio::{Memory, Transport, find};
+use espalier_virt::virtio::{Memory as Pages, Transport, find};
 use espalier_wire::json::{Json, Value};
-use heapless::Vec;
 use rand_core::{CryptoRng, RngCore};
 use static_cell::StaticCell;
 use virtio_drivers::device::rng::VirtIORng;
 use virtio_drivers::transport::DeviceType;
 
-use crate::Store;
-use crate::net::Client;
+use crate::{Desk, Store, net};
 
-const QUEUE: usize = 8192;
-const FRAME: usize = 2048;
 /// Milliseconds between measurements: the board is there for tests, which do not wait.
 const INTERVAL_MS: u32 = 1_000;
 /// Milliseconds that a new image must live.
@@ -38,7 +31,7 @@ const CRASH_AFTER_MS: u64 = 1_000;
 const DATE: &str = env!("ESPALIER_DATE");
 
 /// The generator of random numbers: that of the host, through virtio.
-pub struct Random(RefCell<VirtIORng<Memory, Transport>>);
+pub struct Random(RefCell<VirtIORng<Pages, Transport>>);
 
 impl Random {
     /// Finds the device. Call it once.
@@ -87,19 +80,43 @@ impl RngCore for Random {
 
 impl CryptoRng for Random {}
 
-/// A relay, and sensors that show that time passes.
-struct Pins {
-    relay: Cell<bool>,
+/// The pins of the board, as a profile.
+pub const PROFILE: &str =
+    r#"{"name":"virt","chip":"ESP32-C3","pins":[{"gpio":4,"role":"relay","key":"relay1"}]}"#;
+
+/// A relay that shows what it does on the serial line.
+#[derive(Clone, Copy)]
+pub struct Relay(&'static Cell<bool>);
+
+impl Relay {
+    /// Takes the relay. Call it once.
+    pub fn new() -> Self {
+        static RELAY: StaticCell<Cell<bool>> = StaticCell::new();
+        Relay(RELAY.init(Cell::new(false)))
+    }
 }
 
-impl Hardware for Pins {
+impl station::Pins for Relay {
+    fn set(&mut self, _gpio: u8, level: u8) {
+        self.0.set(level > 0);
+        say!("relay1: {}", self.0.get());
+    }
+}
+
+/// Sensors that show that time passes.
+struct Sensors(Relay);
+
+impl Parts for Sensors {
+    const UNKNOWN: &'static str =
+        "this board knows the commands ping, identify, measure, restart and power_off";
+
     async fn measure(&mut self, sample: &mut Sample) {
         let seconds = Instant::now().as_secs();
         sample.add(
             "temperature",
             Value::Float(20.0 + (seconds % 10) as f64 / 10.0),
         );
-        sample.add("relay1", Value::Bool(self.relay.get()));
+        sample.add("relay1", Value::Bool(self.0.0.get()));
         #[cfg(feature = "extra")]
         sample.add(
             "pressure",
@@ -107,121 +124,63 @@ impl Hardware for Pins {
         );
     }
 
-    async fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        let wanted = match value.as_str() {
-            "true" => true,
-            "false" => false,
-            _ => return false,
-        };
-        if key == "relay1" {
-            self.relay.set(wanted);
-            say!("relay1: {wanted}");
-        }
-        key == "relay1"
-    }
-
-    async fn run(&mut self, name: &str, _: Json<'_>) -> Done {
+    async fn run(&mut self, name: &str, _: Json<'_>) -> Option<Done> {
         match name {
-            "identify" => {
-                say!("here I am");
-                Done::Ok
-            }
-            "restart" => Done::Restart,
+            // It has no light to blink.
+            "identify" => say!("here I am"),
             "power_off" => power_off(0),
-            _ => Done::Failed("this board knows identify, restart and power_off"),
+            _ => {}
         }
-    }
-
-    async fn self_test(&mut self) -> bool {
-        true
-    }
-
-    fn log(&mut self, error: NetError) {
-        say!("espalier: {error}");
+        None
     }
 }
 
+/// What the connection needs of the start.
+pub struct Begun {
+    pub boot: Boot,
+    pub store: Store,
+    pub flash: Flash<'static>,
+    pub stack: Stack<'static>,
+    pub random: Random,
+    pub relay: Relay,
+}
+
+/// Serves the server until the board is to restart.
 #[embassy_executor::task]
-pub async fn serve(
-    setup: &'static RefCell<Setup>,
-    stack: Stack<'static>,
-    mut store: Store,
-    mut flash: Flash<'static>,
-    start: (Boot, Random),
-) {
-    let (boot, mut random) = start;
-    let mut authority = Vec::<u8, MAX_CA>::new();
-    // What the settings hold fits.
-    let _ = authority.extend_from_slice(setup.borrow().settings().ca());
-    let config = match configuration(&setup.borrow(), &boot) {
-        Ok(config) => config,
-        Err(error) => {
-            say!("espalier: the board is not provisioned: {error}");
-            return;
-        }
+pub async fn serve(desk: &'static Desk, begun: Begun) {
+    static MEMORY: StaticCell<Memory> = StaticCell::new();
+    let Begun {
+        boot,
+        store,
+        flash,
+        stack,
+        random,
+        relay,
+    } = begun;
+    let running = boot.running().map(|running| running.version.clone());
+    let start = Start {
+        boot,
+        firmware: Firmware {
+            chip: "esp32c3",
+            version: running.as_deref().unwrap_or_default(),
+            date: DATE.parse().unwrap_or(0),
+            updates: UpdatePolicy {
+                settle_ms: SETTLE_MS,
+                ..UpdatePolicy::default()
+            },
+            intervals_ms: Some((INTERVAL_MS, INTERVAL_MS)),
+        },
+        store,
+        flash,
+        net: net::client(stack),
+        rng: random,
+        parts: Sensors(relay),
+        fetch: FetchNothing,
     };
-    static CORE: StaticCell<Core<QUEUE, FRAME>> = StaticCell::new();
-    static BUFFERS: StaticCell<Buffers> = StaticCell::new();
-    let core = CORE.init_with(|| Core::new(config, random.next_u64()));
-    core.declare_switch("relay1", Value::Bool(false));
-    restore(core, &mut store);
-    let pins = &mut Pins {
-        relay: Cell::new(false),
-    };
-    for (key, value) in core.switches().iter() {
-        pins.apply(key, value).await;
-    }
-    core.booted(boot);
-    stack.wait_config_up().await;
-    if let Some(config) = stack.config_v4() {
-        say!("espalier: the board has the address {}", config.address);
-    }
-    let trust = Trust {
-        anchor: (!authority.is_empty()).then_some(Anchor::Certificate(&authority)),
-        floor: DATE.parse().unwrap_or(0),
-    };
-    let client = Client::new(stack);
-    let board = Board {
-        core,
-        net: &client,
-        hardware: pins,
-        storage: &mut store,
-        flash: &mut flash,
-        rng: &mut random,
-        trust: &trust,
-    };
-    let life = run(board, BUFFERS.init_with(Buffers::new));
+    let life = life::serve(desk, start, MEMORY.init_with(Memory::new));
     select(life, crash()).await;
+    desk.settle();
     restart(BootReason::Restart)
-}
-
-/// Makes the configuration of the core out of the settings.
-fn configuration(setup: &Setup, boot: &Boot) -> Result<Config, ConfigError> {
-    let policy = UpdatePolicy {
-        settle_ms: SETTLE_MS,
-        ..UpdatePolicy::default()
-    };
-    let version = boot
-        .running()
-        .map_or("", |running| running.version.as_str());
-    setup
-        .settings()
-        .config(policy)?
-        .with_names("virt", "esp32c3", version)?
-        .with_intervals(INTERVAL_MS, INTERVAL_MS)
-}
-
-fn restore(core: &mut Core<QUEUE, FRAME>, store: &mut Store) {
-    const SCRATCH: usize = if QUEUE > STATE_IMAGE {
-        QUEUE
-    } else {
-        STATE_IMAGE
-    } + 12;
-    static BYTES: StaticCell<[u8; SCRATCH]> = StaticCell::new();
-    let found = core.restore(store, BYTES.init_with(|| [0; SCRATCH]));
-    if found > 0 {
-        say!("espalier: {found} samples were stored");
-    }
 }
 
 /// What is wrong with the firmware that must not stay.

@@ -55,6 +55,7 @@ pub struct Kept {
 const RESTART: u32 = 1;
 const PANIC: u32 = 2;
 const UNKNOWN: u32 = 3;
+const WATCHDOG: u32 = 4;
 
 impl Kept {
     fn read() -> Option<Self> {
@@ -85,6 +86,7 @@ impl Kept {
             kept.next = match reason {
                 BootReason::Restart => RESTART,
                 BootReason::Panic => PANIC,
+                BootReason::Watchdog => WATCHDOG,
                 _ => UNKNOWN,
             };
             kept.write();
@@ -100,6 +102,7 @@ impl Kept {
             0 => BootReason::PowerOn,
             RESTART => BootReason::Restart,
             PANIC => BootReason::Panic,
+            WATCHDOG => BootReason::Watchdog,
             _ => BootReason::Unknown,
         };
         (u8::try_from(kept.slot).unwrap_or(0), reason)

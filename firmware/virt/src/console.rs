@@ -1,20 +1,18 @@
-//! The serial line as a console: bytes go to the setup machine and come from it. Not what the commands do.
+//! The serial line as a console: bytes go to the station and come from it. Not what the commands do.
 
-use core::cell::RefCell;
-
-use embassy_time::{Instant, Timer};
-use espalier_device::setup::{Input, Output, Setup};
-use espalier_device::update::BootReason;
-use espalier_virt::machine::{Serial, restart};
+use embassy_time::Timer;
+use espalier_device::node::StationInput;
+use espalier_virt::machine::Serial;
 use heapless::Vec;
 
-use crate::Store;
+use crate::Desk;
 
 /// Milliseconds between two looks at the line.
 const LOOK_EVERY_MS: u64 = 5;
 
+/// Hears what is typed.
 #[embassy_executor::task]
-pub async fn serve(setup: &'static RefCell<Setup>, mut store: Store) -> ! {
+pub async fn listen(desk: &'static Desk) -> ! {
     let mut serial = Serial;
     loop {
         let mut bytes = Vec::<u8, 64>::new();
@@ -24,21 +22,20 @@ pub async fn serve(setup: &'static RefCell<Setup>, mut store: Store) -> ! {
             // There is room: the loop has asked.
             let _ = bytes.push(byte);
         }
-        let now = Instant::now().as_millis();
-        let mut setup = setup.borrow_mut();
-        match bytes.as_slice() {
-            [] => setup.step(now, Input::Tick, &mut store),
-            bytes => setup.step(now, Input::Serial(bytes), &mut store),
+        if !bytes.is_empty() {
+            desk.tell_facts();
+            desk.tell(StationInput::Serial(&bytes));
         }
-        while let Some(output) = setup.poll() {
-            match output {
-                Output::Serial(bytes) => serial.send(bytes),
-                Output::Restart => restart(BootReason::Restart),
-                // There is no radio to look around with, or to join a network.
-                Output::Scan | Output::Join(_) | Output::Changed | Output::PortalUsed => {}
-            }
-        }
-        drop(setup);
         Timer::after_millis(LOOK_EVERY_MS).await;
+    }
+}
+
+/// Says what the desk has for the line.
+#[embassy_executor::task]
+pub async fn speak(desk: &'static Desk) -> ! {
+    let mut piece = [0; 64];
+    loop {
+        let count = desk.serial.read(&mut piece).await;
+        Serial.send(piece.get(..count).unwrap_or_default());
     }
 }

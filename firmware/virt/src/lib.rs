@@ -9,9 +9,9 @@
 //! only the restart ([`boot::Kept`], like RTC memory).
 //!
 //! # What it is not
-//! No radio, no pins, no watchdog, no secure boot. Its images have the form of an ESP32-C3's and say that they are for one, so that
-//! the server treats them as such; they would not run on one. The sectors of its flash are those of a chip (erased in 4096 bytes,
-//! writes only clear bits), but a power cut leaves whole blocks of 512 bytes, never half a one.
+//! No radio, no pins, no secure boot; a watchdog only against tasks that hang. Its images have the form of an ESP32-C3's and say
+//! that they are for one, so that the server treats them as such; they would not run on one. The sectors of its flash are those of
+//! a chip (erased in 4096 bytes, writes only clear bits), but a power cut leaves whole blocks of 512 bytes, never half a one.
 //!
 //! | module | holds |
 //! |---|---|

@@ -7,27 +7,58 @@ mod board;
 mod console;
 mod net;
 
-use core::cell::RefCell;
+use core::fmt;
 use core::panic::PanicInfo;
 use core::ptr;
+use core::sync::atomic::Ordering;
 
-use embassy_executor::{Spawner, raw};
+use embassy_executor::{SpawnError, SpawnToken, Spawner, raw};
+use embassy_time::Instant;
+use espalier_board::desk::{self, Chip};
+use espalier_board::station;
+use espalier_device::node::{Capabilities, Station};
+use espalier_device::profile::Profile;
 use espalier_device::records::Records;
+use espalier_device::safe::{BOOTS_OFFSET, Boots};
 use espalier_device::setup::{About, Setup};
 use espalier_device::update::{Boot, BootReason, Gate, gate};
+use espalier_device::wifi::Policy;
 use espalier_virt::boot::{Kept, RECORDS, layout};
 use espalier_virt::flash::{self, Device, Flash};
 use espalier_virt::machine::{panicked, power_off, restart, sleep};
 use espalier_virt::say;
+use portable_atomic::AtomicU64;
 use static_cell::StaticCell;
 
-use board::Random;
+use board::{Begun, Random, Relay};
 
 /// How QEMU ends when a device is missing.
 const NO_DEVICE: u16 = 5;
 
+/// Milliseconds that the board may be silent until its watchdog restarts it.
+const WATCHDOG_MS: u64 = 60_000;
+/// When the watchdog was fed last.
+static FED: AtomicU64 = AtomicU64::new(0);
+
 /// The storage of records.
 pub type Store = Records<Flash<'static>>;
+/// What the tasks share.
+pub type Desk = desk::Desk<Flash<'static>>;
+
+/// What only the machine knows.
+const CHIP: Chip = Chip {
+    now_ms,
+    heap_free: || None,
+    say: line,
+};
+
+fn now_ms() -> u64 {
+    Instant::now().as_millis()
+}
+
+fn line(line: fmt::Arguments<'_>) {
+    say!("espalier: {line}");
+}
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
@@ -66,28 +97,46 @@ extern "C" fn start() -> ! {
     let Some(link) = net::Nic::new() else {
         missing("network")
     };
-    let setup = open_setup(&mut store(), &boot, &random);
-    static SETUP: StaticCell<RefCell<Setup>> = StaticCell::new();
-    let setup = SETUP.init_with(|| RefCell::new(setup));
+    let desk = lay(store(), flash, &boot, &random);
     static NIC: StaticCell<net::Shared> = StaticCell::new();
     let nic = &*NIC.init_with(|| net::Shared::new(link));
+    let (stack, runner) = net::stack(nic, &random);
+    let relay = Relay::new();
+    let begun = Begun {
+        boot,
+        store: store(),
+        flash,
+        stack,
+        random,
+        relay,
+    };
 
     static EXECUTOR: StaticCell<raw::Executor> = StaticCell::new();
     let executor = EXECUTOR.init(raw::Executor::new(ptr::null_mut()));
     let spawner = executor.spawner();
-    spawn(
-        spawner,
-        setup,
-        nic,
-        (boot, flash, random),
-        (store(), store()),
-    );
+    spawn(&spawner, station_loop(desk, relay));
+    spawn(&spawner, net::carry(runner));
+    spawn(&spawner, net::radio(desk));
+    spawn(&spawner, net::address(desk, stack));
+    spawn(&spawner, console::listen(desk));
+    spawn(&spawner, console::speak(desk));
+    spawn(&spawner, board::serve(desk, begun));
     loop {
         // SAFETY: only this loop polls, and never from within a task.
         unsafe { executor.poll() };
         sleep();
         nic.look();
+        // The machine has no watchdog: this one notices a task that hangs, and no loop that does.
+        if now_ms().saturating_sub(FED.load(Ordering::Relaxed)) > WATCHDOG_MS {
+            restart(BootReason::Watchdog);
+        }
     }
+}
+
+#[embassy_executor::task]
+async fn station_loop(desk: &'static Desk, mut relay: Relay) {
+    let feed = || FED.store(now_ms(), Ordering::Relaxed);
+    station::serve(desk, &mut relay, feed).await
 }
 
 fn pass_gate(store: &mut Store, mut flash: Flash<'static>) -> Boot {
@@ -108,30 +157,36 @@ fn pass_gate(store: &mut Store, mut flash: Flash<'static>) -> Boot {
     }
 }
 
-fn open_setup(store: &mut Store, boot: &Boot, random: &Random) -> Setup {
+/// Reads who the board is, and lays everything that the tasks share on the desk.
+fn lay(store: Store, mut flash: Flash<'static>, boot: &Boot, random: &Random) -> &'static Desk {
+    static DESK: StaticCell<Desk> = StaticCell::new();
+    let mut store = store;
     let version = boot
         .running()
         .map_or("", |running| running.version.as_str());
     let about = About::new("espalier-virt", version, "QEMU virt", net::MAC);
-    Setup::open(about, store, |_| None, random.bytes())
+    let setup = Setup::open(about, &mut store, |_| None, random.bytes());
+    let Ok(profile) = Profile::from_json(board::PROFILE) else {
+        missing("profile")
+    };
+    let (slot, _) = Kept::started();
+    let count = Boots::start(&mut flash, RECORDS.offset + BOOTS_OFFSET, slot);
+    let mut station = Station::new(
+        setup,
+        &profile,
+        Capabilities::THINGS,
+        Policy::default(),
+        count.failed,
+        u64::from_le_bytes(random.bytes()),
+    );
+    station.restore(&mut store);
+    DESK.init_with(|| Desk::new(CHIP, station, profile, store, count.boots))
 }
 
-fn spawn(
-    spawner: Spawner,
-    setup: &'static RefCell<Setup>,
-    nic: &'static net::Shared,
-    (boot, flash, random): (Boot, Flash<'static>, Random),
-    (console_store, board_store): (Store, Store),
-) {
-    let (stack, runner) = net::stack(nic, &random);
-    let (Ok(carry), Ok(console), Ok(board)) = (
-        net::carry(runner),
-        console::serve(setup, console_store),
-        board::serve(setup, stack, board_store, flash, (boot, random)),
-    ) else {
-        missing("room for its tasks")
-    };
-    spawner.spawn(carry);
-    spawner.spawn(console);
-    spawner.spawn(board);
+/// Starts a task. Each has a place of its own, so that none is refused.
+fn spawn<S>(spawner: &Spawner, task: Result<SpawnToken<S>, SpawnError>) {
+    match task {
+        Ok(task) => spawner.spawn(task),
+        Err(_) => missing("room for its tasks"),
+    }
 }

@@ -1,29 +1,28 @@
 //! The network of the board: a virtio network card behind embassy's stack, and the client through which the driver connects.
 
 use core::cell::RefCell;
-use core::net::{IpAddr, SocketAddr};
 use core::task::{Context, Waker};
 
-use embassy_net::dns::DnsSocket;
-use embassy_net::tcp::client::{TcpClient, TcpClientState, TcpConnection};
-use embassy_net::{Config, Runner, Stack, StackResources, dns, tcp};
+use embassy_net::{Runner, Stack, StackResources};
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
-use embedded_nal_async::{AddrType, Dns, TcpConnect};
+use espalier_board::radio::{self, Air};
+use espalier_board::sockets::{self, Client, Lines};
+use espalier_device::settings::Network;
+use espalier_device::setup::Seen;
+use espalier_virt::say;
 use espalier_virt::virtio::{Memory, Transport, find};
 use static_cell::StaticCell;
 use virtio_drivers::device::net::VirtIONetRaw;
 use virtio_drivers::transport::DeviceType;
 
+use crate::Desk;
 use crate::board::Random;
 
 /// The address that QEMU gives the card when it is told no other.
 pub const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-/// The link and an exchange.
-const CONNECTIONS: usize = 2;
+/// Bytes that wait to be sent on a connection, and that were received.
 const SEND: usize = 2048;
 const RECEIVE: usize = 8192;
-/// The connections, one socket for the address, one for names.
-const SOCKETS: usize = CONNECTIONS + 2;
 /// Packets that the card may have received.
 const PACKETS: usize = 8;
 const PACKET: usize = 2048;
@@ -155,53 +154,63 @@ pub async fn carry(mut runner: Runner<'static, Port>) -> ! {
     runner.run().await
 }
 
-/// Makes the stack.
+/// Makes the stack. Call it once.
 pub fn stack(nic: &'static Shared, random: &Random) -> (Stack<'static>, Runner<'static, Port>) {
-    static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
-    let config = Config::dhcpv4(embassy_net::DhcpConfig::default());
+    static SOCKETS: StaticCell<StackResources<{ sockets::STATION }>> = StaticCell::new();
     let seed = u64::from_le_bytes(random.bytes());
-    embassy_net::new(
-        Port(nic),
-        config,
-        RESOURCES.init(StackResources::new()),
-        seed,
-    )
+    sockets::station(Port(nic), SOCKETS.init(StackResources::new()), seed)
 }
 
-/// The way to the server.
-pub struct Client {
-    tcp: TcpClient<'static, CONNECTIONS, SEND, RECEIVE>,
-    dns: DnsSocket<'static>,
+/// Makes the way to the server. Call it once.
+pub fn client(stack: Stack<'static>) -> Client<'static> {
+    static LINES: StaticCell<Lines<SEND, RECEIVE>> = StaticCell::new();
+    Client::new(stack, LINES.init_with(Lines::new))
 }
 
-impl Client {
-    /// Makes the client. Call it once.
-    pub fn new(stack: Stack<'static>) -> Self {
-        static STATE: StaticCell<TcpClientState<CONNECTIONS, SEND, RECEIVE>> = StaticCell::new();
-        Client {
-            tcp: TcpClient::new(stack, STATE.init_with(TcpClientState::new)),
-            dns: DnsSocket::new(stack),
-        }
+/// A cable where others have a radio: nobody looks for networks, and it is never in one by the wish of the station.
+pub struct Cable;
+
+impl Air for Cable {
+    async fn scan(&mut self, tell: impl FnOnce(&[Seen<'_>])) -> bool {
+        tell(&[]);
+        true
+    }
+
+    async fn connect(&mut self, _network: &Network) -> Result<(), bool> {
+        Err(false)
+    }
+
+    async fn address(&mut self) -> [u8; 4] {
+        core::future::pending().await
+    }
+
+    async fn disconnect(&mut self) {}
+
+    async fn lost(&mut self) {
+        core::future::pending().await
+    }
+
+    fn portal(&mut self, _open: bool) -> bool {
+        true
+    }
+
+    fn rssi(&mut self) -> Option<i32> {
+        None
     }
 }
 
-impl TcpConnect for Client {
-    type Error = tcp::Error;
-    type Connection<'a> = TcpConnection<'a, CONNECTIONS, SEND, RECEIVE>;
-
-    async fn connect<'a>(&'a self, to: SocketAddr) -> Result<Self::Connection<'a>, tcp::Error> {
-        self.tcp.connect(to).await
-    }
+/// Obeys the station without doing anything.
+#[embassy_executor::task]
+pub async fn radio(desk: &'static Desk) -> ! {
+    radio::serve(desk, Cable).await
 }
 
-impl Dns for Client {
-    type Error = dns::Error;
-
-    async fn get_host_by_name(&self, host: &str, kind: AddrType) -> Result<IpAddr, dns::Error> {
-        self.dns.get_host_by_name(host, kind).await
-    }
-
-    async fn get_host_by_address(&self, at: IpAddr, into: &mut [u8]) -> Result<usize, dns::Error> {
-        self.dns.get_host_by_address(at, into).await
+/// Says which address the board has.
+#[embassy_executor::task]
+pub async fn address(desk: &'static Desk, stack: Stack<'static>) {
+    stack.wait_config_up().await;
+    if let Some(config) = stack.config_v4() {
+        desk.address.set(Some(config.address.address().octets()));
+        say!("espalier: the board has the address {}", config.address);
     }
 }

@@ -2,7 +2,11 @@
 
 mod believed;
 mod certificates;
+mod life;
 mod pictures;
+mod radio;
 mod server;
+mod sockets;
 mod story;
+mod whole;
 mod world;

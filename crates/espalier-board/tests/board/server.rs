@@ -30,6 +30,8 @@ pub fn hex(bytes: &[u8]) -> String {
 #[derive(Default)]
 pub struct State {
     pub samples: usize,
+    /// The values of the newest sample.
+    pub sample: String,
     /// The versions that boards have named when they greeted.
     pub hellos: Vec<String>,
     pub wanted: Option<String>,
@@ -304,7 +306,10 @@ impl Server {
         self.with(|s| {
             let id = match Up::parse(text) {
                 Ok(Up::Telemetry { id, telemetry }) => {
-                    s.samples += telemetry.samples().count();
+                    for sample in telemetry.samples() {
+                        s.samples += 1;
+                        s.sample = sample.data.as_str().to_owned();
+                    }
                     Some(id)
                 }
                 Ok(Up::Reported { id, state }) => {

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use crate::certificates::HOST;
 use crate::server::{DEVICE, TOKEN};
 
-const OTADATA: u32 = 0xd000;
+pub const OTADATA: u32 = 0xd000;
 const SLOTS: [Part; 2] = [
     Part {
         offset: 0x1_0000,
@@ -39,7 +39,12 @@ const SLOTS: [Part; 2] = [
         size: 0x8_0000,
     },
 ];
-const SIZE: usize = 0x11_0000;
+/// Where a whole board keeps its records.
+pub const RECORDS: Part = Part {
+    offset: 0x11_0000,
+    size: 0x2_0000,
+};
+const SIZE: usize = 0x13_0000;
 
 /// The sockets of the host.
 pub struct Net;
@@ -70,6 +75,17 @@ impl Dns for Net {
 
 /// Flash whose bits are only set by erasing.
 pub struct Flash(Vec<u8>);
+
+impl Flash {
+    /// Makes a flash with version 1.0.0 in its first slot.
+    pub fn new() -> Self {
+        let mut flash = Flash(vec![0xff; SIZE]);
+        let (first, _) = image("1.0.0");
+        let at = SLOTS[0].offset as usize;
+        flash.0[at..at + first.len()].copy_from_slice(&first);
+        flash
+    }
+}
 
 #[derive(Debug)]
 pub struct Misused;
@@ -193,7 +209,7 @@ impl Hardware for Pins {
     }
 }
 
-fn layout() -> Layout {
+pub fn layout() -> Layout {
     Layout::new(OTADATA, &SLOTS).unwrap()
 }
 
@@ -230,14 +246,10 @@ pub struct TestBoard {
 impl TestBoard {
     /// Makes a board with version 1.0.0 in its first slot.
     pub fn new(url: String, trust: Trust<'static>) -> Self {
-        let mut flash = Flash(vec![0xff; SIZE]);
-        let (first, _) = image("1.0.0");
-        let at = SLOTS[0].offset as usize;
-        flash.0[at..at + first.len()].copy_from_slice(&first);
         TestBoard {
             url,
             trust,
-            flash,
+            flash: Flash::new(),
             storage: Records::default(),
             seen: Rc::default(),
         }

@@ -57,8 +57,8 @@ use lights::Lit;
 pub use station::{Station, StationError, StationInput, StationOutput, profile_of};
 use switches::Pins;
 
-/// How long the loop of the node may be silent until the watchdog is not fed any more, in milliseconds.
-pub const LOOP_LIMIT_MS: u64 = 30_000;
+/// Longest time between two steps, in milliseconds: each lets the watchdog be fed.
+const STEP_MS: u64 = Task::Node.limit_ms() / 3;
 
 /// What is due once, in the order in which it is told.
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ impl Node {
             identify_until: 0,
             refusal: String::new(),
         };
-        node.watchdog.watch(Task::Node, 0, LOOP_LIMIT_MS);
+        node.watchdog.watch(Task::Node, 0, Task::Node.limit_ms());
         node.lamp.burst(0, bursts::START);
         node
     }
@@ -314,15 +314,30 @@ impl Node {
 
     /// Says whether the watchdog of the chip may be fed at `now`, in milliseconds of the clock that [`Node::step`] is given.
     pub fn may_feed(&self, now: u64) -> bool {
-        // Asked from outside of the loop: time has passed since the last step.
-        let mut clock = self.clock.clone();
-        clock.advance(now, Some(u64::MAX));
-        self.watchdog.may_feed(clock.uptime())
+        self.silent(now).is_none()
     }
 
-    /// Returns the watchdog, to watch further tasks with it. Its times are those of [`Node::uptime_ms`].
-    pub fn watchdog(&mut self) -> &mut Watchdog {
-        &mut self.watchdog
+    /// Returns the task that should have been heard of by `now`.
+    pub fn silent(&self, now: u64) -> Option<Task> {
+        self.watchdog.silent(self.uptime_at(now))
+    }
+
+    /// Notes at `now` that a task is alive. From then on it is watched, until it [rests](Node::rests).
+    pub fn alive(&mut self, task: Task, now: u64) {
+        let uptime = self.uptime_at(now);
+        self.watchdog.watch(task, uptime, task.limit_ms());
+    }
+
+    /// Watches a task no more: it ends, or waits for something that may take for ever.
+    pub fn rests(&mut self, task: Task) {
+        self.watchdog.leave(task);
+    }
+
+    /// The uptime outside of a step: time has passed since the last one.
+    fn uptime_at(&self, now: u64) -> u64 {
+        let mut clock = self.clock.clone();
+        clock.advance(now, Some(u64::MAX));
+        clock.uptime()
     }
 
     /// Returns milliseconds since start, without the jumps of the source.
@@ -456,6 +471,6 @@ impl Node {
             due = due.min(self.schedules.due(uptime, self.clock.wall()));
         }
         // The loop shows that it is alive, and lets the watchdog be fed.
-        due.min(uptime + LOOP_LIMIT_MS / 3)
+        due.min(uptime + STEP_MS)
     }
 }

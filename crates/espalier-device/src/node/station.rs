@@ -163,6 +163,7 @@ pub fn profile_of(settings: &Settings, chip: Chip) -> Result<Profile, StationErr
 struct Pending {
     changed: bool,
     used: bool,
+    portal: bool,
     scan: bool,
     /// The setup wants to try a network.
     join: bool,
@@ -302,6 +303,9 @@ impl Station {
         if core::mem::take(&mut self.pending.used) {
             event = Some(Event::PortalUsed);
         }
+        if core::mem::take(&mut self.pending.portal) {
+            event = Some(Event::WantPortal);
+        }
         if self.pending.join && !self.node.wifi.is_lent() {
             self.node.wifi.lend(JOIN_TIMEOUT_MS + LENT_MORE_MS);
             event = event.or(Some(Event::Tick));
@@ -354,6 +358,7 @@ impl Station {
             setup::Output::Scan => self.pending.scan = true,
             setup::Output::Changed => self.pending.changed = true,
             setup::Output::PortalUsed => self.pending.used = true,
+            setup::Output::WantPortal => self.pending.portal = true,
             setup::Output::Restart => self.pending.restart = true,
         }
         Some(StationOutput::Nothing)

@@ -277,6 +277,19 @@ fn a_network_from_the_serial_line_is_used_at_once() {
 }
 
 #[test]
+fn the_portal_opens_from_the_serial_line() {
+    let mut w = World::new(&[("Home", "secret88")]);
+    w.types("wifi\nHome\nsecret88\n");
+    w.until("online, and the portal closed", |w| {
+        w.online.is_some() && !w.portal
+    });
+    w.types("portal\n");
+    assert!(w.portal && w.online.is_some());
+    assert!(w.heard.contains("Network: Espalier-ABCDEF"));
+    w.until("it closes while nobody comes", |w| !w.portal);
+}
+
+#[test]
 fn improv_tries_a_network_before_it_is_saved_and_has_the_radio_meanwhile() {
     let mut w = World::new(&[("Home", "secret88"), ("Shed", "secret99")]);
     w.improv("Home", "secret88");

@@ -385,12 +385,31 @@ fn a_loop_that_stands_still_is_not_fed() {
     w.now += 31_000;
     w.step(NodeInput::Tick);
     assert!(w.node.may_feed(w.now));
-    // A task that the binding adds is watched as well.
-    let uptime = w.node.uptime_ms();
-    w.node.watchdog().watch(Task::Parts, uptime, 5_000);
-    w.now += 6_000;
-    w.step(NodeInput::Tick);
-    assert!(!w.node.may_feed(w.now));
+}
+
+#[test]
+fn a_task_that_hangs_lets_the_watchdog_bite_while_the_loop_goes_on() {
+    for task in [Task::Link, Task::Parts, Task::Radio] {
+        let mut w = World::new("esp32-led", "base", 0);
+        // Nobody has heard of it yet, so nobody misses it.
+        w.pass(200_000);
+        for _ in 0..40 {
+            w.pass(5_000);
+            w.node.alive(task, w.now);
+        }
+        let since = w.now;
+        while w.node.may_feed(w.now) {
+            w.now += 1_000;
+            w.step(NodeInput::Tick);
+            assert!(w.now <= since + 61_000, "{task:?} is never missed");
+        }
+        assert!(w.now > since + task.limit_ms());
+        assert_eq!(w.node.silent(w.now), Some(task));
+        w.node.rests(task);
+        w.pass(200_000);
+        w.node.alive(task, w.now);
+        assert_eq!(w.node.silent(w.now), None);
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -20,6 +20,24 @@ pub enum Task {
 impl Task {
     const ALL: [Task; MAX_TASKS] = [Task::Node, Task::Link, Task::Parts, Task::Radio];
 
+    /// Returns how long the task may be silent, in milliseconds: longer than anything that it waits for.
+    pub const fn limit_ms(self) -> u64 {
+        match self {
+            Task::Node | Task::Parts => 30_000,
+            Task::Link | Task::Radio => 60_000,
+        }
+    }
+
+    /// Returns what it is called on the serial line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Task::Node => "the loop of the board",
+            Task::Link => "the connection",
+            Task::Parts => "a sensor or a switch",
+            Task::Radio => "the radio",
+        }
+    }
+
     const fn index(self) -> usize {
         match self {
             Task::Node => 0,
@@ -77,6 +95,15 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_tasks_are_called_the_same() {
+        for (n, task) in Task::ALL.into_iter().enumerate() {
+            assert_eq!(task.index(), n);
+            let others = Task::ALL.into_iter().filter(|other| *other != task);
+            assert!(others.into_iter().all(|o| o.as_str() != task.as_str()));
+        }
+    }
 
     #[test]
     fn one_silent_task_is_enough_to_let_the_watchdog_bite() {

@@ -32,7 +32,7 @@ pub(super) enum Dialog {
 const HELP: &str = "provision  enter device id, device token and API URL\r\n\
     wifi       enter a Wi-Fi network\r\n\
     status     show who this board is and how it does\r\n\
-    portal     show the board's own network and its password\r\n\
+    portal     open the board's own network and show its password\r\n\
     reset      forget all settings and restart\r\n\
     help       show this list\r\n\
     An empty answer keeps what is set. Ctrl-C leaves a question.\r\n";
@@ -193,6 +193,7 @@ impl Setup {
             let password = self.settings.clone();
             self.say(format_args!("Network: {ssid}"));
             self.say(format_args!("Password: {}", password.portal()));
+            self.portal_wanted = true;
         } else if is("reset") {
             match self.factory_reset(self.now, storage) {
                 Ok(()) => self.say(format_args!("All settings are forgotten. Restarting.")),

@@ -107,6 +107,8 @@ pub enum Output<'s> {
     Changed,
     /// A person uses the portal.
     PortalUsed,
+    /// A person wants the portal.
+    WantPortal,
     /// Restart the board.
     Restart,
 }

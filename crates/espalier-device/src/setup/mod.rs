@@ -102,6 +102,7 @@ pub struct Setup {
     shown: u32,
     changed: bool,
     used: bool,
+    portal_wanted: bool,
     restart_at: Option<u64>,
     leases: dhcp::Leases,
 }
@@ -167,6 +168,7 @@ impl Setup {
             shown: 0,
             changed: false,
             used: false,
+            portal_wanted: false,
             restart_at: None,
             leases: dhcp::Leases::default(),
         }
@@ -221,6 +223,9 @@ impl Setup {
         }
         if core::mem::take(&mut self.used) {
             return Some(Output::PortalUsed);
+        }
+        if core::mem::take(&mut self.portal_wanted) {
+            return Some(Output::WantPortal);
         }
         if core::mem::take(&mut self.scan_wanted) {
             return Some(Output::Scan);

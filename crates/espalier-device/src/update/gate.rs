@@ -116,6 +116,27 @@ impl Boot {
             .is_some_and(|job| job.stage == JobStage::Trial)
     }
 
+    /// Returns how long after its start an image on trial must have proven itself, in milliseconds.
+    pub fn trial_ms(&self) -> Option<u64> {
+        let job = self.journal.job.as_ref();
+        let trial = job.filter(|job| job.stage == JobStage::Trial);
+        Some(u64::from(trial?.confirm_within_s) * 1000)
+    }
+
+    /// Notes that the image on trial is to be taken back: for a board that runs no core, which would prove the image or do this.
+    /// Restart afterwards, so that the gate takes it back; where nothing can be noted, the starts of a trial end it.
+    ///
+    /// # Errors
+    /// When the storage cannot be written.
+    pub fn give_up<S: Storage>(&mut self, storage: &mut S) -> Result<(), S::Error> {
+        let job = self.journal.job.as_mut();
+        let Some(job) = job.filter(|job| job.stage == JobStage::Trial) else {
+            return Ok(());
+        };
+        (job.stage, job.reason) = (JobStage::Returning, cut(reasons::SELF_TEST));
+        self.journal.save(storage)
+    }
+
     /// Returns how often the board has started in its life.
     pub const fn boots(&self) -> u32 {
         self.journal.boots

@@ -18,6 +18,8 @@ pub struct Bench {
     pub changes: u32,
     pub restarts: u32,
     pub used: u32,
+    /// How often the portal was wanted.
+    pub wanted: u32,
 }
 
 pub fn records(nor: &Nor) -> Records<Nor> {
@@ -51,6 +53,7 @@ impl Bench {
             changes: 0,
             restarts: 0,
             used: 0,
+            wanted: 0,
         }
     }
 
@@ -79,6 +82,7 @@ impl Bench {
                     .push((network.ssid().to_owned(), network.password().to_owned())),
                 Output::Changed => self.changes += 1,
                 Output::PortalUsed => self.used += 1,
+                Output::WantPortal => self.wanted += 1,
                 Output::Restart => self.restarts += 1,
             }
         }

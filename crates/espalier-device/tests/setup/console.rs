@@ -160,8 +160,10 @@ fn the_status_tells_everything_but_secrets() {
 }
 
 #[test]
-fn the_portal_is_named_when_someone_asks_for_it() {
-    let told = Bench::set(SET).types("portal\n");
+fn the_portal_is_named_and_opened_when_someone_asks_for_it() {
+    let mut bench = Bench::set(SET);
+    let told = bench.types("portal\n");
+    assert_eq!(bench.wanted, 1);
     assert_eq!(
         told,
         "Network: Espalier-ABCDEF\r\nPassword: portal-secret\r\n"

@@ -127,7 +127,7 @@ impl<'a> Story<'a> {
 
     fn provisioned_with(&self, url: &str) -> Result<Machine> {
         let mut board = self.power_on()?;
-        board.hears("the board is not provisioned")?;
+        board.hears("the board does not know its server yet")?;
         board.types("provision")?;
         for (question, answer) in [
             ("Device ID:", self.device.as_str()),

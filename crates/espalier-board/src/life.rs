@@ -1,0 +1,434 @@
+//! The life of a whole board towards its server: makes the core out of what the station knows, gives the driver what it needs, and
+//! ends when the board is to restart. The driver stands below it and knows of no station.
+
+use embassy_futures::select::{Either, Either3, select, select3};
+use embassy_time::Timer;
+use embedded_nal_async::{Dns, TcpConnect};
+use embedded_storage::nor_flash::NorFlash;
+use espalier_device::node::{StationInput, View};
+use espalier_device::records::Records;
+use espalier_device::safe::Task;
+use espalier_device::settings::{MAX_CA, Settings};
+use espalier_device::state::STATE_IMAGE;
+use espalier_device::update::Boot;
+use espalier_device::{Config, ConfigError, Core, Storage, UpdatePolicy};
+use espalier_wire::json::{Json, Value};
+use heapless::Vec;
+use rand_core::{CryptoRng, RngCore};
+
+use crate::buffers::{Buffers, FULL_RECORD};
+use crate::desk::Desk;
+use crate::driver::{Board, run_with};
+use crate::error::NetError;
+use crate::fetch::Fetch;
+use crate::hardware::{Done, Happening, Hardware, Sample, Vitals};
+use crate::tls::{Anchor, Trust};
+
+/// Bytes of the queue of samples.
+const QUEUE: usize = 8192;
+/// Bytes of a frame.
+const FRAME: usize = 2048;
+/// Every so many samples the board adds its own vital signs.
+const VITALS_EVERY: u32 = 6;
+
+// What is restored passes through the buffer of a record, which nobody needs before the first connection.
+const _: () = assert!(QUEUE + 12 <= FULL_RECORD && STATE_IMAGE + 12 <= FULL_RECORD);
+
+type BoardCore = Core<QUEUE, FRAME>;
+
+/// What a variant has beside its station: sensors, and what only it understands.
+pub trait Parts {
+    /// Texts that the server may set, each a switch of its own; they begin empty.
+    const TEXTS: &'static [&'static str] = &[];
+    /// What a person hears who gives a command that nobody knows.
+    const UNKNOWN: &'static str =
+        "this board knows the commands ping, identify, measure and restart";
+
+    /// Reads the sensors. One that does not answer adds no value, and is noted with [`Desk::used`].
+    async fn measure(&mut self, sample: &mut Sample);
+
+    /// Sets a text; says whether it took effect, and nothing when the key is another one's.
+    fn set(&mut self, _key: &str, _value: Json<'_>) -> Option<bool> {
+        None
+    }
+
+    /// Runs a command; nothing when it is another one's.
+    async fn run(&mut self, _name: &str, _params: Json<'_>) -> Option<Done> {
+        None
+    }
+}
+
+/// What the core is told about the firmware.
+#[derive(Debug, Clone, Copy)]
+pub struct Firmware<'a> {
+    /// The chip, in the word of the wire.
+    pub chip: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// Unix seconds of its sources: no certificate that ended before is believed.
+    pub date: u64,
+    /// Its patience with updates.
+    pub updates: UpdatePolicy,
+    /// Milliseconds between measurements and between questions without a socket, where they are not the usual ones.
+    pub intervals_ms: Option<(u32, u32)>,
+}
+
+/// What the connection needs of the start.
+#[derive(Debug)]
+pub struct Start<'a, F, N, R, P, W> {
+    /// What the gate said.
+    pub boot: Boot,
+    /// The firmware.
+    pub firmware: Firmware<'a>,
+    /// The records.
+    pub store: Records<F>,
+    /// The flash with the slots.
+    pub flash: F,
+    /// The network.
+    pub net: N,
+    /// A generator for keys and masks, seeded by the chip.
+    pub rng: R,
+    /// Sensors and what else the variant has.
+    pub parts: P,
+    /// Who wants something fetched.
+    pub fetch: W,
+}
+
+/// The memory of a life, in a static or wherever there is room.
+#[derive(Debug)]
+pub struct Memory {
+    core: Option<BoardCore>,
+    buffers: Buffers,
+    authority: Vec<u8, MAX_CA>,
+}
+
+impl Memory {
+    /// Makes empty memory.
+    pub const fn new() -> Self {
+        Memory {
+            core: None,
+            buffers: Buffers::new(),
+            authority: Vec::new(),
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Serves the server until the board is to restart. A board that cannot know its server waits for a person who tells it.
+pub async fn serve<F, N, R, P, W>(
+    desk: &'static Desk<F>,
+    start: Start<'_, F, N, R, P, W>,
+    memory: &mut Memory,
+) where
+    F: NorFlash,
+    N: TcpConnect + Dns,
+    R: RngCore + CryptoRng,
+    P: Parts,
+    W: Fetch,
+{
+    let Start {
+        boot,
+        firmware,
+        mut store,
+        mut flash,
+        net,
+        mut rng,
+        parts,
+        mut fetch,
+    } = start;
+    let Some(config) = config(desk, &firmware) else {
+        desk.rests(Task::Link);
+        return wait(desk, boot, store).await;
+    };
+    let core = memory.core.insert(Core::new(config, rng.next_u64()));
+    let mut hands = Hands {
+        desk,
+        parts,
+        samples: 0,
+    };
+    let scratch = memory.buffers.scratch();
+    if !hands.prepare(core, &mut store, scratch) {
+        desk.say(format_args!("not all switches of the board found room"));
+    }
+    core.booted(boot);
+    // What the settings hold fits.
+    memory.authority = Vec::from_slice(desk.station.borrow().settings().ca()).unwrap_or_default();
+    let authority = &memory.authority;
+    let trust = Trust {
+        anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
+        floor: firmware.date,
+    };
+    let board = Board {
+        core: &mut *core,
+        net: &net,
+        hardware: &mut hands,
+        storage: &mut store,
+        flash: &mut flash,
+        rng: &mut rng,
+        trust: &trust,
+    };
+    desk.alive(Task::Link);
+    select(
+        run_with(board, &mut memory.buffers, &mut fetch),
+        desk.leave.wait(),
+    )
+    .await;
+    // A board that has forgotten who it is must not remember what it was told as that.
+    let same = desk.station.borrow().settings().device() == core.config().device_id();
+    if same {
+        core.persist(&mut store);
+    }
+}
+
+/// Waits for a restart, because the board does not know its server. An image on trial cannot prove itself so, and is taken back:
+/// it may be what cannot read the settings.
+async fn wait<F: NorFlash>(desk: &Desk<F>, mut boot: Boot, mut store: Records<F>) {
+    let trial = async {
+        match boot.trial_ms() {
+            Some(until) => Timer::after_millis(until.saturating_sub(desk.now_ms())).await,
+            None => core::future::pending().await,
+        }
+    };
+    // Nobody waits for what is changed here; the station must not wait for somebody either.
+    let changes = async {
+        loop {
+            desk.changes.receive().await;
+        }
+    };
+    let over: Either3<(), (), ()> = select3(trial, desk.leave.wait(), changes).await;
+    if matches!(over, Either3::First(())) {
+        desk.say(format_args!(
+            "this firmware did not prove itself, the one before comes back"
+        ));
+        // Where it cannot be noted, the number of starts ends the trial.
+        let _ = boot.give_up(&mut store);
+    }
+}
+
+/// Makes the configuration of the core out of the settings, when the board knows its server.
+fn config<F: NorFlash>(desk: &Desk<F>, firmware: &Firmware<'_>) -> Option<Config> {
+    let station = desk.station.borrow();
+    let settings = station.settings();
+    if !settings.has_identity() {
+        desk.say(format_args!("the board does not know its server yet"));
+        return None;
+    }
+    let config = named(settings, &desk.profile.name, firmware);
+    config
+        .inspect_err(|error| desk.say(format_args!("the settings cannot be used: {error}")))
+        .ok()
+}
+
+fn named(settings: &Settings, board: &str, firmware: &Firmware<'_>) -> Result<Config, ConfigError> {
+    let config =
+        settings
+            .config(firmware.updates)?
+            .with_names(board, firmware.chip, firmware.version)?;
+    match firmware.intervals_ms {
+        Some((measure, poll)) => config.with_intervals(measure, poll),
+        None => Ok(config),
+    }
+}
+
+/// What the server sees of the board.
+struct Hands<F: 'static, P> {
+    desk: &'static Desk<F>,
+    parts: P,
+    /// Samples that were taken since one had the vital signs.
+    samples: u32,
+}
+
+impl<F: NorFlash, P: Parts> Hands<F, P> {
+    /// Gives the core its switches and what it remembers, and lets the board be as it was. Says whether all switches found room.
+    #[inline(never)]
+    fn prepare(
+        &mut self,
+        core: &mut BoardCore,
+        store: &mut Records<F>,
+        scratch: &mut [u8],
+    ) -> bool {
+        let desk = self.desk;
+        let mut station = desk.station.borrow_mut();
+        let node = station.node();
+        let mut all = node.declare(core);
+        for key in P::TEXTS {
+            all &= core.declare_switch(key, "".into());
+        }
+        let waiting = core.restore(store, scratch);
+        if waiting > 0 {
+            desk.say(format_args!("{waiting} samples wait for the server"));
+        }
+        for (key, value) in core.switches().iter() {
+            if self.parts.set(key, value).is_none() {
+                node.apply(key, value);
+            }
+        }
+        drop(station);
+        desk.station_bell.signal(());
+        all
+    }
+
+    fn add_vitals(&mut self, sample: &mut Sample) {
+        if self.samples.is_multiple_of(VITALS_EVERY) {
+            if let Some(rssi) = self.desk.rssi.get() {
+                sample.add("rssi", Value::Int(i64::from(rssi)));
+            }
+            let seconds = i64::try_from(self.desk.now_ms() / 1000).unwrap_or(i64::MAX);
+            sample.add("uptime", Value::Int(seconds));
+        }
+        self.samples = self.samples.wrapping_add(1);
+    }
+
+    async fn command(&mut self, name: &str, params: Json<'_>) -> Done {
+        if let Some(done) = self.parts.run(name, params).await {
+            return done;
+        }
+        match name {
+            "ping" => Done::Ok,
+            "identify" => {
+                self.desk.station.borrow_mut().node().identify();
+                self.desk.station_bell.signal(());
+                Done::Ok
+            }
+            "measure" => {
+                // A person asked for it, so it has everything.
+                self.samples = 0;
+                Done::Measure
+            }
+            "restart" => Done::Restart,
+            _ => Done::Failed(P::UNKNOWN),
+        }
+    }
+}
+
+impl<F: NorFlash, P: Parts> Hardware for Hands<F, P> {
+    async fn measure(&mut self, sample: &mut Sample) {
+        self.desk.alive(Task::Parts);
+        self.parts.measure(sample).await;
+        let motion = self.desk.station.borrow_mut().node().motion();
+        if let Some(motion) = motion {
+            sample.add("motion", Value::Bool(motion));
+        }
+        for (key, works) in self.desk.health.borrow().values() {
+            sample.add(key, works);
+        }
+        self.add_vitals(sample);
+        self.desk.rests(Task::Parts);
+    }
+
+    async fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
+        if let Some(done) = self.parts.set(key, value) {
+            return done;
+        }
+        let done = self.desk.station.borrow_mut().node().apply(key, value);
+        self.desk.station_bell.signal(());
+        done
+    }
+
+    async fn run(&mut self, name: &str, params: Json<'_>) -> Done {
+        self.desk.alive(Task::Parts);
+        let done = self.command(name, params).await;
+        self.desk.rests(Task::Parts);
+        done
+    }
+
+    async fn self_test(&mut self) -> bool {
+        // Whoever asks was reached over the network; what is left is that the board would find its server again.
+        knows_its_server(&mut *self.desk.store.borrow_mut())
+    }
+
+    async fn happens(&mut self) -> Happening {
+        match select(self.desk.changes.receive(), self.desk.asked.wait()).await {
+            Either::First((key, value)) => Happening::Switch(key, value),
+            Either::Second(()) => Happening::AskForUpdate,
+        }
+    }
+
+    fn vitals(&mut self) -> Vitals {
+        Vitals {
+            heap_free: (self.desk.chip.heap_free)(),
+            rssi: self.desk.rssi.get(),
+        }
+    }
+
+    fn look(&mut self, view: View) {
+        self.desk.view.set(view);
+        self.desk.tell(StationInput::Core(view));
+    }
+
+    fn log(&mut self, error: NetError) {
+        self.desk.say(format_args!("{error}"));
+    }
+
+    fn alive(&mut self) {
+        self.desk.alive(Task::Link);
+    }
+}
+
+/// Says whether the settings in storage can be read, and make a configuration.
+#[inline(never)]
+fn knows_its_server<S: Storage>(storage: &mut S) -> bool {
+    let settings = Settings::load(storage).ok().flatten();
+    settings.is_some_and(|settings| {
+        settings.has_identity() && settings.config(UpdatePolicy::default()).is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use espalier_device::Slot;
+
+    use super::*;
+
+    struct Stored(&'static str);
+
+    impl Storage for Stored {
+        type Error = ();
+
+        fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, ()> {
+            let bytes: Vec<u8> = match slot {
+                Slot::Settings => self.0.into(),
+                _ => Vec::new(),
+            };
+            into.get_mut(..bytes.len())
+                .ok_or(())?
+                .copy_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+
+        fn write(&mut self, _: Slot, _: &[&[u8]]) -> Result<(), ()> {
+            Err(())
+        }
+    }
+
+    #[test]
+    fn the_self_test_wants_settings_that_make_a_configuration() {
+        for (settings, passes) in [
+            (
+                r#"{"v":1,"server":"https://farm","device":"d1","token":"t1"}"#,
+                true,
+            ),
+            // From newer firmware, damaged, without the server, empty.
+            (
+                r#"{"v":9,"server":"https://farm","device":"d1","token":"t1"}"#,
+                false,
+            ),
+            (r#"{"v":1,"server":"https://fa"#, false),
+            (r#"{"v":1,"device":"d1","token":"t1"}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(
+                knows_its_server(&mut Stored(settings)),
+                passes,
+                "{settings}"
+            );
+        }
+    }
+}
