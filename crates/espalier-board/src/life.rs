@@ -7,13 +7,14 @@ use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::node::{StationInput, View};
 use espalier_device::records::Records;
+use espalier_device::refusals::MAX_REASON;
 use espalier_device::safe::Task;
 use espalier_device::settings::{MAX_CA, Settings};
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::update::Boot;
 use espalier_device::{Config, ConfigError, Core, Storage, UpdatePolicy};
 use espalier_wire::json::{Json, Value};
-use heapless::Vec;
+use heapless::{String, Vec};
 use rand_core::{CryptoRng, RngCore};
 
 use crate::buffers::{Buffers, FULL_RECORD};
@@ -150,6 +151,7 @@ pub async fn serve<F, N, R, P, W>(
         desk,
         parts,
         samples: 0,
+        refused_text: false,
     };
     let scratch = memory.buffers.scratch();
     if !hands.prepare(core, &mut store, scratch) {
@@ -241,6 +243,8 @@ struct Hands<F: 'static, P> {
     parts: P,
     /// Samples that were taken since one had the vital signs.
     samples: u32,
+    /// Whether the last value that was set was a text, and refused.
+    refused_text: bool,
 }
 
 impl<F: NorFlash, P: Parts> Hands<F, P> {
@@ -322,12 +326,22 @@ impl<F: NorFlash, P: Parts> Hardware for Hands<F, P> {
     }
 
     async fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        if let Some(done) = self.parts.set(key, value) {
+        let text = self.parts.set(key, value);
+        self.refused_text = text == Some(false);
+        if let Some(done) = text {
             return done;
         }
         let done = self.desk.station.borrow_mut().node().apply(key, value);
         self.desk.station_bell.signal(());
         done
+    }
+
+    fn refusal(&mut self) -> Option<String<MAX_REASON>> {
+        if self.refused_text {
+            return String::try_from("this board does not take that text: it may be too long").ok();
+        }
+        let mut station = self.desk.station.borrow_mut();
+        String::try_from(station.node().refusal()?).ok()
     }
 
     async fn run(&mut self, name: &str, params: Json<'_>) -> Done {
