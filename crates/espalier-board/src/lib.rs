@@ -32,6 +32,9 @@ extern crate std;
 
 pub mod buffers;
 mod channel;
+#[cfg(test)]
+#[path = "../tests/board/clock.rs"]
+mod clock;
 mod connect;
 mod driver;
 mod error;

@@ -2,7 +2,10 @@
 
 mod believed;
 mod certificates;
+mod clock;
+mod lines;
 mod pictures;
 mod server;
+mod silence;
 mod story;
 mod world;

@@ -1,5 +1,6 @@
 //! The life of a board through the driver, plain and in TLS: telemetry, switches, commands, an update over a line that breaks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use espalier_board::tls::Refusal;
@@ -8,6 +9,7 @@ use espalier_device::update::BootReason;
 use espalier_wire::device::{Command, Down};
 use espalier_wire::json::{Json, Text};
 use espalier_wire::ota::Stage;
+use rustls::ServerConfig;
 use tokio::time::timeout;
 
 use crate::certificates::{HOST, NOW, authority, server as showing, server_params, signed};
@@ -19,7 +21,7 @@ const NOW_MS: i64 = NOW.cast_signed() * 1000;
 /// Long enough for any of these stories; a board that hangs is not one that is slow.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-fn nobody() -> Trust<'static> {
+pub fn nobody() -> Trust<'static> {
     Trust {
         anchor: None,
         floor: NOW,
@@ -32,16 +34,23 @@ pub async fn plain() -> (Server, TestBoard) {
     (server, board)
 }
 
-pub async fn tls() -> (Server, TestBoard) {
+/// What a server shows whose authority a board believes, its URL, and what the board believes.
+pub fn showing_good(port: u16) -> (Arc<ServerConfig>, String, Trust<'static>) {
     let ca = authority("house");
     let good = signed(server_params(), &ca);
-    let server = Server::start(Some(showing(&[good.der()], good.key()))).await;
     let trust = Trust {
         anchor: Some(Anchor::Certificate(Box::leak(
             ca.der().to_vec().into_boxed_slice(),
         ))),
         floor: NOW,
     };
+    let config = showing(&[good.der()], good.key());
+    (config, format!("https://{HOST}:{port}"), trust)
+}
+
+pub async fn tls() -> (Server, TestBoard) {
+    let (config, _, trust) = showing_good(0);
+    let server = Server::start(Some(config)).await;
     let board = TestBoard::new(format!("https://{HOST}:{}", server.port), trust);
     (server, board)
 }
