@@ -40,6 +40,8 @@ mod driver;
 mod error;
 mod exchange;
 pub mod fetch;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod hardware;
 mod http;
 mod link;

@@ -42,6 +42,8 @@ pub(crate) struct Certificate<'a> {
     /// Whether the signature is ECDSA with SHA-256.
     ecdsa_sha256: bool,
     is_authority: bool,
+    /// How many authorities may follow below it, when that is limited.
+    pub path_length: Option<u8>,
     /// First byte of the key usage, when it is limited.
     key_usage: Option<u8>,
     for_servers: Option<bool>,
@@ -88,6 +90,7 @@ impl<'a> Certificate<'a> {
             key: p256_point(key_info),
             ecdsa_sha256: is_ecdsa_sha256(algorithm),
             is_authority: false,
+            path_length: None,
             key_usage: None,
             for_servers: None,
             names: None,
@@ -124,6 +127,12 @@ impl<'a> Certificate<'a> {
                 BASIC_CONSTRAINTS => {
                     let mut limits = inside.enter(tag::SEQUENCE)?;
                     self.is_authority = limits.boolean_or(false)?;
+                    if self.is_authority && !limits.is_empty() {
+                        self.path_length = Some(small(limits.take(tag::INTEGER)?)?);
+                    }
+                    if !limits.is_empty() {
+                        return None;
+                    }
                 }
                 KEY_USAGE => {
                     let bits = inside.take(tag::BIT_STRING)?.content;
@@ -139,7 +148,10 @@ impl<'a> Certificate<'a> {
                 }
                 ALT_NAME => self.names = Some(inside.take(tag::SEQUENCE)?.content),
                 _ if critical => return None,
-                _ => {}
+                _ => continue,
+            }
+            if !inside.is_empty() {
+                return None;
             }
         }
         Some(())
@@ -183,6 +195,16 @@ pub(crate) fn verifies(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> 
     DerSignature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
 }
 
+/// Returns a number that is not negative; what is larger than a byte is as good as 255.
+fn small(value: Value<'_>) -> Option<u8> {
+    match *value.content {
+        [small @ 0..=0x7f] => Some(small),
+        [0, large @ 0x80..=0xff] => Some(large),
+        [1..=0x7f, _, ..] | [0, 0x80..=0xff, _, ..] => Some(u8::MAX),
+        _ => None,
+    }
+}
+
 fn p256_point(info: Value<'_>) -> Option<&[u8]> {
     let mut parts = Reader::new(info.content);
     let mut algorithm = parts.enter(tag::SEQUENCE)?;
@@ -191,7 +213,8 @@ fn p256_point(info: Value<'_>) -> Option<&[u8]> {
             .take(tag::OID)
             .filter(|found| found.content == oid)?;
     }
-    parts.bits()
+    let point = parts.bits()?;
+    (algorithm.is_empty() && parts.is_empty()).then_some(point)
 }
 
 fn is_ecdsa_sha256(algorithm: Value<'_>) -> bool {
@@ -266,6 +289,49 @@ mod tests {
         ] {
             assert_eq!(time(tag::UTC_TIME, bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn path_lengths_are_numbers_that_are_not_negative() {
+        let read = |content: &[u8]| {
+            small(Value {
+                tag: tag::INTEGER,
+                content,
+                whole: content,
+            })
+        };
+        assert_eq!(read(&[0]), Some(0));
+        assert_eq!(read(&[0x7f]), Some(127));
+        assert_eq!(read(&[0, 0x80]), Some(128));
+        assert_eq!(read(&[1, 0]), Some(255));
+        assert_eq!(read(&[0, 0x80, 0]), Some(255));
+        for bad in [&[][..], &[0x80], &[0xff, 0], &[0, 1], &[0, 0x7f, 0]] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+    }
+
+    const AUTHORITY: &[u8] = include_bytes!("../../tests/data/authority.der");
+
+    /// The same with some bytes in the place of others.
+    fn with(from: &[u8], to: &[u8]) -> std::vec::Vec<u8> {
+        let at = AUTHORITY.windows(from.len()).position(|w| w == from);
+        let mut bytes = AUTHORITY.to_vec();
+        let at = at.unwrap();
+        bytes[at..at + from.len()].copy_from_slice(to);
+        bytes
+    }
+
+    #[test]
+    fn nothing_is_left_over_in_what_is_understood() {
+        assert!(Certificate::parse(AUTHORITY).unwrap().may_sign());
+        // Behind the flag of an authority comes the length of its path, and nothing else.
+        let limits = [0x30, 3, 1, 1, 0xff];
+        assert!(Certificate::parse(&with(&limits, &[0x30, 3, 2, 1, 0])).is_none());
+        assert!(Certificate::parse(&with(&limits, &[0x30, 0, 5, 1, 0])).is_none());
+        // A key whose bits end early is none, whatever follows.
+        let key = [3, 0x42, 0, 4];
+        let short = with(&key, &[3, 1, 0, 4]);
+        assert!(Certificate::parse(&short).is_none_or(|read| read.key().is_none()));
     }
 
     #[test]

@@ -23,9 +23,9 @@
 //! | `der.rs` | ASN.1 as bytes |
 //! | `name.rs` | hosts and the names of certificates |
 
-mod certificate;
-mod der;
-mod name;
+pub(crate) mod certificate;
+pub(crate) mod der;
+pub(crate) mod name;
 mod verifier;
 
 use core::fmt;
