@@ -295,6 +295,23 @@ impl StoredKeys {
         found
     }
 
+    /// Forgets all sets, the newest last: a power cut brings no older one back.
+    pub fn forget<S: Storage>(storage: &mut S) -> Result<(), S::Error> {
+        let serial = |storage: &mut S, slot| {
+            let copy = Keys::read(storage, slot).ok().flatten();
+            copy.map(|copy| copy.serial)
+        };
+        let [a, b] = KEY_COPIES;
+        let older_first = if serial(storage, a) > serial(storage, b) {
+            [b, a]
+        } else {
+            [a, b]
+        };
+        older_first
+            .into_iter()
+            .try_for_each(|slot| storage.forget(slot))
+    }
+
     /// Returns the newest set that stands for the same keys of the settings as these.
     pub fn newest(&self, of: &Keys) -> Option<&Keys> {
         let same = self.copies.iter().filter(|copy| copy.base == of.base);
