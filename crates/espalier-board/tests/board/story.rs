@@ -10,7 +10,9 @@ use espalier_wire::json::{Json, Text};
 use espalier_wire::ota::Stage;
 use tokio::time::timeout;
 
-use crate::certificates::{HOST, NOW, authority, server as showing, server_params, signed};
+use crate::certificates::{
+    Authority, HOST, NOW, authority, server as showing, server_params, signed,
+};
 use crate::server::{Server, desired};
 use crate::world::{TestBoard, image};
 
@@ -21,9 +23,14 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 fn nobody() -> Trust<'static> {
     Trust {
-        anchor: None,
+        anchors: &[],
         floor: NOW,
     }
+}
+
+fn believing(ca: &Authority) -> &'static [Anchor<'static>] {
+    let der = Box::leak(ca.der().to_vec().into_boxed_slice());
+    Box::leak(Box::new([Anchor::Certificate(der)]))
 }
 
 pub async fn plain() -> (Server, TestBoard) {
@@ -37,9 +44,7 @@ pub async fn tls() -> (Server, TestBoard) {
     let good = signed(server_params(), &ca);
     let server = Server::start(Some(showing(&[good.der()], good.key()))).await;
     let trust = Trust {
-        anchor: Some(Anchor::Certificate(Box::leak(
-            ca.der().to_vec().into_boxed_slice(),
-        ))),
+        anchors: believing(&ca),
         floor: NOW,
     };
     let board = TestBoard::new(format!("https://{HOST}:{}", server.port), trust);
@@ -206,16 +211,13 @@ async fn a_server_without_sockets_gets_its_telemetry_by_requests() {
 async fn a_board_tells_nothing_to_a_server_that_it_does_not_believe() {
     let (server, mut board) = tls().await;
     let other = authority("house");
-    for (anchor, wanted) in [
-        (None, NetError::NoTrust),
-        (
-            Some(Anchor::Certificate(Box::leak(
-                other.der().to_vec().into_boxed_slice(),
-            ))),
-            NetError::Tls(Some(Refusal::WrongIssuer)),
-        ),
+    let strange_key: &[_] = &[Anchor::Key([7; 32])];
+    for (anchors, wanted) in [
+        (&[][..], NetError::NoTrust),
+        (believing(&other), NetError::Tls(Some(Refusal::WrongIssuer))),
+        (strange_key, NetError::Tls(Some(Refusal::WrongKey))),
     ] {
-        board.trust.anchor = anchor;
+        board.trust.anchors = anchors;
         board.seen.borrow_mut().errors.clear();
         let seen = std::rc::Rc::clone(&board.seen);
         while_running(&mut board, async move {
