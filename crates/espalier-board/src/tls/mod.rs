@@ -1,4 +1,4 @@
-//! Who a board believes: exactly one authority or one certificate, pinned by its owner. TLS itself is `embedded-tls`; what a
+//! Who a board believes: an authority, a certificate, or the keys of servers, pinned by its owner. TLS itself is `embedded-tls`; what a
 //! certificate proves is decided here.
 //!
 //! The verifier that comes with `embedded-tls` checks signatures, names and dates, but not whether a certificate may sign others:
@@ -6,7 +6,7 @@
 //! all. Ours is smaller and stricter:
 //!
 //! - the server shows **one** certificate, signed by the pinned authority itself (which may follow it, byte for byte), or the
-//!   pinned certificate;
+//!   pinned certificate, or one with a pinned key, whoever signed it and whatever follows it;
 //! - the authority may sign certificates (`basicConstraints`, `keyUsage`); the server's may identify servers (`keyUsage`,
 //!   `extKeyUsage`) and is no authority; nothing in either is critical and unknown;
 //! - the host is one of its `subjectAltName`s, a DNS name or an IP address; the common name is nobody's name;
@@ -30,6 +30,9 @@ mod verifier;
 
 use core::fmt;
 
+use espalier_device::settings::MAX_PINS;
+use heapless::Vec;
+
 pub(crate) use verifier::Provider;
 pub use verifier::Verifier;
 
@@ -45,11 +48,24 @@ pub enum Anchor<'a> {
     Key([u8; 32]),
 }
 
+/// Most anchors of a board: what its settings can hold.
+pub const MAX_ANCHORS: usize = 1 + MAX_PINS;
+
+/// Returns the anchors that the settings of a board name: a certificate in DER, unless it is empty, and the keys of servers.
+pub fn anchors<'a>(certificate: &'a [u8], pins: &[[u8; 32]]) -> Vec<Anchor<'a>, MAX_ANCHORS> {
+    let certificate = Some(certificate).filter(|der| !der.is_empty());
+    certificate
+        .map(Anchor::Certificate)
+        .into_iter()
+        .chain(pins.iter().take(MAX_PINS).copied().map(Anchor::Key))
+        .collect()
+}
+
 /// What a board needs for `https`.
 #[derive(Debug, Clone, Copy)]
 pub struct Trust<'a> {
-    /// Who is believed; without it no `https` server is.
-    pub anchor: Option<Anchor<'a>>,
+    /// Who is believed, each of them alone; without any, no `https` server is.
+    pub anchors: &'a [Anchor<'a>],
     /// Unix seconds of a moment that is certainly past: when the image was built, or the last time that was stored.
     pub floor: u64,
 }
@@ -94,9 +110,10 @@ pub enum Refusal {
     NoProof,
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Refusal {
+    /// Returns what is wrong, without a full stop.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Refusal::BadAnchor => "the pinned certificate cannot be read",
             Refusal::NotAnAuthority => "the pinned certificate may not sign others",
             Refusal::NotOneCertificate => "the server must show exactly one certificate",
@@ -110,7 +127,13 @@ impl fmt::Display for Refusal {
             Refusal::NotForServers => "the certificate may not identify servers",
             Refusal::BadSignature => "the server does not have the key of its certificate",
             Refusal::NoProof => "the server has not proved who it is",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

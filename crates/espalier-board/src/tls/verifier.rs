@@ -26,17 +26,17 @@ enum State {
 
 /// Decides for one handshake whether a server is believed.
 pub struct Verifier<'a> {
-    anchor: &'a Anchor<'a>,
+    anchors: &'a [Anchor<'a>],
     host: &'a str,
     now: Now,
     state: State,
 }
 
 impl<'a> Verifier<'a> {
-    /// Makes a verifier for one handshake with a host, as its URL names it.
-    pub const fn new(anchor: &'a Anchor<'a>, host: &'a str, now: Now) -> Self {
+    /// Makes a verifier for one handshake with a host, as its URL names it. It believes a server when one of the anchors does.
+    pub const fn new(anchors: &'a [Anchor<'a>], host: &'a str, now: Now) -> Self {
         Verifier {
-            anchor,
+            anchors,
             host,
             now,
             state: State::Waiting,
@@ -65,31 +65,15 @@ impl<'a> Verifier<'a> {
             return Err(Refusal::BadCertificate);
         }
         let server = Certificate::parse(first).ok_or(Refusal::BadCertificate)?;
-        let authority = match self.anchor {
-            Anchor::Certificate(bytes) => {
-                Some(Certificate::parse(bytes).ok_or(Refusal::BadAnchor)?)
+        // Of several that do not vouch for the server, the first says why.
+        let mut vouched = Err(Refusal::NoProof);
+        for anchor in self.anchors.iter().rev() {
+            vouched = vouches(anchor, &server, rest);
+            if vouched.is_ok() {
+                break;
             }
-            Anchor::Key(_) => None,
-        };
-        let is_authority = |entry: &CertificateEntryRef<'_>| {
-            let CertificateEntryRef::X509(bytes) = entry else {
-                return false;
-            };
-            authority.is_some_and(|authority| authority.whole == *bytes)
-        };
-        if rest.len() > 1 || !rest.iter().all(is_authority) {
-            return Err(Refusal::NotOneCertificate);
         }
-        match (self.anchor, &authority) {
-            (_, Some(authority)) if authority.whole == server.whole => {}
-            (_, Some(authority)) => signed_by(&server, authority)?,
-            (Anchor::Key(wanted), _) => {
-                if <[u8; 32]>::from(Sha256::digest(server.key_info)) != *wanted {
-                    return Err(Refusal::WrongKey);
-                }
-            }
-            (Anchor::Certificate(_), None) => return Err(Refusal::BadAnchor),
-        }
+        vouched?;
         if !server.may_serve() {
             return Err(Refusal::NotForServers);
         }
@@ -129,6 +113,32 @@ impl<'a> Verifier<'a> {
         } else {
             Err(Refusal::BadSignature)
         }
+    }
+}
+
+/// Whether an anchor vouches for a server that has shown these certificates behind its own.
+fn vouches(
+    anchor: &Anchor<'_>,
+    server: &Certificate<'_>,
+    rest: &[CertificateEntryRef<'_>],
+) -> Result<(), Refusal> {
+    let bytes = match anchor {
+        Anchor::Certificate(bytes) => *bytes,
+        // Whoever has the key is the server: what others say of it in further certificates makes no difference.
+        Anchor::Key(wanted) => {
+            let found = <[u8; 32]>::from(Sha256::digest(server.key_info));
+            return (found == *wanted).then_some(()).ok_or(Refusal::WrongKey);
+        }
+    };
+    let authority = Certificate::parse(bytes).ok_or(Refusal::BadAnchor)?;
+    let is_authority = |entry: &CertificateEntryRef<'_>| matches!(entry, CertificateEntryRef::X509(bytes) if authority.whole == *bytes);
+    if rest.len() > 1 || !rest.iter().all(is_authority) {
+        return Err(Refusal::NotOneCertificate);
+    }
+    if authority.whole == server.whole {
+        Ok(())
+    } else {
+        signed_by(server, &authority)
     }
 }
 

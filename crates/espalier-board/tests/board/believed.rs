@@ -8,7 +8,7 @@ use embedded_tls::{
     Aes128GcmSha256, Certificate, CryptoProvider, CryptoRngCore, TlsClock, TlsConfig,
     TlsConnection, TlsContext, TlsError, TlsVerifier,
 };
-use espalier_board::tls::{Anchor, Now, Refusal, Verifier};
+use espalier_board::tls::{Anchor, Now, Refusal, Verifier, anchors};
 use rand_core::OsRng;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
@@ -66,7 +66,16 @@ async fn verdict(
     host: &str,
     now: Now,
 ) -> Result<(), Refusal> {
-    let (result, verifier) = handshake(config, Verifier::new(&anchor, host, now)).await;
+    of_several(config, &[anchor], host, now).await
+}
+
+async fn of_several(
+    config: Arc<ServerConfig>,
+    anchors: &[Anchor<'_>],
+    host: &str,
+    now: Now,
+) -> Result<(), Refusal> {
+    let (result, verifier) = handshake(config, Verifier::new(anchors, host, now)).await;
     let verdict = verifier.verdict();
     assert_eq!(result.is_ok(), verdict.is_ok(), "{result:?} {verdict:?}");
     verdict
@@ -239,6 +248,21 @@ async fn a_certificate_or_a_key_can_be_pinned_itself() {
     assert_eq!(judged(&own, &own).await, Ok(()));
     assert_eq!(judged(&other, &own).await, Err(Refusal::NotAnAuthority));
 
+    for (shown, wanted) in [(&own, Ok(())), (&other, Err(Refusal::WrongKey))] {
+        let config = server(&[shown.der()], shown.key());
+        let pin = Anchor::Key(pin_of(&own));
+        assert_eq!(verdict(config, pin, HOST, Now::Known(NOW)).await, wanted);
+    }
+    let config = server(&[own.der()], own.key());
+    let late = Now::Known(NOW + 365 * 86_400);
+    assert_eq!(
+        verdict(config, Anchor::Key(pin_of(&own)), HOST, late).await,
+        Err(Refusal::Expired)
+    );
+}
+
+/// The pin of a server: SHA-256 of the `SubjectPublicKeyInfo` of its certificate.
+fn pin_of(shown: &Authority) -> [u8; 32] {
     // A P-256 key info is 26 bytes of algorithm and the 65 of the point.
     let header = [
         0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48,
@@ -246,17 +270,60 @@ async fn a_certificate_or_a_key_can_be_pinned_itself() {
     ];
     let info = Sha256::new()
         .chain_update(header)
-        .chain_update(own.key().public_key_raw());
-    let pin = || Anchor::Key(info.clone().finalize().into());
-    for (shown, wanted) in [(&own, Ok(())), (&other, Err(Refusal::WrongKey))] {
-        let config = server(&[shown.der()], shown.key());
-        assert_eq!(verdict(config, pin(), HOST, Now::Known(NOW)).await, wanted);
+        .chain_update(shown.key().public_key_raw());
+    info.finalize().into()
+}
+
+#[tokio::test]
+async fn a_pinned_key_outlives_its_certificate_and_has_a_successor() {
+    let (ca, other) = (authority("house"), authority("other"));
+    let first = signed(server_params(), &ca);
+    let pins = [[9; 32], pin_of(&first)];
+    let believed = anchors(&[], &pins);
+    let now = Now::Known(NOW);
+    // The certificate is renewed with the same key, by another authority, which shows itself and one above it.
+    let key = KeyPair::try_from(first.key().serialize_der()).unwrap();
+    let renewed = Authority::signed_by(server_params(), key, &other).unwrap();
+    assert_ne!(first.der(), renewed.der());
+    for chain in [
+        &[first.der()][..],
+        &[renewed.der()],
+        &[renewed.der(), other.der(), ca.der()],
+    ] {
+        let config = server(chain, first.key());
+        assert_eq!(of_several(config, &believed, HOST, now).await, Ok(()));
     }
-    let config = server(&[own.der()], own.key());
-    assert_eq!(
-        verdict(config, pin(), HOST, Now::Known(NOW + 365 * 86_400)).await,
-        Err(Refusal::Expired)
-    );
+    // Names and dates count as ever, and so does the key.
+    let config = server(&[renewed.der()], first.key());
+    let elsewhere = of_several(config, &believed, "farm.example", now).await;
+    assert_eq!(elsewhere, Err(Refusal::WrongName));
+    let config = server(&[renewed.der()], &KeyPair::generate().unwrap());
+    let thief = of_several(config, &believed, HOST, now).await;
+    assert_eq!(thief, Err(Refusal::BadSignature));
+    let stranger = signed(server_params(), &ca);
+    let config = server(&[stranger.der()], stranger.key());
+    let said = of_several(config, &believed, HOST, now).await;
+    assert_eq!(said, Err(Refusal::WrongKey));
+}
+
+#[tokio::test]
+async fn each_anchor_is_enough_and_the_first_says_why_none_was() {
+    let (ca, other) = (authority("house"), authority("other"));
+    let of_house = signed(server_params(), &ca);
+    let pinned = signed(server_params(), &other);
+    let pins = [pin_of(&pinned)];
+    let believed = anchors(ca.der(), &pins);
+    let stranger = signed(server_params(), &other);
+    for (shown, wanted) in [
+        (&of_house, Ok(())),
+        (&pinned, Ok(())),
+        (&stranger, Err(Refusal::WrongIssuer)),
+    ] {
+        let config = server(&[shown.der()], shown.key());
+        let said = of_several(config, &believed, HOST, Now::Known(NOW)).await;
+        assert_eq!(said, wanted);
+    }
+    assert!(anchors(&[], &[]).is_empty());
 }
 
 #[tokio::test]
@@ -273,7 +340,7 @@ async fn an_anchor_that_is_no_certificate_believes_nobody() {
     .await;
     assert_eq!(said, Err(Refusal::BadAnchor));
     // A handshake in which no certificate was shown proves nothing, whatever the library says of it.
-    let anchor = Anchor::Certificate(ca.der());
+    let anchor = [Anchor::Certificate(ca.der())];
     assert_eq!(
         Verifier::new(&anchor, HOST, Now::Known(NOW)).verdict(),
         Err(Refusal::NoProof)

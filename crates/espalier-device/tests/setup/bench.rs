@@ -17,6 +17,7 @@ pub struct Bench {
     pub scans: u32,
     pub changes: u32,
     pub restarts: u32,
+    pub halts: u32,
     pub used: u32,
 }
 
@@ -50,6 +51,7 @@ impl Bench {
             scans: 0,
             changes: 0,
             restarts: 0,
+            halts: 0,
             used: 0,
         }
     }
@@ -80,6 +82,10 @@ impl Bench {
                 Output::Changed => self.changes += 1,
                 Output::PortalUsed => self.used += 1,
                 Output::Restart => self.restarts += 1,
+                Output::Halt => {
+                    assert!(self.setup.is_leaving());
+                    self.halts += 1;
+                }
             }
         }
     }
