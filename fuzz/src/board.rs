@@ -209,9 +209,10 @@ fn certificate(bytes: &[u8]) -> Verdict {
         let length = limits.and_then(|l| l.value.path_len_constraint);
         assert_eq!(ours.path_length.map(u32::from), length.map(|l| l.min(255)));
         let signs = usage.as_ref().is_none_or(|u| u.value.key_cert_sign());
-        let serves = usage.as_ref().is_none_or(|u| u.value.digital_signature())
-            && extended.is_none_or(|e| e.value.server_auth);
-        assert_eq!(ours.may, (ours.is_authority && signs, serves));
+        let serves = usage.is_none_or(|u| u.value.digital_signature());
+        let servers = extended.is_none_or(|e| e.value.server_auth);
+        let may = (ours.is_authority && signs && servers, serves && servers);
+        assert_eq!(ours.may, may);
     }
     if let (Some(names), Ok(Some(theirs))) = (ours.names, theirs.subject_alternative_name()) {
         let theirs = &theirs.value.general_names;

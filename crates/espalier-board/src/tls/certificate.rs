@@ -1,22 +1,16 @@
 //! What an X.509 certificate says, taken out of its DER in place. It judges nothing but its form: unknown critical extensions make
 //! it unreadable, as the standard wants.
 
-use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{DerSignature, VerifyingKey};
-
 use super::der::{Reader, Value, tag};
+use super::key::{Curve, Key, Scheme};
 use crate::http::seconds;
 
-const P256_KEY: [&[u8]; 2] = [
-    &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1],
-    &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
-];
-const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 /// The last byte of the extensions `2.5.29.n`.
 const KEY_USAGE: u8 = 15;
 const ALT_NAME: u8 = 17;
 const BASIC_CONSTRAINTS: u8 = 19;
+const NAME_CONSTRAINTS: u8 = 30;
 const EXT_KEY_USAGE: u8 = 37;
 /// First byte of `keyUsage`.
 const DIGITAL_SIGNATURE: u8 = 0x80;
@@ -37,10 +31,10 @@ pub(crate) struct Certificate<'a> {
     pub not_after: u64,
     /// The key with its algorithm.
     pub key_info: &'a [u8],
-    /// The point of a P-256 key.
-    key: Option<&'a [u8]>,
-    /// Whether the signature is ECDSA with SHA-256.
-    ecdsa_sha256: bool,
+    /// The point of a key of a known kind.
+    key: Option<(Curve, &'a [u8])>,
+    /// How it is signed, when that is known here.
+    scheme: Option<Scheme>,
     is_authority: bool,
     /// How many authorities may follow below it, when that is limited.
     pub path_length: Option<u8>,
@@ -87,8 +81,8 @@ impl<'a> Certificate<'a> {
             not_before,
             not_after,
             key_info: key_info.whole,
-            key: p256_point(key_info),
-            ecdsa_sha256: is_ecdsa_sha256(algorithm),
+            key: point(key_info),
+            scheme: scheme(algorithm),
             is_authority: false,
             path_length: None,
             key_usage: None,
@@ -147,6 +141,8 @@ impl<'a> Certificate<'a> {
                     self.for_servers = Some(found);
                 }
                 ALT_NAME => self.names = Some(inside.take(tag::SEQUENCE)?.content),
+                // Whoever limits the names of those below means it, whether they call it critical or not.
+                NAME_CONSTRAINTS => return None,
                 _ if critical => return None,
                 _ => continue,
             }
@@ -159,7 +155,9 @@ impl<'a> Certificate<'a> {
 
     /// Whether it may sign the certificates of servers.
     pub fn may_sign(&self) -> bool {
-        self.is_authority && self.key_usage.is_none_or(|bits| bits & KEY_CERT_SIGN != 0)
+        self.is_authority
+            && self.for_servers.unwrap_or(true)
+            && self.key_usage.is_none_or(|bits| bits & KEY_CERT_SIGN != 0)
     }
 
     /// Whether it may identify a server. An authority may not, except for itself.
@@ -174,25 +172,21 @@ impl<'a> Certificate<'a> {
         self.is_authority
     }
 
-    /// Returns the key, when it is one of P-256.
-    pub fn key(&self) -> Option<VerifyingKey> {
-        VerifyingKey::from_sec1_bytes(self.key?).ok()
+    /// Returns the key, when it is one that can be used here.
+    pub fn key(&self) -> Option<Key> {
+        let (curve, point) = self.key?;
+        Key::read(curve, point)
     }
 
-    /// Says whether the signature is of a kind that can be checked.
-    pub const fn has_known_signature(&self) -> bool {
-        self.ecdsa_sha256
+    /// Says whether the signature is of the kind that a key makes.
+    pub fn has_signature_for(&self, key: &Key) -> bool {
+        self.scheme == Some(key.scheme())
     }
 
     /// Says whether the holder of a key has signed this.
-    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
-        self.ecdsa_sha256 && verifies(key, self.signed, self.signature)
+    pub fn is_signed_by(&self, key: &Key) -> bool {
+        self.has_signature_for(key) && key.verifies(self.signed, self.signature)
     }
-}
-
-/// Says whether a signature in DER over a message is that of a key.
-pub(crate) fn verifies(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool {
-    DerSignature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
 }
 
 /// Returns a number that is not negative; what is larger than a byte is as good as 255.
@@ -205,24 +199,19 @@ fn small(value: Value<'_>) -> Option<u8> {
     }
 }
 
-fn p256_point(info: Value<'_>) -> Option<&[u8]> {
+fn point(info: Value<'_>) -> Option<(Curve, &[u8])> {
     let mut parts = Reader::new(info.content);
     let mut algorithm = parts.enter(tag::SEQUENCE)?;
-    for oid in P256_KEY {
-        algorithm
-            .take(tag::OID)
-            .filter(|found| found.content == oid)?;
-    }
+    let (kind, curve) = (algorithm.take(tag::OID)?, algorithm.take(tag::OID)?);
+    let curve = Curve::of(kind.content, curve.content)?;
     let point = parts.bits()?;
-    (algorithm.is_empty() && parts.is_empty()).then_some(point)
+    (algorithm.is_empty() && parts.is_empty()).then_some((curve, point))
 }
 
-fn is_ecdsa_sha256(algorithm: Value<'_>) -> bool {
+fn scheme(algorithm: Value<'_>) -> Option<Scheme> {
     let mut parts = Reader::new(algorithm.content);
-    parts
-        .take(tag::OID)
-        .is_some_and(|oid| oid.content == ECDSA_SHA256)
-        && parts.is_empty()
+    let oid = parts.take(tag::OID)?;
+    Scheme::of(oid.content).filter(|_| parts.is_empty())
 }
 
 /// Reads a time: `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, as Unix seconds; what was before 1970 is 0.

@@ -8,8 +8,9 @@ use p256::ecdsa::VerifyingKey;
 use rand_core::{CryptoRng, RngCore};
 use sha2::{Digest, Sha256};
 
-use super::certificate::{Certificate, verifies};
-use super::{Anchor, MAX_CERTIFICATE, Now, Refusal, name};
+use super::certificate::Certificate;
+use super::key::{Key, verifies};
+use super::{Anchor, Now, Refusal, chain, name};
 
 /// What a server signs before the digest of the handshake.
 const CONTEXT: &[u8; 34] = b"TLS 1.3, server CertificateVerify\0";
@@ -59,16 +60,13 @@ impl<'a> Verifier<'a> {
     /// Checks the certificates that a server shows, in DER and in its order.
     fn check(&self, shown: &[CertificateEntryRef<'_>]) -> Result<VerifyingKey, Refusal> {
         let [CertificateEntryRef::X509(first), rest @ ..] = shown else {
-            return Err(Refusal::NotOneCertificate);
+            return Err(Refusal::NoCertificate);
         };
-        if first.len() > MAX_CERTIFICATE {
-            return Err(Refusal::BadCertificate);
-        }
-        let server = Certificate::parse(first).ok_or(Refusal::BadCertificate)?;
+        let server = chain::read(first).ok_or(Refusal::BadCertificate)?;
         // Of several that do not vouch for the server, the first says why.
         let mut vouched = Err(Refusal::NoProof);
         for anchor in self.anchors.iter().rev() {
-            vouched = vouches(anchor, &server, rest);
+            vouched = vouches(anchor, &server, rest, self.now);
             if vouched.is_ok() {
                 break;
             }
@@ -83,19 +81,11 @@ impl<'a> Verifier<'a> {
         {
             return Err(Refusal::WrongName);
         }
-        self.check_dates(&server)?;
-        server.key().ok_or(Refusal::Algorithm)
-    }
-
-    const fn check_dates(&self, server: &Certificate<'_>) -> Result<(), Refusal> {
-        let (Now::Known(now) | Now::AtLeast(now)) = self.now;
-        if now > server.not_after {
-            return Err(Refusal::Expired);
+        chain::dates(&server, self.now)?;
+        match server.key() {
+            Some(Key::P256(key)) => Ok(key),
+            _ => Err(Refusal::Algorithm),
         }
-        if matches!(self.now, Now::Known(_)) && now < server.not_before {
-            return Err(Refusal::NotYetValid);
-        }
-        Ok(())
     }
 
     fn check_signature(&self, verify: &CertificateVerifyRef<'_>) -> Result<(), Refusal> {
@@ -121,6 +111,7 @@ fn vouches(
     anchor: &Anchor<'_>,
     server: &Certificate<'_>,
     rest: &[CertificateEntryRef<'_>],
+    now: Now,
 ) -> Result<(), Refusal> {
     let bytes = match anchor {
         Anchor::Certificate(bytes) => *bytes,
@@ -131,36 +122,7 @@ fn vouches(
         }
     };
     let authority = Certificate::parse(bytes).ok_or(Refusal::BadAnchor)?;
-    let is_authority = |entry: &CertificateEntryRef<'_>| matches!(entry, CertificateEntryRef::X509(bytes) if authority.whole == *bytes);
-    if rest.len() > 1 || !rest.iter().all(is_authority) {
-        return Err(Refusal::NotOneCertificate);
-    }
-    if authority.whole == server.whole {
-        Ok(())
-    } else {
-        signed_by(server, &authority)
-    }
-}
-
-fn signed_by(server: &Certificate<'_>, authority: &Certificate<'_>) -> Result<(), Refusal> {
-    if !authority.may_sign() {
-        return Err(Refusal::NotAnAuthority);
-    }
-    if server.issuer != authority.subject {
-        return Err(Refusal::WrongIssuer);
-    }
-    let key = authority.key().ok_or(Refusal::Algorithm)?;
-    if !server.has_known_signature() {
-        return Err(Refusal::Algorithm);
-    }
-    if !server.is_signed_by(&key) {
-        return Err(Refusal::WrongIssuer);
-    }
-    // An authority below the authority is not a server.
-    if server.is_authority() {
-        return Err(Refusal::NotForServers);
-    }
-    Ok(())
+    chain::leads(server, rest, &authority, now)
 }
 
 impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
@@ -177,7 +139,7 @@ impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
         let checked = match self.state {
             State::Waiting => self.check(&shown.entries),
             // A second certificate in one handshake is an attack or a mistake.
-            _ => Err(Refusal::NotOneCertificate),
+            _ => Err(Refusal::NoCertificate),
         };
         match checked {
             Ok(key) => {
