@@ -54,13 +54,6 @@ impl Scheme {
 }
 
 /// A public key.
-#[cfg_attr(
-    feature = "p384",
-    expect(
-        clippy::large_enum_variant,
-        reason = "it lives on the stack for the length of a check"
-    )
-)]
 pub(crate) enum Key {
     P256(VerifyingKey),
     #[cfg(feature = "p384")]
