@@ -7,6 +7,7 @@
 //! A target that only waits for panics finds little. Each one here also writes back what it has read and reads that again, or asks
 //! a second reader.
 
+mod board;
 mod device;
 mod image;
 pub mod inputs;
@@ -58,6 +59,12 @@ pub const TARGETS: &[Target] = &[
     parts::ZONE,
     parts::PROFILE,
     parts::PICTURE,
+    board::DER,
+    board::CERTIFICATE,
+    board::FRAMES,
+    board::HEAD,
+    board::BODY,
+    board::DATE,
     image::APP,
     image::PARTITIONS,
     image::ANY,

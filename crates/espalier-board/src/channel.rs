@@ -2,23 +2,24 @@
 //!
 //! A read of a TLS connection may only be given up between two records: the header of a record that was read is gone with the
 //! future that read it. [`Line`] sits below TLS, hands out headers in one piece and knows where records end, so that
-//! [`Channel::read_or`] can tell when giving up is safe.
+//! [`Channel::read_or`] can tell when giving up is safe. A record that has begun must end within [`READ_TIMEOUT`]: a connection
+//! that dies in the middle of one says nothing more, not even that it died.
 
 use core::cell::Cell;
 use core::future::{Future, poll_fn};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 
 use embassy_futures::select::Either;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use embassy_time::{Duration, with_timeout};
+use embassy_time::{Duration, Timer, with_timeout};
 use embedded_io_async::{ErrorType, Read, Write};
 use embedded_tls::{Aes128GcmSha256, TlsConnection};
 
 use crate::error::NetError;
 
-/// How long a read of an answer may take.
+/// How long a read of an answer may take, and a TLS record from its header to its end.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a write may take.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +55,32 @@ impl<S> Line<S> {
 
     fn is_between_records(&self) -> bool {
         self.left.get().is_none_or(|left| left == 0)
+    }
+
+    /// Waits for a read from this line, which is given up only where [`Channel::read_or`] says.
+    async fn read_or<T>(
+        &self,
+        read: impl Future<Output = Result<usize, NetError>>,
+        other: impl Future<Output = T>,
+    ) -> Either<Result<usize, NetError>, T> {
+        let mut read = pin!(read);
+        let mut other = pin!(other);
+        let mut rest_of_record: Option<Timer> = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = read.as_mut().poll(cx) {
+                return Poll::Ready(Either::First(read));
+            }
+            if self.is_between_records() {
+                rest_of_record = None;
+                return other.as_mut().poll(cx).map(Either::Second);
+            }
+            // Whatever else happens can wait that long, and is asked again when the record has ended.
+            let rest = rest_of_record.get_or_insert_with(|| Timer::after(READ_TIMEOUT));
+            Pin::new(rest)
+                .poll(cx)
+                .map(|()| Either::First(Err(NetError::TimedOut)))
+        })
+        .await
     }
 }
 
@@ -130,7 +157,8 @@ impl<S: Read + Write> Channel<'_, '_, S> {
             .unwrap_or(Err(NetError::TimedOut))
     }
 
-    /// Reads some bytes, or gives up when something else happens, without losing a byte. Waits for either without limit.
+    /// Reads some bytes, or gives up when something else happens, without losing a byte. Waits for either without limit, but not
+    /// for the rest of a record: after that time-out the connection is of no more use.
     pub async fn read_or<T>(
         &mut self,
         into: &mut [u8],
@@ -139,27 +167,7 @@ impl<S: Read + Write> Channel<'_, '_, S> {
         let line = match self {
             Channel::Plain(line) | Channel::Tls(line, _) => *line,
         };
-        let mut read = pin!(self.read_once(into));
-        let mut other = pin!(other);
-        let mut happened = None;
-        poll_fn(|cx| {
-            if let Poll::Ready(read) = read.as_mut().poll(cx) {
-                return Poll::Ready(Either::First(read));
-            }
-            if happened.is_none()
-                && let Poll::Ready(value) = other.as_mut().poll(cx)
-            {
-                happened = Some(value);
-            }
-            match happened.take() {
-                Some(value) if line.is_between_records() => Poll::Ready(Either::Second(value)),
-                waiting => {
-                    happened = waiting;
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        line.read_or(self.read_once(into), other).await
     }
 
     /// Writes all bytes and lets them leave.
@@ -276,5 +284,58 @@ mod tests {
         script.0.borrow_mut().extend([7, 8, 9]);
         let read = once(channel.read_or(&mut into, core::future::ready(5)));
         assert!(matches!(read, Some(Either::First(Ok(3)))));
+    }
+
+    /// A socket on which a record begins and goes on by some bytes every five seconds, too slowly to end.
+    struct Dripping(bool);
+
+    impl ErrorType for Dripping {
+        type Error = Infallible;
+    }
+
+    impl Read for Dripping {
+        async fn read(&mut self, into: &mut [u8]) -> Result<usize, Infallible> {
+            if core::mem::replace(&mut self.0, true) {
+                Timer::after_secs(5).await;
+            }
+            // The header is whole at once.
+            let count = into.len().min(RECORD_HEADER);
+            into[..count].copy_from_slice(&[0x17, 3, 3, 1, 0][..count]);
+            Ok(count)
+        }
+    }
+
+    impl Write for Dripping {
+        async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+            Ok(bytes.len())
+        }
+
+        async fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_has_begun_has_its_time_and_no_more() {
+        let began = embassy_time::Instant::now();
+        let line = Line::new(Dripping(false), true);
+        let mut below = &line;
+        // What TLS does: the header, then the rest of the record until all of it is there.
+        let whole_record = async {
+            let mut into = [0; 16];
+            loop {
+                let _ = below.read(&mut into).await;
+            }
+        };
+        let read: Either<Result<usize, NetError>, ()> =
+            line.read_or(whole_record, core::future::pending()).await;
+        assert!(matches!(read, Either::First(Err(NetError::TimedOut))));
+        assert_eq!(began.elapsed(), READ_TIMEOUT);
+        // Without a record there is no limit to waiting for one.
+        let line = Line::new(Script::default(), true);
+        let minutes = Timer::after_secs(600);
+        let read: Either<Result<usize, NetError>, ()> =
+            line.read_or(core::future::pending(), minutes).await;
+        assert!(matches!(read, Either::Second(())));
     }
 }

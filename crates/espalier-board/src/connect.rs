@@ -66,10 +66,13 @@ where
     if !endpoint.tls {
         return Ok(Channel::Plain(line));
     }
-    let anchor = shared.trust.anchor.as_ref().ok_or(NetError::NoTrust)?;
+    let anchors = shared.trust.anchors;
+    if anchors.is_empty() {
+        return Err(NetError::NoTrust);
+    }
     let mut provider = Provider {
         rng: shared.rng(),
-        verifier: Verifier::new(anchor, endpoint.host, shared.now()),
+        verifier: Verifier::new(anchors, endpoint.host, shared.now()),
     };
     let mut config = TlsConfig::new();
     if host_address(endpoint.host).is_none() {

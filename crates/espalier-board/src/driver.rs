@@ -1,7 +1,11 @@
 //! The main loop: takes what the core wants one by one and sees that it is done. Start reading here.
+//!
+//! The core is not stepped while a wish is granted, so none of its time-outs can help then: whatever this loop waits for has a
+//! bound of its own.
 
 use embassy_futures::select::{Either3, select3};
-use embassy_time::{Duration, Timer, with_timeout};
+use embassy_futures::yield_now;
+use embassy_time::{Duration, Instant, Timer, with_timeout};
 use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::commands::{MAX_COMMAND_ID, MAX_COMMAND_JSON, MAX_COMMAND_NAME};
@@ -13,14 +17,21 @@ use heapless::String;
 use rand_core::{CryptoRng, RngCore};
 
 use crate::buffers::{Buffers, FRAME_HEADER};
+use crate::error::NetError;
 use crate::fetch::{Fetch, FetchNothing};
-use crate::hardware::{Done, Happening, Hardware, Sample};
+use crate::hardware::{Done, HARDWARE_TIMEOUT, Happening, Hardware, Sample};
 use crate::shared::{Job, Kind, Node, Shared, Target, now_ms};
 use crate::tls::Trust;
 use crate::{exchange, link};
 
-/// Longest time between two signs of life to the hardware.
-const ALIVE_EVERY: Duration = Duration::from_secs(5);
+/// Longest time between two signs of life to the hardware while nothing is to be done: what is done in between has the rest of
+/// the five seconds.
+const ALIVE_EVERY: Duration = Duration::from_secs(4);
+/// How many times [`ALIVE_EVERY`] a frame may wait for the link to send it. A link gives up earlier by itself, unless it is slow in
+/// both directions at once.
+const OUTBOX_PATIENCE: u32 = 5;
+/// How long sensors are left alone that did not come to an end, so that they do not take all of the time.
+const SENSORS_REST: Duration = Duration::from_secs(60);
 /// How long the last frame may take to leave before a restart.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -61,6 +72,8 @@ enum Wish {
     ),
     SelfTest,
     Restart,
+    /// Done in passing, but it took its time: the others go on first.
+    Breathe,
     /// Done in passing.
     Nothing,
 }
@@ -145,6 +158,7 @@ pub async fn run_with<
         hardware: board.hardware,
         next: Job::default(),
         led: None,
+        sensors_rest: None,
         restart_wanted: false,
     };
     // The first to end is the main loop: the other two have no end.
@@ -162,6 +176,8 @@ struct Main<'s, 'a, H, S, F, R, const QUEUE: usize, const FRAME: usize> {
     /// The job that the exchange gets next.
     next: Job<FRAME>,
     led: Option<Led>,
+    /// Until when the sensors are left alone.
+    sensors_rest: Option<Instant>,
     restart_wanted: bool,
 }
 
@@ -227,6 +243,7 @@ where
         loop {
             // A wish may be a frame, which needs the outbox.
             self.outbox_free().await;
+            self.hardware.alive();
             match self.next_wish() {
                 None => {
                     self.shared.set(&self.shared.settled, true);
@@ -238,11 +255,20 @@ where
         }
     }
 
-    /// Waits until the last frame has left, or its link is gone.
-    async fn outbox_free(&self) {
+    /// Waits until the last frame has left, or its link is gone. A link that does not get rid of it is given up.
+    async fn outbox_free(&mut self) {
         let shared = self.shared;
         let free = || !shared.outbox_full.get() || !shared.link_wanted.get();
-        shared.bell.until(free).await;
+        for _ in 0..OUTBOX_PATIENCE {
+            let leaving = with_timeout(ALIVE_EVERY, shared.bell.until(free));
+            if leaving.await.is_ok() {
+                return;
+            }
+            self.hardware.alive();
+        }
+        shared.trouble.set(Some(NetError::TimedOut));
+        self.close_link().await;
+        self.step(Input::Closed);
     }
 
     async fn farewell(&mut self) {
@@ -302,7 +328,7 @@ where
             Output::Work => {
                 node.core.work(node.storage, node.flash);
                 node.core.step(now_ms(), Input::Tick);
-                Wish::Nothing
+                Wish::Breathe
             }
             Output::SelfTest => Wish::SelfTest,
             Output::Restart => Wish::Restart,
@@ -331,7 +357,12 @@ where
             }
             Wish::Apply(key, value) => {
                 let ok = match Json::parse(&value) {
-                    Ok(value) => self.hardware.apply(&key, value).await,
+                    Ok(value) => {
+                        let applying = self.hardware.apply(&key, value);
+                        with_timeout(HARDWARE_TIMEOUT, applying)
+                            .await
+                            .unwrap_or(false)
+                    }
                     Err(_) => false,
                 };
                 match self.hardware.refusal().filter(|_| !ok) {
@@ -343,18 +374,23 @@ where
                 }
                 if ok {
                     // What the switch changes is seen at once, not at the next interval.
-                    self.measure().await;
+                    self.measure_now().await;
                 }
             }
             Wish::Run(id, name, params) => self.command(&id, &name, &params).await,
             Wish::SelfTest => {
-                let ok = self.hardware.self_test().await;
+                let testing = self.hardware.self_test();
+                let ok = with_timeout(HARDWARE_TIMEOUT, testing)
+                    .await
+                    .unwrap_or(false);
                 self.step(Input::SelfTested { ok });
             }
+            Wish::Breathe => yield_now().await,
             Wish::Restart | Wish::Nothing => {}
         }
     }
 
+    /// Ends the link, which lets go at once. Nobody is told that the board is alive while it does not.
     async fn close_link(&self) {
         let shared = self.shared;
         shared.set(&shared.link_wanted, false);
@@ -362,6 +398,7 @@ where
         shared.outbox_full.set(false);
     }
 
+    /// Ends the exchange in the same way.
     async fn stop_exchange(&self) {
         let shared = self.shared;
         shared.set(&shared.abandon, true);
@@ -369,10 +406,24 @@ where
         shared.abandon.set(false);
     }
 
+    /// Measures for somebody who has waited already.
+    async fn measure_now(&mut self) -> bool {
+        self.hardware.alive();
+        self.measure().await
+    }
+
     /// Measures, and says whether there was anything.
     async fn measure(&mut self) -> bool {
         let mut sample = Sample::default();
-        self.hardware.measure(&mut sample).await;
+        if self
+            .sensors_rest
+            .is_none_or(|until| Instant::now() >= until)
+        {
+            // What has been measured by then counts.
+            let measuring = self.hardware.measure(&mut sample);
+            let hung = with_timeout(HARDWARE_TIMEOUT, measuring).await.is_err();
+            self.sensors_rest = hung.then(|| Instant::now() + SENSORS_REST);
+        }
         let vitals = self.hardware.vitals();
         self.step(Input::Vitals {
             heap_free: vitals.heap_free,
@@ -387,14 +438,16 @@ where
 
     async fn command(&mut self, id: &str, name: &str, params: &str) {
         let done = match Json::parse(params) {
-            Ok(params) => self.hardware.run(name, params).await,
+            Ok(params) => with_timeout(HARDWARE_TIMEOUT, self.hardware.run(name, params))
+                .await
+                .unwrap_or(Done::Failed("the hardware did not come to an end in time")),
             Err(_) => Done::Failed("the parameters are longer than the board can hold"),
         };
         let outcome = match done {
             Done::Ok => Ok(None),
             Done::Value(value) => Ok(Some(value)),
             Done::Failed(why) => Err(why),
-            Done::Measure if self.measure().await => Ok(None),
+            Done::Measure if self.measure_now().await => Ok(None),
             Done::Measure => Err("this board measures nothing now: no sensor answers"),
             Done::Restart => {
                 self.restart_wanted = true;

@@ -29,25 +29,38 @@ pub enum NetError {
     TooLong,
 }
 
-impl fmt::Display for NetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
+impl NetError {
+    /// Returns what is wrong in words for the person who sets the board up, without a full stop.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             NetError::Name => "the name of the server has no address",
             NetError::Connect => "the server does not take connections",
-            NetError::NoTrust => "the server wants TLS, but no certificate to trust is set",
-            NetError::Tls(Some(refusal)) => return write!(f, "TLS: {refusal}"),
+            NetError::NoTrust => {
+                "the server wants TLS, and the board was given neither a pin nor a certificate to believe"
+            }
+            NetError::Tls(Some(refusal)) => refusal.as_str(),
             NetError::Tls(None) => "the TLS handshake failed",
             NetError::Broken => "the connection broke",
             NetError::Ended => "the connection ended early",
             NetError::TimedOut => "the server did not answer in time",
             NetError::Answer => "the answer is no HTTP or too long",
-            NetError::Refused(status) => {
-                return write!(f, "the server refused the socket with status {status}");
-            }
+            NetError::Refused(401 | 403) => "the server does not take this device id and token",
+            NetError::Refused(_) => "the server refuses the socket",
             NetError::Frame => "a WebSocket frame is malformed or too long",
             NetError::TooLong => "the request does not fit its buffer",
-        };
-        f.write_str(text)
+        }
+    }
+}
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NetError::Tls(Some(refusal)) => write!(f, "TLS: {refusal}"),
+            NetError::Refused(status) => {
+                write!(f, "the server refused the socket with status {status}")
+            }
+            other => f.write_str(other.as_str()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! core the outcome, or when it is given up, and then says nothing more.
 
 use embassy_futures::select::{Either, select};
-use embassy_time::with_timeout;
+use embassy_time::{Duration, with_timeout};
 use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage::nor_flash::NorFlash;
 use espalier_device::{Input, Method, Storage};
@@ -15,6 +15,9 @@ use crate::error::NetError;
 use crate::fetch::{self, Fetch};
 use crate::http::{self, Body};
 use crate::shared::{Job, Kind, Shared};
+
+/// How long a request may take, whatever comes in drops: as long as the core waits for any of them.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Works on jobs for ever.
 pub(crate) async fn work<N, S, F, R, W, const QUEUE: usize, const FRAME: usize>(
@@ -81,7 +84,10 @@ where
     match job.kind {
         None => Ok(()),
         Some(Kind::Request(method)) => {
-            let done = request(net, records, answer, (method, job), shared).await;
+            let asking = request(net, records, answer, (method, job), shared);
+            let done = with_timeout(REQUEST_TIMEOUT, asking)
+                .await
+                .unwrap_or(Err(NetError::TimedOut));
             if done.is_err() {
                 shared.tell(Input::RequestFailed);
             }

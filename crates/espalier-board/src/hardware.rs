@@ -1,11 +1,15 @@
 //! What a board can do: the one trait between the driver and pins, sensors and the chip. Not their drivers.
 
+use embassy_time::Duration;
 use espalier_device::Led;
 use espalier_device::node::View;
 use espalier_device::refusals::MAX_REASON;
 use espalier_wire::json::{Json, Value};
 use heapless::{String, Vec};
 
+/// How long measuring, a switch, a command or the self-test may take before the driver gives it up: for a command that waits for a
+/// person, and short of what a watchdog should bear.
+pub const HARDWARE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most values of one sample.
 pub const MAX_VALUES: usize = 24;
 
@@ -53,7 +57,7 @@ pub enum Happening {
     AskForUpdate,
 }
 
-/// The hardware of a board.
+/// The hardware of a board. What is async is dropped when it takes longer than [`HARDWARE_TIMEOUT`], and has failed then.
 pub trait Hardware {
     /// Reads the sensors. A sensor that does not answer adds no value.
     async fn measure(&mut self, sample: &mut Sample);
@@ -91,6 +95,7 @@ pub trait Hardware {
     /// Notes what went wrong with the network, for people who watch the serial port.
     fn log(&mut self, _error: crate::NetError) {}
 
-    /// Says that the driver is alive; called at least every ten seconds. Where a watchdog is fed.
+    /// Says that the driver is alive: called at least every five seconds whatever the network does, and not while the hardware
+    /// itself is at work, which has its [`HARDWARE_TIMEOUT`]. Where a watchdog is fed, that should bite after 30 seconds.
     fn alive(&mut self) {}
 }

@@ -6,7 +6,7 @@
 //! - storage and flash: [`espalier_device::Storage`] and [`embedded_storage::nor_flash::NorFlash`];
 //! - [`Hardware`]: sensors, switches, commands, vital signs;
 //! - [`Buffers`], the only memory that it needs beside its future, with a named size for each of them;
-//! - [`Trust`]: the one certificate that it believes.
+//! - [`Trust`]: the certificate and the keys of servers that it believes.
 //!
 //! Inside are three futures that one task polls. The *main loop* (`driver.rs`) hands out what the core wants, the *link*
 //! (`link.rs`) keeps the WebSocket, the *exchange* (`exchange.rs`) has the one request or download that is on its way. Both of
@@ -45,12 +45,17 @@ extern crate std;
 
 pub mod buffers;
 mod channel;
+#[cfg(test)]
+#[path = "../tests/board/clock.rs"]
+mod clock;
 mod connect;
 pub mod desk;
 mod driver;
 mod error;
 mod exchange;
 pub mod fetch;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod hardware;
 mod http;
 pub mod life;

@@ -42,6 +42,10 @@ pub(crate) async fn keep<N, S, F, R, const QUEUE: usize, const FRAME: usize>(
         let Either::Second(Err(error)) =
             select(shared.bell.until(|| !shared.link_wanted.get()), life).await
         else {
+            if !opened {
+                // The core has lost its patience first.
+                shared.trouble.set(Some(NetError::TimedOut));
+            }
             continue;
         };
         shared.trouble.set(Some(error));

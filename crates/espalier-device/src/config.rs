@@ -6,6 +6,8 @@ pub use espalier_image::keys::MAX_KEYS;
 use espalier_image::keys::PublicKey;
 use heapless::{String, Vec};
 
+use crate::storage::crc32;
+
 /// Longest server URL, in bytes.
 pub const MAX_URL: usize = 128;
 /// Longest device id, in bytes.
@@ -194,6 +196,14 @@ impl Config {
         self.keys = Vec::from_slice(keys).map_err(|_| ConfigError::BadKey)?;
         self.updates = policy;
         Ok(self)
+    }
+
+    /// Returns a number that differs between devices and between servers, so that nothing that is stored for one is taken for
+    /// another's.
+    pub(crate) fn owner(&self) -> u32 {
+        let server = crc32(0, self.server.as_bytes());
+        // No URL has a zero byte.
+        crc32(crc32(server, &[0]), self.device_id.as_bytes())
     }
 
     /// Returns when the device asks for firmware, and what it takes.

@@ -11,7 +11,7 @@ pub enum Slot {
     JournalA,
     /// The other copy.
     JournalB,
-    /// The keys that sign firmware, and the set that was stored before: at most 272 bytes each.
+    /// The keys that sign firmware, and the set that was stored before: at most 276 bytes each.
     KeysA,
     /// The other set.
     KeysB,
@@ -62,6 +62,11 @@ const FORMAT: u32 = 0x4553_5031; // "ESP1"
 
 /// Returns the envelope for a content.
 pub(crate) fn seal(content: &[u8]) -> [u8; ENVELOPE] {
+    seal_for(0, content)
+}
+
+/// Returns the envelope for a content that only its owner finds again: the checksum begins with the owner's number.
+pub(crate) fn seal_for(owner: u32, content: &[u8]) -> [u8; ENVELOPE] {
     let mut out = [0; ENVELOPE];
     out[..4].copy_from_slice(&FORMAT.to_le_bytes());
     out[4..8].copy_from_slice(
@@ -69,14 +74,19 @@ pub(crate) fn seal(content: &[u8]) -> [u8; ENVELOPE] {
             .unwrap_or(u32::MAX)
             .to_le_bytes(),
     );
-    out[8..].copy_from_slice(&crc32(0, content).to_le_bytes());
+    out[8..].copy_from_slice(&crc32(owner, content).to_le_bytes());
     out
 }
 
 /// Returns the content of a stored slot, unless the power failed while it was written.
 pub(crate) fn open(stored: &[u8]) -> Option<&[u8]> {
+    open_of(0, stored)
+}
+
+/// Returns the content of a stored slot when it is this owner's.
+pub(crate) fn open_of(owner: u32, stored: &[u8]) -> Option<&[u8]> {
     let (envelope, content) = stored.split_at_checked(ENVELOPE)?;
-    (envelope == seal(content)).then_some(content)
+    (envelope == seal_for(owner, content)).then_some(content)
 }
 
 /// The checksum's steps for the sixteen values of half a byte: a small table, for records of a few kilobytes.
@@ -121,5 +131,9 @@ mod tests {
         }
         stored[20] ^= 1;
         assert_eq!(open(&stored), None);
+        stored[20] ^= 1;
+        stored[..ENVELOPE].copy_from_slice(&seal_for(7, content));
+        assert_eq!((open(&stored), open_of(8, &stored)), (None, None));
+        assert_eq!(open_of(7, &stored), Some(&content[..]));
     }
 }

@@ -9,7 +9,7 @@ use espalier_device::schedule::Zone;
 use espalier_device::wifi::{Action, Event, Policy};
 use espalier_device::{Config, Core, Input, Output, Slot, Storage};
 use espalier_wire::device::{Down, StateMap, Up};
-use espalier_wire::json::{Json, Text};
+use espalier_wire::json::{Json, Text, Value};
 
 /// Monday, 14 January 2030, 06:00 UTC: seven in Berlin.
 const T0: i64 = 1_894_600_800_000;
@@ -302,4 +302,33 @@ fn the_light_tells_how_the_connection_is() {
         (900..=1_100).contains(&beats),
         "a heartbeat every two seconds: {beats}"
     );
+}
+
+#[test]
+fn what_one_device_has_stored_is_no_other_ones() {
+    let core = |server: &str, device: &str| -> Core {
+        let mut core = Core::new(Config::new(server, device, "token").unwrap(), 1);
+        core.declare_switch("relay1", Value::Bool(false));
+        core
+    };
+    let mut records = Records::default();
+    let mut first = core("http://server:8000", "dev1");
+    first.step(0, Input::Sample(&[("temperature", Value::Int(21))]));
+    first.step(
+        1,
+        Input::LocalChange {
+            key: "relay1",
+            value: Value::Bool(true),
+        },
+    );
+    first.persist(&mut records);
+    let mut found = |server: &str, device: &str| {
+        let mut core = core(server, device);
+        let samples = core.restore(&mut records, &mut [0; 8_300]);
+        let relay = core.switches().iter().next().unwrap().1.as_str() == "true";
+        (samples, relay)
+    };
+    assert_eq!(found("http://server:8000", "dev2"), (0, false));
+    assert_eq!(found("http://other:8000", "dev1"), (0, false));
+    assert_eq!(found("http://server:8000", "dev1"), (1, true));
 }

@@ -42,7 +42,8 @@ pub struct Offer<'a> {
     pub patch_size: Option<u32>,
     /// Seconds that the image has, after its first boot, to confirm itself before the board takes the old one back.
     pub confirm_within_s: u32,
-    /// A newer key set than the board's, as signed text.
+    /// A newer key set than the board's, as signed text. A board whose serial is 0 may be sent the owner's keys as a set that nobody
+    /// signed: it counts only when the board knows no key at all, for the first set that such a board gets is the one it trusts.
     pub keys: Option<Text<'a>>,
 }
 

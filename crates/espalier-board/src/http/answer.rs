@@ -32,17 +32,8 @@ pub(crate) async fn read_head<S: Read + Write>(
 ) -> Result<(usize, usize), NetError> {
     let mut filled = 0;
     loop {
-        let length = buffer.get(..filled).and_then(end_of_head);
-        if let Some(length) = length {
-            let status = buffer.get(..length).and_then(parse).map(|head| head.status);
-            match status {
-                Some(100 | 102..=199) => {
-                    buffer.copy_within(length..filled, 0);
-                    filled -= length;
-                    continue;
-                }
-                _ => return Ok((length, filled)),
-            }
+        if let Some(length) = whole_head(buffer, &mut filled) {
+            return Ok((length, filled));
         }
         let room = buffer.get_mut(filled..).unwrap_or_default();
         if room.is_empty() {
@@ -52,6 +43,20 @@ pub(crate) async fn read_head<S: Read + Write>(
             0 => return Err(NetError::Ended),
             count => filled += count,
         }
+    }
+}
+
+/// Returns the length of the head that the first `filled` bytes of a buffer begin with, when it is whole. Informational heads
+/// before it are taken away.
+pub(crate) fn whole_head(buffer: &mut [u8], filled: &mut usize) -> Option<usize> {
+    loop {
+        let length = buffer.get(..*filled).and_then(end_of_head)?;
+        let status = buffer.get(..length).and_then(parse).map(|head| head.status);
+        let Some(100 | 102..=199) = status else {
+            return Some(length);
+        };
+        buffer.copy_within(length..*filled, 0);
+        *filled -= length;
     }
 }
 

@@ -1,8 +1,8 @@
 //! HTTP/1.1 as bytes: heads of requests, heads of answers, and how far a body reaches. One request per connection.
 
-mod answer;
-mod body;
-mod date;
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod date;
 
 use core::fmt::Write;
 

@@ -1,22 +1,16 @@
 //! What an X.509 certificate says, taken out of its DER in place. It judges nothing but its form: unknown critical extensions make
 //! it unreadable, as the standard wants.
 
-use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{DerSignature, VerifyingKey};
-
 use super::der::{Reader, Value, tag};
+use super::key::{Curve, Key, Scheme};
 use crate::http::seconds;
 
-const P256_KEY: [&[u8]; 2] = [
-    &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1],
-    &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
-];
-const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 /// The last byte of the extensions `2.5.29.n`.
 const KEY_USAGE: u8 = 15;
 const ALT_NAME: u8 = 17;
 const BASIC_CONSTRAINTS: u8 = 19;
+const NAME_CONSTRAINTS: u8 = 30;
 const EXT_KEY_USAGE: u8 = 37;
 /// First byte of `keyUsage`.
 const DIGITAL_SIGNATURE: u8 = 0x80;
@@ -37,11 +31,13 @@ pub(crate) struct Certificate<'a> {
     pub not_after: u64,
     /// The key with its algorithm.
     pub key_info: &'a [u8],
-    /// The point of a P-256 key.
-    key: Option<&'a [u8]>,
-    /// Whether the signature is ECDSA with SHA-256.
-    ecdsa_sha256: bool,
+    /// The point of a key of a known kind.
+    key: Option<(Curve, &'a [u8])>,
+    /// How it is signed, when that is known here.
+    scheme: Option<Scheme>,
     is_authority: bool,
+    /// How many authorities may follow below it, when that is limited.
+    pub path_length: Option<u8>,
     /// First byte of the key usage, when it is limited.
     key_usage: Option<u8>,
     for_servers: Option<bool>,
@@ -85,9 +81,10 @@ impl<'a> Certificate<'a> {
             not_before,
             not_after,
             key_info: key_info.whole,
-            key: p256_point(key_info),
-            ecdsa_sha256: is_ecdsa_sha256(algorithm),
+            key: point(key_info),
+            scheme: scheme(algorithm),
             is_authority: false,
+            path_length: None,
             key_usage: None,
             for_servers: None,
             names: None,
@@ -124,6 +121,12 @@ impl<'a> Certificate<'a> {
                 BASIC_CONSTRAINTS => {
                     let mut limits = inside.enter(tag::SEQUENCE)?;
                     self.is_authority = limits.boolean_or(false)?;
+                    if self.is_authority && !limits.is_empty() {
+                        self.path_length = Some(small(limits.take(tag::INTEGER)?)?);
+                    }
+                    if !limits.is_empty() {
+                        return None;
+                    }
                 }
                 KEY_USAGE => {
                     let bits = inside.take(tag::BIT_STRING)?.content;
@@ -138,8 +141,13 @@ impl<'a> Certificate<'a> {
                     self.for_servers = Some(found);
                 }
                 ALT_NAME => self.names = Some(inside.take(tag::SEQUENCE)?.content),
+                // Whoever limits the names of those below means it, whether they call it critical or not.
+                NAME_CONSTRAINTS => return None,
                 _ if critical => return None,
-                _ => {}
+                _ => continue,
+            }
+            if !inside.is_empty() {
+                return None;
             }
         }
         Some(())
@@ -147,7 +155,9 @@ impl<'a> Certificate<'a> {
 
     /// Whether it may sign the certificates of servers.
     pub fn may_sign(&self) -> bool {
-        self.is_authority && self.key_usage.is_none_or(|bits| bits & KEY_CERT_SIGN != 0)
+        self.is_authority
+            && self.for_servers.unwrap_or(true)
+            && self.key_usage.is_none_or(|bits| bits & KEY_CERT_SIGN != 0)
     }
 
     /// Whether it may identify a server. An authority may not, except for itself.
@@ -162,44 +172,46 @@ impl<'a> Certificate<'a> {
         self.is_authority
     }
 
-    /// Returns the key, when it is one of P-256.
-    pub fn key(&self) -> Option<VerifyingKey> {
-        VerifyingKey::from_sec1_bytes(self.key?).ok()
+    /// Returns the key, when it is one that can be used here.
+    pub fn key(&self) -> Option<Key> {
+        let (curve, point) = self.key?;
+        Key::read(curve, point)
     }
 
-    /// Says whether the signature is of a kind that can be checked.
-    pub const fn has_known_signature(&self) -> bool {
-        self.ecdsa_sha256
+    /// Says whether the signature is of the kind that a key makes.
+    pub fn has_signature_for(&self, key: &Key) -> bool {
+        self.scheme == Some(key.scheme())
     }
 
     /// Says whether the holder of a key has signed this.
-    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
-        self.ecdsa_sha256 && verifies(key, self.signed, self.signature)
+    pub fn is_signed_by(&self, key: &Key) -> bool {
+        self.has_signature_for(key) && key.verifies(self.signed, self.signature)
     }
 }
 
-/// Says whether a signature in DER over a message is that of a key.
-pub(crate) fn verifies(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool {
-    DerSignature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+/// Returns a number that is not negative; what is larger than a byte is as good as 255.
+fn small(value: Value<'_>) -> Option<u8> {
+    match *value.content {
+        [small @ 0..=0x7f] => Some(small),
+        [0, large @ 0x80..=0xff] => Some(large),
+        [1..=0x7f, _, ..] | [0, 0x80..=0xff, _, ..] => Some(u8::MAX),
+        _ => None,
+    }
 }
 
-fn p256_point(info: Value<'_>) -> Option<&[u8]> {
+fn point(info: Value<'_>) -> Option<(Curve, &[u8])> {
     let mut parts = Reader::new(info.content);
     let mut algorithm = parts.enter(tag::SEQUENCE)?;
-    for oid in P256_KEY {
-        algorithm
-            .take(tag::OID)
-            .filter(|found| found.content == oid)?;
-    }
-    parts.bits()
+    let (kind, curve) = (algorithm.take(tag::OID)?, algorithm.take(tag::OID)?);
+    let curve = Curve::of(kind.content, curve.content)?;
+    let point = parts.bits()?;
+    (algorithm.is_empty() && parts.is_empty()).then_some((curve, point))
 }
 
-fn is_ecdsa_sha256(algorithm: Value<'_>) -> bool {
+fn scheme(algorithm: Value<'_>) -> Option<Scheme> {
     let mut parts = Reader::new(algorithm.content);
-    parts
-        .take(tag::OID)
-        .is_some_and(|oid| oid.content == ECDSA_SHA256)
-        && parts.is_empty()
+    let oid = parts.take(tag::OID)?;
+    Scheme::of(oid.content).filter(|_| parts.is_empty())
 }
 
 /// Reads a time: `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ`, as Unix seconds; what was before 1970 is 0.
@@ -266,6 +278,49 @@ mod tests {
         ] {
             assert_eq!(time(tag::UTC_TIME, bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn path_lengths_are_numbers_that_are_not_negative() {
+        let read = |content: &[u8]| {
+            small(Value {
+                tag: tag::INTEGER,
+                content,
+                whole: content,
+            })
+        };
+        assert_eq!(read(&[0]), Some(0));
+        assert_eq!(read(&[0x7f]), Some(127));
+        assert_eq!(read(&[0, 0x80]), Some(128));
+        assert_eq!(read(&[1, 0]), Some(255));
+        assert_eq!(read(&[0, 0x80, 0]), Some(255));
+        for bad in [&[][..], &[0x80], &[0xff, 0], &[0, 1], &[0, 0x7f, 0]] {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+    }
+
+    const AUTHORITY: &[u8] = include_bytes!("../../tests/data/authority.der");
+
+    /// The same with some bytes in the place of others.
+    fn with(from: &[u8], to: &[u8]) -> std::vec::Vec<u8> {
+        let at = AUTHORITY.windows(from.len()).position(|w| w == from);
+        let mut bytes = AUTHORITY.to_vec();
+        let at = at.unwrap();
+        bytes[at..at + from.len()].copy_from_slice(to);
+        bytes
+    }
+
+    #[test]
+    fn nothing_is_left_over_in_what_is_understood() {
+        assert!(Certificate::parse(AUTHORITY).unwrap().may_sign());
+        // Behind the flag of an authority comes the length of its path, and nothing else.
+        let limits = [0x30, 3, 1, 1, 0xff];
+        assert!(Certificate::parse(&with(&limits, &[0x30, 3, 2, 1, 0])).is_none());
+        assert!(Certificate::parse(&with(&limits, &[0x30, 0, 5, 1, 0])).is_none());
+        // A key whose bits end early is none, whatever follows.
+        let key = [3, 0x42, 0, 4];
+        let short = with(&key, &[3, 1, 0, 4]);
+        assert!(Certificate::parse(&short).is_none_or(|read| read.key().is_none()));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use p256::ecdsa::VerifyingKey;
 use rand_core::{CryptoRng, RngCore};
 use sha2::{Digest, Sha256};
 
-use super::certificate::{Certificate, verifies};
-use super::{Anchor, MAX_CERTIFICATE, Now, Refusal, name};
+use super::certificate::Certificate;
+use super::key::{Key, verifies};
+use super::{Anchor, Now, Refusal, chain, name};
 
 /// What a server signs before the digest of the handshake.
 const CONTEXT: &[u8; 34] = b"TLS 1.3, server CertificateVerify\0";
@@ -26,17 +27,17 @@ enum State {
 
 /// Decides for one handshake whether a server is believed.
 pub struct Verifier<'a> {
-    anchor: &'a Anchor<'a>,
+    anchors: &'a [Anchor<'a>],
     host: &'a str,
     now: Now,
     state: State,
 }
 
 impl<'a> Verifier<'a> {
-    /// Makes a verifier for one handshake with a host, as its URL names it.
-    pub const fn new(anchor: &'a Anchor<'a>, host: &'a str, now: Now) -> Self {
+    /// Makes a verifier for one handshake with a host, as its URL names it. It believes a server when one of the anchors does.
+    pub const fn new(anchors: &'a [Anchor<'a>], host: &'a str, now: Now) -> Self {
         Verifier {
-            anchor,
+            anchors,
             host,
             now,
             state: State::Waiting,
@@ -59,37 +60,18 @@ impl<'a> Verifier<'a> {
     /// Checks the certificates that a server shows, in DER and in its order.
     fn check(&self, shown: &[CertificateEntryRef<'_>]) -> Result<VerifyingKey, Refusal> {
         let [CertificateEntryRef::X509(first), rest @ ..] = shown else {
-            return Err(Refusal::NotOneCertificate);
+            return Err(Refusal::NoCertificate);
         };
-        if first.len() > MAX_CERTIFICATE {
-            return Err(Refusal::BadCertificate);
-        }
-        let server = Certificate::parse(first).ok_or(Refusal::BadCertificate)?;
-        let authority = match self.anchor {
-            Anchor::Certificate(bytes) => {
-                Some(Certificate::parse(bytes).ok_or(Refusal::BadAnchor)?)
+        let server = chain::read(first).ok_or(Refusal::BadCertificate)?;
+        // Of several that do not vouch for the server, the first says why.
+        let mut vouched = Err(Refusal::NoProof);
+        for anchor in self.anchors.iter().rev() {
+            vouched = vouches(anchor, &server, rest, self.now);
+            if vouched.is_ok() {
+                break;
             }
-            Anchor::Key(_) => None,
-        };
-        let is_authority = |entry: &CertificateEntryRef<'_>| {
-            let CertificateEntryRef::X509(bytes) = entry else {
-                return false;
-            };
-            authority.is_some_and(|authority| authority.whole == *bytes)
-        };
-        if rest.len() > 1 || !rest.iter().all(is_authority) {
-            return Err(Refusal::NotOneCertificate);
         }
-        match (self.anchor, &authority) {
-            (_, Some(authority)) if authority.whole == server.whole => {}
-            (_, Some(authority)) => signed_by(&server, authority)?,
-            (Anchor::Key(wanted), _) => {
-                if <[u8; 32]>::from(Sha256::digest(server.key_info)) != *wanted {
-                    return Err(Refusal::WrongKey);
-                }
-            }
-            (Anchor::Certificate(_), None) => return Err(Refusal::BadAnchor),
-        }
+        vouched?;
         if !server.may_serve() {
             return Err(Refusal::NotForServers);
         }
@@ -99,19 +81,11 @@ impl<'a> Verifier<'a> {
         {
             return Err(Refusal::WrongName);
         }
-        self.check_dates(&server)?;
-        server.key().ok_or(Refusal::Algorithm)
-    }
-
-    const fn check_dates(&self, server: &Certificate<'_>) -> Result<(), Refusal> {
-        let (Now::Known(now) | Now::AtLeast(now)) = self.now;
-        if now > server.not_after {
-            return Err(Refusal::Expired);
+        chain::dates(&server, self.now)?;
+        match server.key() {
+            Some(Key::P256(key)) => Ok(key),
+            _ => Err(Refusal::Algorithm),
         }
-        if matches!(self.now, Now::Known(_)) && now < server.not_before {
-            return Err(Refusal::NotYetValid);
-        }
-        Ok(())
     }
 
     fn check_signature(&self, verify: &CertificateVerifyRef<'_>) -> Result<(), Refusal> {
@@ -132,25 +106,23 @@ impl<'a> Verifier<'a> {
     }
 }
 
-fn signed_by(server: &Certificate<'_>, authority: &Certificate<'_>) -> Result<(), Refusal> {
-    if !authority.may_sign() {
-        return Err(Refusal::NotAnAuthority);
-    }
-    if server.issuer != authority.subject {
-        return Err(Refusal::WrongIssuer);
-    }
-    let key = authority.key().ok_or(Refusal::Algorithm)?;
-    if !server.has_known_signature() {
-        return Err(Refusal::Algorithm);
-    }
-    if !server.is_signed_by(&key) {
-        return Err(Refusal::WrongIssuer);
-    }
-    // An authority below the authority is not a server.
-    if server.is_authority() {
-        return Err(Refusal::NotForServers);
-    }
-    Ok(())
+/// Whether an anchor vouches for a server that has shown these certificates behind its own.
+fn vouches(
+    anchor: &Anchor<'_>,
+    server: &Certificate<'_>,
+    rest: &[CertificateEntryRef<'_>],
+    now: Now,
+) -> Result<(), Refusal> {
+    let bytes = match anchor {
+        Anchor::Certificate(bytes) => *bytes,
+        // Whoever has the key is the server: what others say of it in further certificates makes no difference.
+        Anchor::Key(wanted) => {
+            let found = <[u8; 32]>::from(Sha256::digest(server.key_info));
+            return (found == *wanted).then_some(()).ok_or(Refusal::WrongKey);
+        }
+    };
+    let authority = Certificate::parse(bytes).ok_or(Refusal::BadAnchor)?;
+    chain::leads(server, rest, &authority, now)
 }
 
 impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
@@ -167,7 +139,7 @@ impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
         let checked = match self.state {
             State::Waiting => self.check(&shown.entries),
             // A second certificate in one handshake is an attack or a mistake.
-            _ => Err(Refusal::NotOneCertificate),
+            _ => Err(Refusal::NoCertificate),
         };
         match checked {
             Ok(key) => {

@@ -34,6 +34,17 @@ pub fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
+/// What a certificate of an authority below another one says, valid in 2026, with room for so many below it.
+pub fn between_params(name: &str, path_length: u8) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named(name);
+    params.not_before = date_time_ymd(2026, 1, 1);
+    params.not_after = date_time_ymd(2026, 12, 31);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
 /// What a certificate of a server says, when all is well: valid in 2026, for [`HOST`] and 127.0.0.1.
 pub fn server_params() -> CertificateParams {
     let mut params = CertificateParams::new([HOST.to_owned(), "127.0.0.1".to_owned()]).unwrap();

@@ -2,10 +2,13 @@
 
 mod believed;
 mod certificates;
+mod clock;
 mod life;
+mod lines;
 mod pictures;
 mod radio;
 mod server;
+mod silence;
 mod sockets;
 mod story;
 mod whole;

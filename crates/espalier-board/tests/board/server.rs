@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::certificates::NOW;
+use crate::lines::Breaker;
 
 pub const TOKEN: &str = "0123456789abcdef";
 pub const DEVICE: &str = "65a1f0c2b3d4e5f601234567";
@@ -54,6 +55,12 @@ pub struct State {
     pub asked: Vec<Option<String>>,
     /// How many bytes of the picture still come before the line falls silent; none when it does not.
     pub silent_after: Option<usize>,
+    /// How many bytes of the answers to come get through before their lines fall silent.
+    pub stalled_answers: Vec<usize>,
+    /// The same of downloads.
+    pub stalled_downloads: Vec<usize>,
+    /// What breaks the line of the newest socket.
+    pub breaker: Breaker,
     sockets: Vec<mpsc::UnboundedSender<String>>,
 }
 
@@ -68,28 +75,41 @@ impl Server {
     /// Starts a server on a free port; with a configuration it speaks TLS only.
     pub async fn start(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Server {
-            port: listener.local_addr().unwrap().port(),
-            state: Arc::default(),
-            changed: Arc::default(),
-        };
+        let server = Server::new(listener.local_addr().unwrap().port());
         let accepting = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (server, tls) = (accepting.clone(), tls.clone());
-                tokio::spawn(async move {
-                    match tls {
-                        None => server.serve(stream).await,
-                        Some(config) => {
-                            if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                                server.serve(stream).await;
-                            }
-                        }
-                    }
-                });
+                tokio::spawn(async move { server.take(stream, tls, Breaker::default()).await });
             }
         });
         server
+    }
+
+    /// Makes a server that listens nowhere.
+    pub fn new(port: u16) -> Self {
+        Server {
+            port,
+            state: Arc::default(),
+            changed: Arc::default(),
+        }
+    }
+
+    /// Serves one connection.
+    pub async fn take(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        breaker: Breaker,
+    ) {
+        match tls {
+            None => self.serve(stream, breaker).await,
+            Some(config) => {
+                if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
+                    self.serve(stream, breaker).await;
+                }
+            }
+        }
     }
 
     pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -124,7 +144,11 @@ impl Server {
         self.with(|s| s.sockets.clear());
     }
 
-    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn serve(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        breaker: Breaker,
+    ) {
         let mut bytes = Vec::new();
         let (head, mut body) = loop {
             let mut chunk = [0; 512];
@@ -158,6 +182,7 @@ impl Server {
             );
             stream.write_all(head.as_bytes()).await.unwrap();
             stream.flush().await.unwrap();
+            self.with(|s| s.breaker = breaker);
             return self.serve_socket(stream).await;
         }
         let length = header("Content-Length").map_or(0, |text| text.parse().unwrap());
@@ -187,35 +212,41 @@ impl Server {
                     }
                     out.extend_from_slice(b"0\r\n\r\n");
                 }
-                let _ = stream.write_all(&out).await;
+                let stop = self.with(|s| s.stalled_answers.pop());
+                let _ = stream.write_all(&out[..stop.unwrap_or(out.len())]).await;
                 let _ = stream.flush().await;
+                if stop.is_some() {
+                    return until_given_up(stream).await;
+                }
                 let _ = stream.shutdown().await;
             }
         }
     }
 
-    async fn serve_image(&self, mut stream: impl AsyncWrite + Unpin, range: &str) {
+    async fn serve_image(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin, range: &str) {
         let (from, to) = range
             .strip_prefix("bytes=")
             .unwrap()
             .split_once('-')
             .unwrap();
         let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
-        let (part, stop) = self.with(|s| {
+        let (part, stop, stall) = self.with(|s| {
             s.downloads.push(from);
             let image = &s.firmware.as_ref().unwrap().0;
             let part = image[from..(to + 1).min(image.len())].to_vec();
-            (part, s.breaks.pop())
+            (part, s.breaks.pop(), s.stalled_downloads.pop())
         });
         let head = format!(
             "HTTP/1.1 206 Partial\r\nContent-Length: {}\r\n\r\n",
             part.len()
         );
-        let stop = stop.unwrap_or(part.len()).min(part.len());
+        let stop = stall.or(stop).unwrap_or(part.len()).min(part.len());
         let _ = stream.write_all(head.as_bytes()).await;
         let _ = stream.write_all(&part[..stop]).await;
         let _ = stream.flush().await;
-        if stop == part.len() {
+        if stall.is_some() {
+            until_given_up(stream).await;
+        } else if stop == part.len() {
             let _ = stream.shutdown().await;
         }
     }
@@ -245,8 +276,7 @@ impl Server {
             .await;
         let _ = stream.flush().await;
         if silent_after.is_some() {
-            // Until the board gives up.
-            let _ = stream.read(&mut [0; 1]).await;
+            until_given_up(stream).await;
         } else {
             let _ = stream.shutdown().await;
         }
@@ -401,6 +431,11 @@ impl State {
         .unwrap();
         Some(body)
     }
+}
+
+/// Says nothing more until the board gives up.
+async fn until_given_up(mut stream: impl AsyncRead + Unpin) {
+    let _ = stream.read(&mut [0; 1]).await;
 }
 
 /// The frame that wants a value of a switch.

@@ -1,5 +1,6 @@
 //! The life of a board through the driver, plain and in TLS: telemetry, switches, commands, an update over a line that breaks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use espalier_board::tls::Refusal;
@@ -8,9 +9,12 @@ use espalier_device::update::BootReason;
 use espalier_wire::device::{Command, Down};
 use espalier_wire::json::{Json, Text};
 use espalier_wire::ota::Stage;
+use rustls::ServerConfig;
 use tokio::time::timeout;
 
-use crate::certificates::{HOST, NOW, authority, server as showing, server_params, signed};
+use crate::certificates::{
+    Authority, HOST, NOW, authority, server as showing, server_params, signed,
+};
 use crate::server::{Server, desired};
 use crate::world::{TestBoard, image};
 
@@ -19,11 +23,16 @@ const NOW_MS: i64 = NOW.cast_signed() * 1000;
 /// Long enough for any of these stories; a board that hangs is not one that is slow.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-fn nobody() -> Trust<'static> {
+pub fn nobody() -> Trust<'static> {
     Trust {
-        anchor: None,
+        anchors: &[],
         floor: NOW,
     }
+}
+
+fn believing(ca: &Authority) -> &'static [Anchor<'static>] {
+    let der = Box::leak(ca.der().to_vec().into_boxed_slice());
+    Box::leak(Box::new([Anchor::Certificate(der)]))
 }
 
 pub async fn plain() -> (Server, TestBoard) {
@@ -32,16 +41,21 @@ pub async fn plain() -> (Server, TestBoard) {
     (server, board)
 }
 
-pub async fn tls() -> (Server, TestBoard) {
+/// What a server shows whose authority a board believes, its URL, and what the board believes.
+pub fn showing_good(port: u16) -> (Arc<ServerConfig>, String, Trust<'static>) {
     let ca = authority("house");
     let good = signed(server_params(), &ca);
-    let server = Server::start(Some(showing(&[good.der()], good.key()))).await;
     let trust = Trust {
-        anchor: Some(Anchor::Certificate(Box::leak(
-            ca.der().to_vec().into_boxed_slice(),
-        ))),
+        anchors: believing(&ca),
         floor: NOW,
     };
+    let config = showing(&[good.der()], good.key());
+    (config, format!("https://{HOST}:{port}"), trust)
+}
+
+pub async fn tls() -> (Server, TestBoard) {
+    let (config, _, trust) = showing_good(0);
+    let server = Server::start(Some(config)).await;
     let board = TestBoard::new(format!("https://{HOST}:{}", server.port), trust);
     (server, board)
 }
@@ -206,16 +220,13 @@ async fn a_server_without_sockets_gets_its_telemetry_by_requests() {
 async fn a_board_tells_nothing_to_a_server_that_it_does_not_believe() {
     let (server, mut board) = tls().await;
     let other = authority("house");
-    for (anchor, wanted) in [
-        (None, NetError::NoTrust),
-        (
-            Some(Anchor::Certificate(Box::leak(
-                other.der().to_vec().into_boxed_slice(),
-            ))),
-            NetError::Tls(Some(Refusal::WrongIssuer)),
-        ),
+    let strange_key: &[_] = &[Anchor::Key([7; 32])];
+    for (anchors, wanted) in [
+        (&[][..], NetError::NoTrust),
+        (believing(&other), NetError::Tls(Some(Refusal::WrongIssuer))),
+        (strange_key, NetError::Tls(Some(Refusal::WrongKey))),
     ] {
-        board.trust.anchor = anchor;
+        board.trust.anchors = anchors;
         board.seen.borrow_mut().errors.clear();
         let seen = std::rc::Rc::clone(&board.seen);
         while_running(&mut board, async move {

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_nal_async::{AddrType, Dns, TcpConnect};
@@ -24,6 +25,7 @@ use espalier_image::otadata::OtaData;
 use espalier_wire::json::{Json, Value};
 use rand_core::OsRng;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::certificates::HOST;
 use crate::server::{DEVICE, TOKEN};
@@ -168,12 +170,28 @@ impl Storage for Records {
 pub struct Seen {
     pub relay: bool,
     pub errors: Vec<NetError>,
+    /// Whether the sensors never answer.
+    pub stuck: bool,
+    /// When the driver said last that it is alive, and the longest time in which it did not.
+    alive_at: Option<Instant>,
+    longest: Duration,
+}
+
+impl Seen {
+    /// Returns the longest time in which the driver did not say that it is alive.
+    pub fn longest_silence(&self) -> Duration {
+        let now = self.alive_at.map(|at| at.elapsed());
+        self.longest.max(now.unwrap_or_default())
+    }
 }
 
 pub struct Pins(Rc<RefCell<Seen>>);
 
 impl Hardware for Pins {
     async fn measure(&mut self, sample: &mut Sample) {
+        if self.0.borrow().stuck {
+            std::future::pending::<()>().await;
+        }
         sample.add("temperature", Value::Float(21.5));
         sample.add("relay1", Value::Bool(self.0.borrow().relay));
     }
@@ -207,6 +225,12 @@ impl Hardware for Pins {
     fn log(&mut self, error: NetError) {
         self.0.borrow_mut().errors.push(error);
     }
+
+    fn alive(&mut self) {
+        let seen = &mut *self.0.borrow_mut();
+        seen.longest = seen.longest_silence();
+        seen.alive_at = Some(Instant::now());
+    }
 }
 
 pub fn layout() -> Layout {
@@ -238,6 +262,8 @@ pub fn image(version: &str) -> (Vec<u8>, String) {
 pub struct TestBoard {
     pub url: String,
     pub trust: Trust<'static>,
+    /// How often it measures; half as often it asks for firmware.
+    pub every_ms: u32,
     pub flash: Flash,
     pub storage: Records,
     pub seen: Rc<RefCell<Seen>>,
@@ -249,6 +275,7 @@ impl TestBoard {
         TestBoard {
             url,
             trust,
+            every_ms: 150,
             flash: Flash::new(),
             storage: Records::default(),
             seen: Rc::default(),
@@ -272,6 +299,16 @@ impl TestBoard {
 
     /// The same, for a board that fetches something beside.
     pub async fn power_on_with(&mut self, reason: BootReason, beside: &mut impl Fetch) {
+        self.power_on_in(&Net, reason, beside).await;
+    }
+
+    /// The same, in a network of the test's own.
+    pub async fn power_on_in(
+        &mut self,
+        net: &(impl TcpConnect + Dns),
+        reason: BootReason,
+        beside: &mut impl Fetch,
+    ) {
         let booted = self.selected();
         let Gate::Go(boot) = gate(
             &mut self.storage,
@@ -283,14 +320,14 @@ impl TestBoard {
             panic!("the gate took the image back");
         };
         let policy = UpdatePolicy {
-            check_interval_ms: 300,
-            retry_ms: 300,
+            check_interval_ms: 2 * self.every_ms,
+            retry_ms: 2 * self.every_ms,
             settle_ms: 100,
             allow_unsigned: false,
         };
         let config = Config::new(&self.url, DEVICE, TOKEN)
             .and_then(|c| c.with_names("test", "esp32c3", ""))
-            .and_then(|c| c.with_intervals(150, 150))
+            .and_then(|c| c.with_intervals(self.every_ms, self.every_ms))
             .and_then(|c| c.with_updates(policy, &[*key().public().bytes()]))
             .unwrap();
         let mut core: Core<4096, 1024> = Core::new(config, 9);
@@ -300,7 +337,7 @@ impl TestBoard {
         let mut buffers = Box::new(Buffers::<16_640, 2048, 2048, 1032, 4096>::new());
         let board = Board {
             core: &mut core,
-            net: &Net,
+            net,
             hardware: &mut Pins(Rc::clone(&self.seen)),
             storage: &mut self.storage,
             flash: &mut self.flash,

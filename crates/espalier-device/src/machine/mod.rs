@@ -108,10 +108,7 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
 impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Makes a core that wants to connect and to measure at once; the seed spreads its reconnections.
     pub fn new(config: Config, seed: u64) -> Self {
-        let keys = Keys {
-            serial: 0,
-            keys: config.keys().iter().copied().collect(),
-        };
+        let keys = Keys::given(config.keys());
         Core {
             updates: Updates::new(config.updates(), keys),
             config,
@@ -330,9 +327,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         self.persist_asked = false;
         self.persist_at = self.clock.uptime() + self.persist_every();
         let (queue, state) = (self.queue.changes(), self.switches.changes());
+        let owner = self.config.owner();
         if queue != self.persisted.0 {
             let image = self.queue.image();
-            match storage.write(Slot::Queue, &[&storage::seal(image), image]) {
+            match storage.write(Slot::Queue, &[&storage::seal_for(owner, image), image]) {
                 Ok(()) => {
                     self.persisted.0 = queue;
                     self.stored_samples = !self.queue.is_empty();
@@ -345,7 +343,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             if self.switches.write_image(&mut image) {
                 match storage.write(
                     Slot::State,
-                    &[&storage::seal(image.as_bytes()), image.as_bytes()],
+                    &[
+                        &storage::seal_for(owner, image.as_bytes()),
+                        image.as_bytes(),
+                    ],
                 ) {
                     Ok(()) => self.persisted.1 = state,
                     Err(_) => self.stats.storage_errors += 1,
@@ -354,16 +355,18 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         }
     }
 
-    /// Takes over what an earlier start stored; call it once, after declaring the switches and before the first step.
+    /// Takes over what an earlier start stored for the same device of the same server; what belongs to another one stays where it
+    /// is and counts for nothing. Call it once, after declaring the switches and before the first step.
     /// `scratch` must hold the larger of the queue and [`STATE_IMAGE`] plus 12 bytes. Returns the samples found.
     pub fn restore<S: Storage>(&mut self, storage: &mut S, scratch: &mut [u8]) -> u32 {
         self.restarted = true;
+        let owner = self.config.owner();
         let state = storage
             .read(Slot::State, scratch)
             .ok()
             .and_then(|len| scratch.get(..len));
         if let Some(text) = state
-            .and_then(storage::open)
+            .and_then(|stored| storage::open_of(owner, stored))
             .and_then(|image| core::str::from_utf8(image).ok())
         {
             self.switches.restore(text);
@@ -373,7 +376,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             .ok()
             .and_then(|len| scratch.get(..len));
         let samples = stored
-            .and_then(storage::open)
+            .and_then(|stored| storage::open_of(owner, stored))
             .map_or(0, |image| self.queue.restore(image));
         self.persisted.0 = self.queue.changes();
         self.stored_samples = samples > 0;

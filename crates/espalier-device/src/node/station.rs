@@ -12,7 +12,7 @@ use espalier_wire::json::Value;
 use heapless::{String, Vec};
 
 use super::{Capabilities, Node, NodeInput, NodeOutput, View, Why};
-use crate::profile::{self, Profile};
+use crate::profile::{self, Profile, ProfileError};
 use crate::schedule::Zone;
 use crate::settings::{MAX_SSID, Network, Settings};
 use crate::setup::{self, Facts, JOIN_TIMEOUT_MS, MAX_SEEN, SCAN_TIMEOUT_MS, Seen, Setup};
@@ -105,6 +105,8 @@ pub enum StationOutput<'a> {
     Motion(bool),
     /// Call [`crate::safe::Boots::settle`].
     Settle,
+    /// The board is another one with the restart that follows: stop the core at once, and store nothing of it any more.
+    Halt,
     /// Restart the board.
     Restart,
     /// Done in passing; poll again.
@@ -114,6 +116,8 @@ pub enum StationOutput<'a> {
 /// Why a board cannot be made from its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StationError {
+    /// The profile in the settings cannot be used.
+    BadProfile(ProfileError),
     /// There is no board with this name.
     UnknownProfile,
     /// The board has another chip.
@@ -123,6 +127,7 @@ pub enum StationError {
 impl fmt::Display for StationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StationError::BadProfile(error) => error.fmt(f),
             StationError::UnknownProfile => {
                 f.write_str("the settings name a board profile that this firmware does not know")
             }
@@ -138,19 +143,23 @@ impl fmt::Display for StationError {
 
 impl core::error::Error for StationError {}
 
-/// Returns the profile that the settings name, or one for the chip alone, without any pin.
+/// Returns the profile in the settings, or the one that they name, or one for the chip alone, without any pin.
 ///
 /// # Errors
-/// When there is no such profile, or it is for another chip: the board then runs without pins, and says why.
+/// When the profile cannot be used, there is none with that name, or it is for another chip: the board then runs without pins, and
+/// says why.
 pub fn profile_of(settings: &Settings, chip: Chip) -> Result<Profile, StationError> {
-    if settings.profile().is_empty() {
+    if settings.board().is_empty() && settings.profile().is_empty() {
         return Ok(Profile {
             name: String::new(),
             chip,
             pins: Vec::new(),
         });
     }
-    let profile = profile::named(settings.profile()).ok_or(StationError::UnknownProfile)?;
+    let profile = match settings.board() {
+        "" => profile::named(settings.profile()).ok_or(StationError::UnknownProfile)?,
+        own => Profile::from_json(own).map_err(StationError::BadProfile)?,
+    };
     if profile.chip == chip {
         Ok(profile)
     } else {
@@ -277,7 +286,8 @@ impl Station {
 
     /// Stores and forgets what the node wants stored and forgotten.
     fn keep<S: Storage>(&mut self, now: u64, storage: &mut S) {
-        if core::mem::take(&mut self.node.once.store) {
+        // Who becomes another one has no plans any more.
+        if core::mem::take(&mut self.node.once.store) && !self.setup.is_leaving() {
             // What fails is stored with the next change.
             let _ = self.node.store(storage);
         }
@@ -355,6 +365,7 @@ impl Station {
                 self.guest = Some(network.clone());
                 self.pending.join = true;
             }
+            setup::Output::Halt => return Some(StationOutput::Halt),
             setup::Output::Scan => self.pending.scan = true,
             setup::Output::Changed => self.pending.changed = true,
             setup::Output::PortalUsed => self.pending.used = true,

@@ -56,6 +56,7 @@ struct World {
     online: Option<String>,
     portal: bool,
     settled: bool,
+    halted: bool,
     restarted: bool,
     heard: String,
     log: Vec<String>,
@@ -92,6 +93,7 @@ impl World {
             online: None,
             portal: false,
             settled: false,
+            halted: false,
             restarted: false,
             heard: String::new(),
             log: vec![],
@@ -113,6 +115,7 @@ impl World {
         self.station = station(&mut self.records);
         (self.now, self.scan, self.join, self.online) = (0, false, None, None);
         (self.portal, self.settled, self.restarted) = (false, false, false);
+        self.halted = false;
         self.begin();
     }
 
@@ -143,6 +146,7 @@ impl World {
                 StationOutput::OpenPortal => self.portal = true,
                 StationOutput::ClosePortal => self.portal = false,
                 StationOutput::Settle => self.settled = true,
+                StationOutput::Halt => self.halted = true,
                 StationOutput::Restart => {
                     assert!(self.settled, "it would count as a failure");
                     self.restarted = true;
@@ -350,6 +354,35 @@ fn the_button_makes_it_a_new_board() {
 }
 
 #[test]
+fn a_board_that_becomes_another_one_plans_nothing_more() {
+    for leave in ["provision\nother\n\n\n", "reset\n"] {
+        let mut w = World::new(&[]);
+        w.types("provision\ndev1\ntoken\nhttp://old\n");
+        assert!(w.halted, "it was nobody before");
+        w.restart();
+        let list = r#"[{"key":"led_mode","every":60,"value":1}]"#;
+        let plan = |w: &mut World| {
+            let list = espalier_wire::json::Json::parse(list).unwrap();
+            assert!(w.station.node().apply("schedules", list));
+            w.step(StationInput::Tick);
+        };
+        plan(&mut w);
+        assert!(w.records.slots[&Slot::Schedules].ends_with(list.as_bytes()));
+        w.types(leave);
+        assert!(w.halted && w.records.slots[&Slot::Schedules].is_empty());
+        // The old server is still there, until the board restarts.
+        w.station
+            .node()
+            .apply("schedules", espalier_wire::json::Json::parse("[]").unwrap());
+        plan(&mut w);
+        assert!(w.records.slots[&Slot::Schedules].is_empty());
+        w.until("the restart", |w| w.restarted);
+        w.restart();
+        assert_eq!(w.station.node().schedules().text(), "[]");
+    }
+}
+
+#[test]
 fn a_reset_that_the_flash_refuses_leaves_the_board_as_it_was() {
     let mut w = World::new(&[("Home", "secret88")]);
     w.types("wifi\nHome\nsecret88\n");
@@ -387,6 +420,22 @@ fn profiles_must_be_for_the_chip() {
     assert_eq!(with("esp32-c3-things").unwrap().pins.len(), 8);
     assert_eq!(with("").unwrap().pins.len(), 0);
     assert_eq!(with("toaster"), Err(StationError::UnknownProfile));
+    let own = |json: &str| {
+        let text = format!(r#"{{"profile":"esp32-c3-things","board":{json}}}"#);
+        profile_of(&Settings::parse(&text).unwrap(), Chip::Esp32C3)
+    };
+    let pins = r#"{"name":"mine","chip":"ESP32-C3","pins":[{"gpio":4,"role":"relay","key":"a"}]}"#;
+    assert_eq!(own(pins).unwrap().name, "mine");
+    assert_eq!(
+        own(r#"{"chip":"ESP32-C3","pins":[{"gpio":99,"role":"led"}]}"#)
+            .unwrap_err()
+            .to_string(),
+        "the ESP32-C3 has no GPIO99"
+    );
+    assert!(matches!(
+        own(r#"{"chip":"ESP32","pins":[]}"#),
+        Err(StationError::OtherChip(..))
+    ));
     assert_eq!(
         with("esp32-full").unwrap_err().to_string(),
         "the board profile is for the ESP32, and this is an ESP32-C3"

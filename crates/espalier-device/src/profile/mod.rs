@@ -1,7 +1,7 @@
 //! Board profiles: which pin does what, as data, and why a pin cannot do it. Not a driver: it touches no pin.
 //!
-//! A profile comes from the table of boards that are known ([`named`]), or from the settings as JSON ([`Profile::from_json`]);
-//! both pass the same check ([`Profile::check`]).
+//! A profile comes from the table of boards that are known ([`named`]), or from the settings as JSON
+//! ([`crate::settings::Settings::board`], [`Profile::from_json`]); both pass the same check ([`Profile::check`]).
 //!
 //! | file | holds |
 //! |---|---|

@@ -52,6 +52,12 @@ impl fmt::Display for SettingsError {
 
 impl core::error::Error for SettingsError {}
 
+/// Why the server of a board is refused that was not told whom to believe there.
+pub(crate) const NO_PIN: SettingsError = SettingsError::Member {
+    name: "pins",
+    must: "be given for an https server, because the board believes nobody else: the SHA-256 of the public key of its certificate, 64 hexadecimal digits (firmware/README.md has the command that prints it)",
+};
+
 /// Why settings were not read from storage or not written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessError<E> {

@@ -7,13 +7,21 @@ use espalier_image::keys::PublicKey;
 use espalier_wire::json::{Json, ObjectWriter, Text};
 use heapless::{String, Vec};
 
-use super::{MAX_JSON, Network, Settings, SettingsError, VERSION, codes, member};
+use super::{MAX_JSON, MAX_KEYS, Network, Settings, SettingsError, VERSION, codes, member};
 
 pub(super) const BAD_CA: SettingsError =
     member("ca", "be base64 of a certificate of at most 1024 bytes");
+pub(super) const BAD_PINS: SettingsError = member(
+    "pins",
+    "be one or two SHA-256 of public keys, of 64 hexadecimal digits each",
+);
 const BAD_KEYS: SettingsError = member(
     "keys",
     "be at most 8 Ed25519 public keys of 64 hexadecimal digits",
+);
+const BAD_BOARD: SettingsError = member(
+    "board",
+    "be the object of a board profile of at most 1024 bytes",
 );
 const BAD_NETWORKS: SettingsError = member(
     "networks",
@@ -33,6 +41,22 @@ fn plain(
         }
     }
     Ok(out)
+}
+
+/// Reads public keys, in hexadecimal digits or in base64.
+pub(super) fn keys_of<'t>(
+    words: impl Iterator<Item = &'t str>,
+) -> Result<Vec<[u8; 32], MAX_KEYS>, SettingsError> {
+    let mut keys = Vec::new();
+    for word in words {
+        let base64 = || codes::from_base64::<32>(word.as_bytes())?.into_array().ok();
+        let key = codes::from_hex(word.as_bytes())
+            .or_else(base64)
+            .filter(|key| PublicKey::from_bytes(key).is_some())
+            .ok_or(BAD_KEYS)?;
+        keys.push(key).map_err(|_| BAD_KEYS)?;
+    }
+    Ok(keys)
 }
 
 impl Settings {
@@ -73,6 +97,8 @@ impl Settings {
             "networks" => self.take_networks(value),
             "portal" => self.set_portal(&plain(value, "portal")?),
             "profile" => self.set_profile(&plain(value, "profile")?),
+            "board" => self.take_board(value),
+            "pins" => self.take_pins(value),
             "ca" => {
                 let text = plain(value, "ca")?;
                 self.ca = codes::from_base64(text.as_bytes()).ok_or(BAD_CA)?;
@@ -97,6 +123,22 @@ impl Settings {
             }
             let network = Network::new(&ssid, &password)?;
             self.networks.push(network).map_err(|_| BAD_NETWORKS)?;
+        }
+        Ok(())
+    }
+
+    /// Its pins are judged when it is used: a profile that newer firmware refuses must not take everything else with it.
+    fn take_board(&mut self, value: Json<'_>) -> Result<(), SettingsError> {
+        value.members().ok_or(BAD_BOARD)?;
+        self.board = String::try_from(value.as_str()).map_err(|_| BAD_BOARD)?;
+        Ok(())
+    }
+
+    fn take_pins(&mut self, value: Json<'_>) -> Result<(), SettingsError> {
+        self.pins.clear();
+        for element in value.elements().ok_or(BAD_PINS)? {
+            let pin = codes::from_hex(plain(element, "pins")?.as_bytes()).ok_or(BAD_PINS)?;
+            self.pins.push(pin).map_err(|_| BAD_PINS)?;
         }
         Ok(())
     }
@@ -148,17 +190,23 @@ impl Settings {
         }
         object.optional("portal", given(&self.portal))?;
         object.optional("profile", given(&self.profile))?;
+        if !self.board.is_empty() {
+            object.value_of("board")?.write_str(&self.board)?;
+        }
         if !self.ca.is_empty() {
             let out = object.value_of("ca")?;
             out.write_char('"')?;
             codes::write_base64(&self.ca, out)?;
             out.write_char('"')?;
         }
-        if !self.keys.is_empty() {
-            let out = object.value_of("keys")?;
-            for (n, key) in self.keys.iter().enumerate() {
+        for (name, list) in [("pins", &self.pins[..]), ("keys", &self.keys[..])] {
+            if list.is_empty() {
+                continue;
+            }
+            let out = object.value_of(name)?;
+            for (n, digits) in list.iter().enumerate() {
                 out.write_str(if n == 0 { "[\"" } else { ",\"" })?;
-                codes::write_hex(key, out)?;
+                codes::write_hex(digits, out)?;
                 out.write_char('"')?;
             }
             out.write_char(']')?;

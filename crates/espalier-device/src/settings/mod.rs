@@ -22,11 +22,14 @@ use core::fmt;
 
 use heapless::{String, Vec};
 
+pub(crate) use error::NO_PIN;
 pub use error::{AccessError, SettingsError};
 
 use crate::config::{
-    Config, ConfigError, MAX_DEVICE_ID, MAX_KEYS, MAX_NAME, MAX_TOKEN, MAX_URL, UpdatePolicy,
+    Config, ConfigError, Endpoint, MAX_DEVICE_ID, MAX_KEYS, MAX_NAME, MAX_TOKEN, MAX_URL,
+    UpdatePolicy,
 };
+use crate::profile::{Profile, ProfileError};
 use crate::storage::{Slot, Storage};
 
 /// The version of the record that this firmware writes, and the newest that it reads.
@@ -47,6 +50,10 @@ pub const MAX_PORTAL: usize = 63;
 pub const MIN_PASSWORD: usize = 8;
 /// Most bytes of the certificate of a certification authority, as DER.
 pub const MAX_CA: usize = 1024;
+/// Most keys of servers that are believed: the present one and its successor.
+pub const MAX_PINS: usize = 2;
+/// Most bytes of a board profile of one's own, as JSON.
+pub const MAX_BOARD: usize = 1024;
 /// Longest time zone, in bytes.
 pub const MAX_TZ: usize = 64;
 
@@ -117,7 +124,9 @@ pub struct Settings {
     networks: Vec<Network, MAX_NETWORKS>,
     portal: String<MAX_PORTAL>,
     profile: String<MAX_NAME>,
+    board: String<MAX_BOARD>,
     ca: Vec<u8, MAX_CA>,
+    pins: Vec<[u8; 32], MAX_PINS>,
     keys: Vec<[u8; 32], MAX_KEYS>,
     tz: String<MAX_TZ>,
 }
@@ -140,6 +149,11 @@ fn text<const N: usize>(
 
 fn is_plain(text: &str) -> bool {
     !text.contains(|c: char| c.is_control())
+}
+
+/// Several values in one line, with spaces or commas between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split([' ', ',']).filter(|word| !word.is_empty())
 }
 
 fn is_ascii(text: &str) -> bool {
@@ -214,6 +228,19 @@ impl Settings {
         Ok(())
     }
 
+    /// Sets a board profile of one's own, as [`Profile::from_json`] reads it, which takes the place of a named one; empty for none.
+    ///
+    /// # Errors
+    /// Says why its pins cannot be used, or that it has more than [`MAX_BOARD`] bytes.
+    pub fn set_board(&mut self, json: &str) -> Result<(), ProfileError> {
+        if !json.is_empty() {
+            Profile::from_json(json)?;
+        }
+        let long = ProfileError::Malformed("has more than 1024 bytes");
+        self.board = String::try_from(json).map_err(|_| long)?;
+        Ok(())
+    }
+
     /// Sets the time zone in the form of POSIX `TZ`.
     ///
     /// # Errors
@@ -230,6 +257,32 @@ impl Settings {
     /// Refuses more than [`MAX_CA`] bytes.
     pub fn set_ca(&mut self, der: &[u8]) -> Result<(), SettingsError> {
         self.ca = Vec::from_slice(der).map_err(|_| json::BAD_CA)?;
+        Ok(())
+    }
+
+    /// Sets whom the board believes over `https`, in place of everybody it believed before: up to [`MAX_PINS`] servers, each by the
+    /// SHA-256 of its public key (the `SubjectPublicKeyInfo` of its certificate) in 64 hexadecimal digits, with spaces between them.
+    ///
+    /// # Errors
+    /// Refuses anything else.
+    pub fn set_pins(&mut self, text: &str) -> Result<(), SettingsError> {
+        let mut pins = Vec::new();
+        for word in words(text) {
+            let pin = codes::from_hex(word.as_bytes()).ok_or(json::BAD_PINS)?;
+            pins.push(pin).map_err(|_| json::BAD_PINS)?;
+        }
+        self.pins = pins;
+        self.ca.clear();
+        Ok(())
+    }
+
+    /// Sets the keys that sign firmware for this board, in place of all that it knew before: each in 64 hexadecimal digits or in the
+    /// base64 of a `.pub` file, with spaces between them.
+    ///
+    /// # Errors
+    /// Refuses more than [`MAX_KEYS`] keys, and what is none.
+    pub fn set_keys(&mut self, text: &str) -> Result<(), SettingsError> {
+        self.keys = json::keys_of(words(text))?;
         Ok(())
     }
 
@@ -286,6 +339,27 @@ impl Settings {
         &self.ca
     }
 
+    /// Returns the SHA-256 of the public keys of the servers that the board believes over `https`.
+    pub fn pins(&self) -> &[[u8; 32]] {
+        &self.pins
+    }
+
+    /// Returns the board profile of one's own, as JSON, or an empty text.
+    pub fn board(&self) -> &str {
+        &self.board
+    }
+
+    /// Says whether the server is to be reached over TLS and the board was not told whom to believe there.
+    pub fn lacks_trust(&self) -> bool {
+        let is_tls = Endpoint::parse(&self.server).is_ok_and(|endpoint| endpoint.tls);
+        is_tls && self.ca.is_empty() && self.pins.is_empty()
+    }
+
+    /// Says whether a board with these settings is another device than one with those, or a device of another server.
+    pub(crate) fn is_another(&self, than: &Settings) -> bool {
+        self.device != than.device || self.server != than.server
+    }
+
     /// Returns the keys that sign firmware for this board.
     pub fn keys(&self) -> &[[u8; 32]] {
         &self.keys
@@ -302,11 +376,15 @@ impl Settings {
     }
 
     /// Returns what a factory reset leaves: the portal's password, which may stand on a label, the profile, which is what the board
-    /// is made of, and the keys that sign its firmware.
+    /// is made of, the keys that sign its firmware, and whom it believes over `https`. The last two are no secrets and no places:
+    /// without them a board would be worth less to the one who resets it than when it was new, and who needs others gives them.
     pub(crate) fn kept_by_reset(&self) -> Self {
         Settings {
             portal: self.portal.clone(),
             profile: self.profile.clone(),
+            board: self.board.clone(),
+            ca: self.ca.clone(),
+            pins: self.pins.clone(),
             keys: self.keys.clone(),
             ..Settings::default()
         }
@@ -345,6 +423,16 @@ impl Settings {
     /// # Errors
     /// When the storage fails, the settings are too long, or newer ones are stored.
     pub fn store<S: Storage>(&self, storage: &mut S) -> Result<(), AccessError<S::Error>> {
+        self.store_after(storage, |_| Ok(()))
+    }
+
+    /// Stores the settings as [`Settings::store`] does, after something else that must be done first, and only once nothing but the
+    /// storage can refuse them any more.
+    pub(crate) fn store_after<S: Storage>(
+        &self,
+        storage: &mut S,
+        first: impl FnOnce(&mut S) -> Result<(), S::Error>,
+    ) -> Result<(), AccessError<S::Error>> {
         match Settings::load(storage) {
             Err(AccessError::Settings(newer @ SettingsError::Newer { .. })) => {
                 return Err(AccessError::Settings(newer));
@@ -353,6 +441,7 @@ impl Settings {
             _ => {}
         }
         let text = self.to_json().map_err(AccessError::Settings)?;
+        first(storage).map_err(AccessError::Storage)?;
         storage
             .write(Slot::Settings, &[text.as_bytes()])
             .map_err(AccessError::Storage)

@@ -4,33 +4,43 @@
 use core::fmt::{self, Write};
 
 use super::serial::{Event, MAX_LINE};
-use super::{MAX_SERIAL, Notice, RESTART_AFTER_MS, Setup};
-use crate::config::{MAX_DEVICE_ID, MAX_TOKEN};
-use crate::settings::{AccessError, MAX_SSID, Network, Settings, SettingsError};
+use super::{MAX_SERIAL, Notice, Setup};
+use crate::config::{MAX_DEVICE_ID, MAX_TOKEN, MAX_URL};
+use crate::profile::{self, Profile, ProfileError};
+use crate::settings::{AccessError, MAX_SSID, NO_PIN, Network, Settings, SettingsError};
 use crate::storage::Storage;
 use heapless::{String, Vec};
 
-/// What the next line answers, with the answers before it.
-#[derive(Clone, PartialEq, Eq)]
+/// What the next line answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialog {
     /// Nothing: it is a command.
     Idle,
     Device,
-    Token {
-        device: String<MAX_DEVICE_ID>,
-    },
-    Server {
-        device: String<MAX_DEVICE_ID>,
-        token: String<MAX_TOKEN>,
-    },
+    Token,
+    Server,
+    Pin,
     Ssid,
-    Password {
-        ssid: String<MAX_SSID>,
-    },
+    Password,
 }
 
-const HELP: &str = "provision  enter device id, device token and API URL\r\n\
+/// What was answered so far, each of it checked; what is empty keeps what is set.
+#[derive(Default)]
+pub(super) struct Answers {
+    device: String<MAX_DEVICE_ID>,
+    token: String<MAX_TOKEN>,
+    server: String<MAX_URL>,
+    keys: String<{ KEYS * 65 }>,
+    ssid: String<MAX_SSID>,
+}
+
+/// Most keys that `provision` is given at once.
+const KEYS: usize = 4;
+
+const HELP: &str = "provision  enter device id, device token and API URL; `provision KEY` also says who signs firmware\r\n\
+    pin        enter the SHA-256 of the key of an https server, or of two\r\n\
     wifi       enter a Wi-Fi network\r\n\
+    profile    show which pins do what; `profile NAME` or `profile {JSON}` sets it\r\n\
     status     show who this board is and how it does\r\n\
     portal     open the board's own network and show its password\r\n\
     reset      forget all settings and restart\r\n\
@@ -71,6 +81,7 @@ impl Setup {
                 Some(Event::Cancel) if self.dialog == Dialog::Idle => {}
                 Some(Event::Cancel) => {
                     self.dialog = Dialog::Idle;
+                    self.answers = Answers::default();
                     self.say(format_args!("Left. Nothing is changed."));
                 }
                 Some(Event::Packet { kind, data }) => self.improv_packet(kind, &data),
@@ -100,13 +111,14 @@ impl Setup {
 
     /// Repeats the question that is open.
     fn ask(&mut self) {
-        let question = match &self.dialog {
+        let question = match self.dialog {
             Dialog::Idle => return,
             Dialog::Device => "Device ID: ",
-            Dialog::Token { .. } => "Device Token: ",
-            Dialog::Server { .. } => "API URL: ",
+            Dialog::Token => "Device Token: ",
+            Dialog::Server => "API URL: ",
+            Dialog::Pin => "Server pin: ",
             Dialog::Ssid => "Network name: ",
-            Dialog::Password { .. } => "Password, empty for an open network: ",
+            Dialog::Password => "Password, empty for an open network: ",
         };
         self.write(format_args!("{question}\r\n"));
     }
@@ -121,51 +133,47 @@ impl Setup {
             Dialog::Idle => return self.command(word, storage),
             Dialog::Device => {
                 let checked = Settings::default().set_device(word);
-                self.next(checked, Dialog::Device, || {
-                    let device = String::try_from(word).ok()?;
-                    Some(Dialog::Token { device })
-                });
+                if self.goes_on(checked, Dialog::Device, Dialog::Token) {
+                    self.answers.device = fit(word);
+                }
             }
-            Dialog::Token { device } => {
+            Dialog::Token => {
                 let checked = Settings::default().set_token(word);
-                let again = Dialog::Token {
-                    device: device.clone(),
-                };
-                self.next(checked, again, || {
-                    let token = String::try_from(word).ok()?;
-                    Some(Dialog::Server { device, token })
-                });
+                if self.goes_on(checked, Dialog::Token, Dialog::Server) {
+                    self.answers.token = fit(word);
+                }
             }
-            Dialog::Server { device, token } => self.provisioned(&device, &token, word, storage),
+            Dialog::Server => {
+                let checked = Settings::default().set_server(word);
+                if self.goes_on(checked, Dialog::Server, Dialog::Idle) {
+                    self.answers.server = fit(word);
+                    self.answered("", storage);
+                }
+            }
+            Dialog::Pin => self.answered(word, storage),
             // Names and passwords of networks may begin and end with spaces.
             Dialog::Ssid if text.is_empty() => self.say(format_args!("Nothing is changed.")),
             Dialog::Ssid => {
                 let checked = Network::new(text, "").map(|_| ());
-                self.next(checked, Dialog::Ssid, || {
-                    let ssid = String::try_from(text).ok()?;
-                    Some(Dialog::Password { ssid })
-                });
+                if self.goes_on(checked, Dialog::Ssid, Dialog::Password) {
+                    self.answers.ssid = fit(text);
+                }
             }
-            Dialog::Password { ssid } => self.network_given(ssid, text, storage),
+            Dialog::Password => self.network_given(text, storage),
         }
         self.ask();
     }
 
     /// Goes on to the next question, or says what was wrong and asks again.
-    fn next(
-        &mut self,
-        checked: Result<(), SettingsError>,
-        again: Dialog,
-        next: impl FnOnce() -> Option<Dialog>,
-    ) {
-        match checked {
-            // What was checked fits.
-            Ok(()) => self.dialog = next().unwrap_or(again),
+    fn goes_on(&mut self, checked: Result<(), SettingsError>, again: Dialog, next: Dialog) -> bool {
+        self.dialog = match checked {
+            Ok(()) => next,
             Err(error) => {
                 self.wrong(error);
-                self.dialog = again;
+                again
             }
-        }
+        };
+        checked.is_ok()
     }
 
     fn wrong(&mut self, error: SettingsError) {
@@ -177,14 +185,19 @@ impl Setup {
 
     fn command<S: Storage>(&mut self, text: &str, storage: &mut S) {
         let is = |command| text.eq_ignore_ascii_case(command);
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         if text.is_empty() {
         } else if is("help") || text == "?" {
             self.write(format_args!("{HELP}"));
         } else if is("status") {
             self.status();
-        } else if is("provision") {
-            self.dialog = Dialog::Device;
+        } else if word.eq_ignore_ascii_case("provision") {
+            self.provision(rest.trim());
+        } else if is("pin") {
+            self.dialog = Dialog::Pin;
             self.ask();
+        } else if word.eq_ignore_ascii_case("profile") {
+            self.profile(rest.trim(), storage);
         } else if is("wifi") {
             self.dialog = Dialog::Ssid;
             self.ask();
@@ -206,56 +219,97 @@ impl Setup {
         }
     }
 
-    /// Takes the last answer of `provision`; all three are stored together.
-    fn provisioned<S: Storage>(
-        &mut self,
-        device: &str,
-        token: &str,
-        server: &str,
-        storage: &mut S,
-    ) {
-        if [device, token, server]
-            .iter()
-            .all(|answer| answer.is_empty())
-        {
-            return self.say(format_args!("Nothing is changed."));
-        }
+    /// Begins to ask who the board is; with keys that sign its firmware, when a person will not leave them to the first contact.
+    fn provision(&mut self, keys: &str) {
+        let checked = Settings::default().set_keys(keys);
+        let (Ok(()), Ok(keys)) = (checked, String::try_from(keys)) else {
+            return self.say(format_args!(
+                "The keys must be at most {KEYS} Ed25519 public keys, each as 64 hexadecimal digits or as the base64 of its .pub file."
+            ));
+        };
+        self.answers.keys = keys;
+        self.dialog = Dialog::Device;
+        self.ask();
+    }
+
+    /// Takes the last answer of `provision` or `pin`; all of them are stored together.
+    fn answered<S: Storage>(&mut self, pins: &str, storage: &mut S) {
         let mut next = self.settings.clone();
+        let given = &self.answers;
         let set = |next: &mut Settings| {
-            if !device.is_empty() {
-                next.set_device(device)?;
+            if !given.device.is_empty() {
+                next.set_device(&given.device)?;
             }
-            if !token.is_empty() {
-                next.set_token(token)?;
+            if !given.token.is_empty() {
+                next.set_token(&given.token)?;
             }
-            if !server.is_empty() {
-                next.set_server(server)?;
+            if !given.server.is_empty() {
+                next.set_server(&given.server)?;
+            }
+            if !given.keys.is_empty() {
+                next.set_keys(&given.keys)?;
+            }
+            if !pins.is_empty() {
+                next.set_pins(pins)?;
+            }
+            if next.lacks_trust() {
+                return Err(NO_PIN);
             }
             Ok(())
         };
         if let Err(error) = set(&mut next) {
             self.wrong(error);
-            // Only the server is new: the others were checked before.
-            if let (Ok(device), Ok(token)) = (String::try_from(device), String::try_from(token)) {
-                self.dialog = Dialog::Server { device, token };
-            }
+            // Only that is new: the others were checked before.
+            self.dialog = Dialog::Pin;
             return;
         }
-        let saved = self.save(next, storage);
-        if saved.is_ok() {
-            self.restart_at = Some(self.now + RESTART_AFTER_MS);
+        self.answers = Answers::default();
+        if next == self.settings {
+            return self.say(format_args!("Nothing is changed."));
         }
+        let saved = self.save_and_restart(next, storage);
         self.tell_saved(saved, "Saved. Restarting.");
     }
 
-    fn network_given<S: Storage>(
-        &mut self,
-        ssid: String<MAX_SSID>,
-        password: &str,
-        storage: &mut S,
-    ) {
-        match Network::new(&ssid, password) {
+    /// Shows which pins do what, or takes a profile: the name of a board that is known, or one of a person's own.
+    fn profile<S: Storage>(&mut self, given: &str, storage: &mut S) {
+        if given.is_empty() {
+            let settings = self.settings.clone();
+            return match (settings.board(), settings.profile()) {
+                ("", "") => self.say(format_args!("Profile: not set")),
+                ("", name) => self.say(format_args!("Profile: {}", Shown(name))),
+                (own, _) => self.say(format_args!("Profile: {}", Shown(own))),
+            };
+        }
+        let mut next = self.settings.clone();
+        let profile = if given.starts_with('{') {
+            next.set_board(given)
+                .and_then(|()| Profile::from_json(given))
+        } else {
+            let _ = next.set_board("");
+            // A name that is too long is none.
+            let _ = next.set_profile(given);
+            let unknown = ProfileError::Malformed("is none that this firmware knows");
+            profile::named(given).ok_or(unknown)
+        };
+        let chip = self.about.chip.clone();
+        match profile {
+            Err(error) => self.say(format_args!("Not possible: {error}.")),
+            Ok(profile) if profile.chip.title() != chip => self.say(format_args!(
+                "Not possible: the board profile is for the {}, and this is an {chip}.",
+                profile.chip.title()
+            )),
+            Ok(_) => {
+                let saved = self.save_and_restart(next, storage);
+                self.tell_saved(saved, "Saved. Restarting.");
+            }
+        }
+    }
+
+    fn network_given<S: Storage>(&mut self, password: &str, storage: &mut S) {
+        match Network::new(&self.answers.ssid, password) {
             Ok(network) => {
+                self.answers = Answers::default();
                 let mut next = self.settings.clone();
                 next.put_network(network);
                 let saved = self.save(next, storage);
@@ -263,7 +317,7 @@ impl Setup {
             }
             Err(error) => {
                 self.wrong(error);
-                self.dialog = Dialog::Password { ssid };
+                self.dialog = Dialog::Password;
             }
         }
     }
@@ -289,6 +343,18 @@ impl Setup {
             "API URL: {}",
             or(settings.server(), "not set")
         ));
+        match (settings.ca().is_empty(), settings.pins().len()) {
+            (true, 0) => {}
+            (true, count) => self.say(format_args!("Server pins: {count}")),
+            (false, 0) => self.say(format_args!("Server certificate: set")),
+            (false, count) => self.say(format_args!("Server certificate: set, and {count} pins")),
+        }
+        match settings.keys().len() {
+            0 => self.say(format_args!(
+                "Signing keys: none given, the first that the server names are kept"
+            )),
+            count => self.say(format_args!("Signing keys: {count} given")),
+        }
         for network in settings.networks() {
             let kind = if network.is_open() {
                 "open"
@@ -307,12 +373,11 @@ impl Setup {
                 self.say(format_args!("Network: {a}.{b}.{c}.{d}, {rssi} dBm"));
             }
         }
-        let answers = if facts.online {
-            "answers"
-        } else {
-            "does not answer"
-        };
-        self.say(format_args!("Server: {answers}"));
+        match (facts.online, facts.trouble) {
+            (true, _) => self.say(format_args!("Server: answers")),
+            (false, None) => self.say(format_args!("Server: does not answer")),
+            (false, Some(why)) => self.say(format_args!("Server: does not answer: {why}")),
+        }
         self.say(format_args!("Uptime: {} s", facts.uptime_ms / 1000));
         if let Some(bytes) = facts.heap_free {
             self.say(format_args!("Free heap: {bytes} bytes"));
@@ -331,4 +396,9 @@ impl Setup {
             }
         }
     }
+}
+
+/// A text that was checked, and so fits.
+fn fit<const N: usize>(text: &str) -> String<N> {
+    String::try_from(text).unwrap_or_default()
 }

@@ -59,6 +59,8 @@ pub struct Facts {
     pub rssi: Option<i32>,
     /// Whether the server answers.
     pub online: bool,
+    /// What went wrong last with the server, as the end of a sentence.
+    pub trouble: Option<&'static str>,
     /// Milliseconds since the start.
     pub uptime_ms: u64,
     /// Free heap in bytes.
@@ -103,6 +105,9 @@ pub enum Output<'s> {
     Scan,
     /// Try this network, which is not saved yet; answer with `Joined` or `NotJoined`.
     Join(&'s Network),
+    /// The board is another device now, or one of another server, or nobody's: stop the core, which must store and send nothing more.
+    /// A restart follows.
+    Halt,
     /// Other settings are stored now: take the networks from [`super::Setup::settings`].
     Changed,
     /// A person uses the portal.

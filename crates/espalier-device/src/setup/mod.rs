@@ -12,7 +12,8 @@
 //! [`dns::answer`], each on port 67 through [`Setup::dhcp`]; what they write goes back. The board has the address [`ADDRESS`], its
 //! network the name [`Setup::portal_ssid`] and the password `settings().portal()`.
 //!
-//! Settings are stored before anything says that they are; [`Output::Changed`] tells that [`Setup::settings`] are new ones.
+//! Settings are stored before anything says that they are; [`Output::Changed`] tells that [`Setup::settings`] are new ones, and
+//! [`Output::Halt`] before it that they make the board another one.
 //!
 //! | file | holds |
 //! |---|---|
@@ -20,7 +21,7 @@
 //! | `io.rs` | what comes in and what goes out |
 //! | `seen.rs` | the networks of the last scan |
 //! | `serial.rs` | the byte stream that the console and Improv share |
-//! | `console.rs` | the commands `provision`, `wifi`, `status`, `portal`, `reset`, `help` |
+//! | `console.rs` | the commands `provision`, `pin`, `wifi`, `profile`, `status`, `portal`, `reset`, `help` |
 //! | `improv.rs` | the Improv protocol |
 //! | `portal/` | the captive portal: requests, form, page, answers |
 //! | `dns.rs`, `dhcp.rs` | what leads a phone to the portal |
@@ -43,6 +44,7 @@ pub use io::{About, Facts, Input, Output, Seen};
 
 use crate::settings::{AccessError, MAX_SSID, Network, Settings, SettingsError};
 use crate::storage::{Slot, Storage};
+use crate::update::StoredKeys;
 
 /// The address of the board in its own network.
 pub const ADDRESS: [u8; 4] = [192, 168, 4, 1];
@@ -84,6 +86,7 @@ pub struct Setup {
     now: u64,
     serial: serial::Serial,
     dialog: console::Dialog,
+    answers: console::Answers,
     out: Vec<u8, MAX_SERIAL>,
     /// Whether the binding has the bytes of `out`.
     taken: bool,
@@ -103,8 +106,23 @@ pub struct Setup {
     changed: bool,
     used: bool,
     portal_wanted: bool,
+    /// Whether the board becomes another one with the restart that is on its way.
+    leaving: bool,
+    halt: bool,
     restart_at: Option<u64>,
     leases: dhcp::Leases,
+}
+
+/// Forgets what a board has measured, switched and planned.
+fn forget_doings<S: Storage>(storage: &mut S) -> Result<(), S::Error> {
+    [Slot::Queue, Slot::State, Slot::Schedules]
+        .into_iter()
+        .try_for_each(|slot| storage.forget(slot))
+}
+
+fn trouble(facts: &Facts) -> Option<&'static str> {
+    let in_network = facts.address.is_some() && !facts.online;
+    facts.trouble.filter(|_| in_network)
 }
 
 impl fmt::Debug for Setup {
@@ -154,6 +172,7 @@ impl Setup {
             now: 0,
             serial: serial::Serial::default(),
             dialog: console::Dialog::Idle,
+            answers: console::Answers::default(),
             out: Vec::new(),
             taken: false,
             seen: Vec::new(),
@@ -169,6 +188,8 @@ impl Setup {
             changed: false,
             used: false,
             portal_wanted: false,
+            leaving: false,
+            halt: false,
             restart_at: None,
             leases: dhcp::Leases::default(),
         }
@@ -191,7 +212,12 @@ impl Setup {
                 self.joined(ssid, storage);
             }
             Input::NotJoined { ssid, refused } => self.not_joined(ssid, refused),
-            Input::Facts(facts) => self.facts = facts,
+            Input::Facts(facts) => {
+                if self.trouble() != trouble(&facts) {
+                    self.shown = self.shown.wrapping_add(1);
+                }
+                self.facts = facts;
+            }
         }
         self.serial.tick(self.now);
         if self.due(self.scan_since, SCAN_TIMEOUT_MS) {
@@ -203,6 +229,11 @@ impl Setup {
         ) {
             self.improv_not_joined();
         }
+    }
+
+    /// Returns why a board that is in a network does not reach its server.
+    fn trouble(&self) -> Option<&'static str> {
+        trouble(&self.facts)
     }
 
     fn due(&self, since: Option<u64>, after: u64) -> bool {
@@ -217,6 +248,9 @@ impl Setup {
         if !self.out.is_empty() {
             self.taken = true;
             return Some(Output::Serial(&self.out));
+        }
+        if core::mem::take(&mut self.halt) {
+            return Some(Output::Halt);
         }
         if core::mem::take(&mut self.changed) {
             return Some(Output::Changed);
@@ -262,6 +296,12 @@ impl Setup {
         &self.settings
     }
 
+    /// Says whether the board becomes another one with the restart that is on its way: what is stored until then would be taken for
+    /// the other one's.
+    pub const fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
     /// Returns the name of the board's own network: `Espalier-` and the last three bytes of its address.
     pub fn portal_ssid(&self) -> String<MAX_SSID> {
         let [_, _, _, a, b, c] = self.about.mac;
@@ -282,16 +322,20 @@ impl Setup {
     }
 
     /// Takes the board back to what it was when it left the hand that made it, and restarts it: it forgets its name, its server,
-    /// who it is there, its networks, switches, samples and schedules. The portal's password, the profile, and the keys that sign
-    /// firmware stay, as do the records of updates.
+    /// who it is there, its networks, switches, samples and schedules. The portal's password, the profile, whom it believes over
+    /// `https`, and the keys that sign firmware stay, as do the records of updates.
+    ///
+    /// Only keys that a board without any in its settings has learned from its server go with that server: it was the person's trust
+    /// in the server that made them count, and the next owner's server must be able to update the board.
     ///
     /// # Errors
     /// When the storage cannot be written; then some of it may be forgotten.
     pub fn factory_reset<S: Storage>(&mut self, now: u64, storage: &mut S) -> Result<(), S::Error> {
         self.now = self.now.max(now);
         let kept = self.settings.kept_by_reset();
-        for slot in [Slot::Queue, Slot::State, Slot::Schedules] {
-            storage.forget(slot)?;
+        forget_doings(storage)?;
+        if kept.keys().is_empty() {
+            StoredKeys::forget(storage)?;
         }
         match kept.store(storage) {
             Ok(()) => storage.scrub(Slot::Settings)?,
@@ -307,6 +351,7 @@ impl Setup {
         self.settings = kept;
         self.notice = Notice::None;
         self.settings_changed();
+        self.leave();
         self.restart_at = Some(self.now + RESTART_AFTER_MS);
         Ok(())
     }
@@ -316,16 +361,41 @@ impl Setup {
         self.shown = self.shown.wrapping_add(1);
     }
 
-    /// Stores other settings and takes them.
+    /// From now on the board is another one.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.halt = true;
+    }
+
+    /// Stores other settings and takes them. With them the board may be another device, or one of another server: what it measured,
+    /// switched and planned as the one before is forgotten first, so that a power cut in between costs that and gives nothing away.
     fn save<S: Storage>(
         &mut self,
         settings: Settings,
         storage: &mut S,
     ) -> Result<(), AccessError<S::Error>> {
-        settings.store(storage)?;
+        let other = settings.is_another(&self.settings);
+        settings.store_after(storage, |storage| match other {
+            true => forget_doings(storage),
+            false => Ok(()),
+        })?;
+        if other {
+            self.leave();
+        }
         self.settings = settings;
         self.notice = Notice::None;
         self.settings_changed();
+        Ok(())
+    }
+
+    /// Stores what makes the board start anew, and restarts it.
+    fn save_and_restart<S: Storage>(
+        &mut self,
+        settings: Settings,
+        storage: &mut S,
+    ) -> Result<(), AccessError<S::Error>> {
+        self.save(settings, storage)?;
+        self.restart_at = Some(self.now + RESTART_AFTER_MS);
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 //! The password of the portal, one per board. Not the password of any other network, and no generator: random bytes come in.
 
 use heapless::String;
-use sha2::{Digest, Sha256};
 
 /// Letters and digits that nobody takes for one another.
 const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
@@ -28,21 +27,6 @@ pub fn from_random(random: [u8; 16]) -> Password {
     out
 }
 
-/// Makes the password of one board of a series from the secret of the series (at least 16 random bytes) and the address of the
-/// board's radio, so that a label can be printed without asking the board.
-pub fn derived(secret: &[u8], mac: [u8; 6]) -> Password {
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(b"espalier portal password 1\0")
-        .chain_update((secret.len() as u64).to_le_bytes())
-        .chain_update(secret)
-        .chain_update(mac)
-        .finalize()
-        .into();
-    let mut random = [0; 16];
-    random.copy_from_slice(&digest[..16]);
-    from_random(random)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,12 +36,10 @@ mod tests {
         assert_eq!(from_random([0; 16]), "aaaa-aaaa-aaaa");
         let most = from_random([0xff; 16]);
         assert_eq!(most.len(), 14);
-        let one = derived(b"a secret of a series", [1, 2, 3, 4, 5, 6]);
-        let same = derived(b"a secret of a series", [1, 2, 3, 4, 5, 6]);
-        let other = derived(b"a secret of a series", [1, 2, 3, 4, 5, 7]);
-        assert!(one == same && one != other);
-        assert_ne!(derived(b"another secret......", [1, 2, 3, 4, 5, 6]), one);
-        for password in [most, one, other] {
+        let one = from_random(*b"sixteen of these");
+        assert_eq!(one, from_random(*b"sixteen of these"));
+        assert_ne!(one, from_random(*b"sixteen of those"));
+        for password in [most, one] {
             let plain = |c: char| c == '-' || LETTERS.contains(&(c as u8));
             assert!(password.chars().all(plain), "{password}");
         }

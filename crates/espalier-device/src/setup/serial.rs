@@ -2,8 +2,10 @@
 
 use heapless::Vec;
 
-/// Longest line, in bytes; what is longer is dropped whole.
-pub const MAX_LINE: usize = 256;
+use crate::settings::MAX_BOARD;
+
+/// Longest line, in bytes: a board profile and the command before it. What is longer is dropped whole.
+pub const MAX_LINE: usize = MAX_BOARD + 16;
 /// The first bytes of an Improv packet, with the version.
 pub const PREFIX: [u8; 7] = *b"IMPROV\x01";
 /// Bytes of a packet beside its data: the prefix, type, length, checksum.

@@ -86,7 +86,7 @@ impl Updates {
         };
         if let Some(newer) = offer
             .keys
-            .and_then(|text| offer::newer_keys(text, &self.keys))
+            .and_then(|text| offer::newer_keys(text, &self.keys, self.trusts_first))
         {
             self.keys = newer;
             self.keys_unsaved = true;

@@ -19,7 +19,7 @@ use espalier_image::app::{HEAD, Head};
 use espalier_image::otadata::{OtaData, State, abort_other, choose, set_state};
 use espalier_wire::ota::{Stage, reasons};
 
-use super::journal::{Installed, Job, JobStage, Journal, Keys, Reason, UpdateId, cut};
+use super::journal::{Installed, Job, JobStage, Journal, Reason, StoredKeys, UpdateId, cut};
 use super::layout::{Layout, Running};
 use crate::storage::Storage;
 
@@ -99,7 +99,7 @@ pub struct Boot {
     pub(crate) layout: Layout,
     pub(crate) running: Option<Running>,
     pub(crate) journal: Journal,
-    pub(crate) keys: Option<Keys>,
+    pub(crate) keys: StoredKeys,
 }
 
 impl Boot {
@@ -221,7 +221,7 @@ pub fn gate<S: Storage, F: NorFlash>(
         reason,
         running: Running::read(flash, layout.slot(booted), known),
         layout: layout.clone(),
-        keys: Keys::load(storage),
+        keys: StoredKeys::load(storage),
         journal,
     })
 }

@@ -261,41 +261,105 @@ impl Job {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Keys {
     pub serial: u32,
+    /// Which keys of the settings the set stands for: with other ones in the settings, a person has decided anew, and it does not
+    /// count.
+    base: u32,
     pub keys: Vec<[u8; 32], MAX_KEYS>,
 }
 
 const KEY_COPIES: [Slot; 2] = [Slot::KeysA, Slot::KeysB];
-const KEY_RECORD: usize = 4 + 32 * MAX_KEYS;
+const KEY_RECORD: usize = 4 + 4 + 32 * MAX_KEYS;
 
-impl Keys {
-    /// Reads the newest set that was stored.
-    pub fn load<S: Storage>(storage: &mut S) -> Option<Self> {
-        let mut newest: Option<Keys> = None;
+/// What storage holds of key sets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct StoredKeys {
+    copies: Vec<Keys, 2>,
+    /// Whether something is there that cannot be read: such a board has known keys.
+    pub is_damaged: bool,
+}
+
+impl StoredKeys {
+    /// Reads both copies.
+    pub fn load<S: Storage>(storage: &mut S) -> Self {
+        let mut found = StoredKeys::default();
         for slot in KEY_COPIES {
-            let mut bytes = [0; KEY_RECORD + ENVELOPE];
-            let Ok(len) = storage.read(slot, &mut bytes) else {
-                continue;
-            };
-            if let Some(copy) = bytes
-                .get(..len)
-                .and_then(storage::open)
-                .and_then(Keys::decode)
-                && newest.as_ref().is_none_or(|n| copy.serial > n.serial)
-            {
-                newest = Some(copy);
+            match Keys::read(storage, slot) {
+                Ok(Some(copy)) => {
+                    // There are as many copies as places.
+                    let _ = found.copies.push(copy);
+                }
+                Ok(None) => {}
+                Err(()) => found.is_damaged = true,
             }
         }
-        newest
+        found
+    }
+
+    /// Forgets all sets, the newest last: a power cut brings no older one back.
+    pub fn forget<S: Storage>(storage: &mut S) -> Result<(), S::Error> {
+        let serial = |storage: &mut S, slot| {
+            let copy = Keys::read(storage, slot).ok().flatten();
+            copy.map(|copy| copy.serial)
+        };
+        let [a, b] = KEY_COPIES;
+        let older_first = if serial(storage, a) > serial(storage, b) {
+            [b, a]
+        } else {
+            [a, b]
+        };
+        older_first
+            .into_iter()
+            .try_for_each(|slot| storage.forget(slot))
+    }
+
+    /// Returns the newest set that stands for the same keys of the settings as these.
+    pub fn newest(&self, of: &Keys) -> Option<&Keys> {
+        let same = self.copies.iter().filter(|copy| copy.base == of.base);
+        same.max_by_key(|copy| copy.serial)
+    }
+}
+
+impl Keys {
+    /// Takes the keys of the settings, which no set has followed yet.
+    pub fn given(keys: &[[u8; 32]]) -> Self {
+        Keys {
+            serial: 0,
+            base: keys
+                .iter()
+                .fold(0, |sum, key| storage::crc32(sum, key.as_slice())),
+            // The settings have no more.
+            keys: keys.iter().copied().take(MAX_KEYS).collect(),
+        }
+    }
+
+    /// Makes the set that follows these keys.
+    pub fn followed_by(&self, serial: u32, keys: Vec<[u8; 32], MAX_KEYS>) -> Self {
+        Keys {
+            serial,
+            base: self.base,
+            keys,
+        }
+    }
+
+    /// Reads one copy: none when nothing was written, an error when what is there cannot be read.
+    fn read<S: Storage>(storage: &mut S, slot: Slot) -> Result<Option<Self>, ()> {
+        let mut bytes = [0; KEY_RECORD + ENVELOPE];
+        let len = storage.read(slot, &mut bytes).map_err(|_| ())?;
+        if len == 0 {
+            return Ok(None);
+        }
+        let content = bytes.get(..len).and_then(storage::open);
+        content.and_then(Keys::decode).map(Some).ok_or(())
     }
 
     fn decode(content: &[u8]) -> Option<Self> {
         let mut from = Bytes(content);
-        let serial = from.number()?;
+        let (serial, base) = (from.number()?, from.number()?);
         let mut keys = Vec::new();
         while !from.0.is_empty() {
             keys.push(from.array()?).ok()?;
         }
-        (!keys.is_empty()).then_some(Keys { serial, keys })
+        (!keys.is_empty()).then_some(Keys { serial, base, keys })
     }
 
     /// Stores the set beside the one that it follows.
@@ -303,15 +367,15 @@ impl Keys {
         let mut content = Vec::<u8, KEY_RECORD>::new();
         // There is room for every key.
         let _ = content.extend_from_slice(&self.serial.to_le_bytes());
+        let _ = content.extend_from_slice(&self.base.to_le_bytes());
         for key in &self.keys {
             let _ = content.extend_from_slice(key);
         }
-        // The newest set is never written over.
+        // The newest set that counts is never written over; a set may have the serial 0.
         let held = |storage: &mut S, slot| {
-            let mut bytes = [0; KEY_RECORD + ENVELOPE];
-            let len = storage.read(slot, &mut bytes).unwrap_or(0);
-            let stored = bytes.get(..len).and_then(storage::open);
-            stored.and_then(Keys::decode).map_or(0, |k| k.serial)
+            let copy = Keys::read(storage, slot).ok().flatten();
+            copy.filter(|copy| copy.base == self.base)
+                .map(|copy| copy.serial)
         };
         let slot = if held(storage, Slot::KeysA) > held(storage, Slot::KeysB) {
             Slot::KeysB
@@ -401,6 +465,11 @@ mod tests {
         }
     }
 
+    fn newest(storage: &mut Memory, given: &[[u8; 32]]) -> Option<Keys> {
+        let stored = StoredKeys::load(storage);
+        stored.newest(&Keys::given(given)).cloned()
+    }
+
     fn full(boots: u32) -> Journal {
         let longest = |c: &str, n| c.repeat(n);
         let update = String::try_from(longest("u", MAX_UPDATE).as_str()).unwrap();
@@ -472,16 +541,48 @@ mod tests {
     #[test]
     fn keys_are_never_written_over_the_newest() {
         let mut storage = Memory::default();
-        for serial in 1..5 {
+        for serial in 0..5 {
             let mut keys = Keys {
                 serial,
-                keys: Vec::new(),
+                ..Keys::default()
             };
             keys.keys.resize(MAX_KEYS, [serial as u8; 32]).unwrap();
             keys.save(&mut storage).unwrap();
-            assert_eq!(Keys::load(&mut storage), Some(keys));
-            assert_eq!(storage.0.len(), if serial == 1 { 1 } else { 2 });
+            assert_eq!(newest(&mut storage, &[]), Some(keys));
+            assert_eq!(storage.0.len(), if serial == 0 { 1 } else { 2 });
         }
-        assert_eq!(Keys::load(&mut Memory::default()), None);
+        assert_eq!(newest(&mut Memory::default(), &[]), None);
+    }
+
+    #[test]
+    fn other_keys_in_the_settings_outdate_a_set() {
+        let (old, new) = ([[1; 32]], [[2; 32]]);
+        let mut storage = Memory::default();
+        let set = |given: &[[u8; 32]], serial| {
+            Keys::given(given).followed_by(serial, Vec::from_slice(&[[serial as u8; 32]]).unwrap())
+        };
+        let (six, seven) = (set(&old, 6), set(&old, 7));
+        six.save(&mut storage).unwrap();
+        seven.save(&mut storage).unwrap();
+        assert_eq!(newest(&mut storage, &new), None);
+        assert_eq!(newest(&mut storage, &[]), None);
+        // A set of the new keys counts from its first serial on, and takes the place of the outdated ones.
+        for serial in [0, 1, 3] {
+            set(&new, serial).save(&mut storage).unwrap();
+            assert_eq!(newest(&mut storage, &new), Some(set(&new, serial)));
+        }
+        assert_eq!(newest(&mut storage, &old), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_nothing() {
+        let mut storage = Memory::default();
+        assert!(!StoredKeys::load(&mut storage).is_damaged);
+        storage.0.insert(Slot::KeysB, Bag::new());
+        assert!(!StoredKeys::load(&mut storage).is_damaged, "forgotten");
+        for damaged in [&b"keys"[..], &[0; KEY_RECORD + ENVELOPE + 1]] {
+            storage.0.insert(Slot::KeysB, damaged.to_vec());
+            assert!(StoredKeys::load(&mut storage).is_damaged);
+        }
     }
 }

@@ -21,6 +21,13 @@
 //! 3. The gate of the new image counts its start before anything else. It is kept when the server has accepted it, its
 //!    own test has passed and it has lived for a moment; the flash says so first, the record follows.
 //! 4. To take the old image back the record says so first, the choice follows; the old slot was not touched since.
+//!
+//! # Whose firmware it is
+//! A board starts only what one of its keys signed. It has them from its settings (a browser wrote them while it flashed the board, or
+//! a person gave them at the console or in the portal), or, when the settings hold none, from its server: like SSH, it trusts the
+//! first key set that the server names to which a person has provisioned it, signed or not, and keeps it. From then on, and on a board
+//! with keys from the first moment on, a set counts only when a known key signed it and its serial is higher. Nothing but a factory
+//! reset of a board without keys in its settings leads back to that first trust; keys that a person gives take the place of all others.
 
 mod answers;
 mod ask;
@@ -40,8 +47,8 @@ use crate::backoff::Backoff;
 use crate::config::UpdatePolicy;
 pub(crate) use ask::{Ask, Step};
 pub use gate::{Boot, BootReason, Gate, MAX_LOADING_STARTS, MAX_TRIAL_STARTS, gate};
-pub(crate) use journal::Keys;
 use journal::{JobStage, Journal, Reason};
+pub(crate) use journal::{Keys, StoredKeys};
 use layout::Sha;
 pub use layout::{Layout, MAX_SLOTS, PAGE, Part, Running};
 use load::Load;
@@ -104,6 +111,8 @@ pub(crate) struct Updates {
     board: Option<Board>,
     journal: Journal,
     keys: Keys,
+    /// Whether the board, while it knows no key, keeps the first set that its server names.
+    trusts_first: bool,
     journal_unsaved: bool,
     keys_unsaved: bool,
     phase: Phase,
@@ -171,6 +180,7 @@ impl Updates {
             board: None,
             journal: Journal::default(),
             keys,
+            trusts_first: false,
             journal_unsaved: false,
             keys_unsaved: false,
             phase: Phase::Idle,
@@ -207,8 +217,10 @@ impl Updates {
     /// Takes over what the gate found; nothing happens on a board whose own image cannot be read.
     pub fn booted(&mut self, boot: Boot) {
         self.journal = boot.journal;
-        if let Some(keys) = boot.keys.filter(|keys| keys.serial > self.keys.serial) {
-            self.keys = keys;
+        // Who has known keys once trusts no stranger, also when they cannot be read any more.
+        self.trusts_first = !boot.keys.is_damaged;
+        if let Some(keys) = boot.keys.newest(&self.keys) {
+            self.keys = keys.clone();
         }
         let Some(running) = boot.running else { return };
         let unproven = self

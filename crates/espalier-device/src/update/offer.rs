@@ -144,19 +144,19 @@ pub(crate) fn check_head(bytes: &[u8], chip: Chip, secure_version: u32) -> Resul
     Ok(head.secure_version)
 }
 
-/// Returns the keys of a set that a trusted key signed and that is newer than the board's.
-pub(crate) fn newer_keys(text: Text<'_>, known: &Keys) -> Option<Keys> {
+/// Returns the keys of a set that a trusted key signed and that is newer than the board's; of any set, when the board knows no key at
+/// all and trusts the first.
+pub(crate) fn newer_keys(text: Text<'_>, known: &Keys, trusts_first: bool) -> Option<Keys> {
     let text = copy::<MAX_KEY_SET>(text)?;
     let set = KeySet::parse(&text).ok()?;
-    set.verify(&known.public(), known.serial).ok()?;
+    if !(known.keys.is_empty() && trusts_first) {
+        set.verify(&known.public(), known.serial).ok()?;
+    }
     let mut keys = Vec::new();
     for key in &set.keys {
         keys.push(*key.bytes()).ok()?;
     }
-    Some(Keys {
-        serial: set.serial,
-        keys,
-    })
+    Some(known.followed_by(set.serial, keys))
 }
 
 /// Copies a text that may hold escapes; none when it is too long.

@@ -17,6 +17,7 @@ pub struct Bench {
     pub scans: u32,
     pub changes: u32,
     pub restarts: u32,
+    pub halts: u32,
     pub used: u32,
     /// How often the portal was wanted.
     pub wanted: u32,
@@ -52,6 +53,7 @@ impl Bench {
             scans: 0,
             changes: 0,
             restarts: 0,
+            halts: 0,
             used: 0,
             wanted: 0,
         }
@@ -84,6 +86,10 @@ impl Bench {
                 Output::PortalUsed => self.used += 1,
                 Output::WantPortal => self.wanted += 1,
                 Output::Restart => self.restarts += 1,
+                Output::Halt => {
+                    assert!(self.setup.is_leaving());
+                    self.halts += 1;
+                }
             }
         }
     }

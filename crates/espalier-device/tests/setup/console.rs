@@ -45,7 +45,7 @@ fn provisioning_asks_three_questions_stores_and_restarts() {
 
 #[test]
 fn all_three_answers_may_come_at_once_and_in_any_pieces() {
-    let script = "PROVISION\r\nabc\r\nXYZ\r\nhttps://h\r\nstatus\r\n";
+    let script = "PROVISION\r\nabc\r\nXYZ\r\nhttp://h\r\nstatus\r\n";
     let whole = Bench::new().types(script);
     assert!(whole.contains("Saved. Restarting."), "{whole}");
     for size in 1..9 {
@@ -105,6 +105,216 @@ fn empty_answers_keep_what_is_set_and_ctrl_c_leaves() {
     assert_eq!(bench.restarts, 0);
 }
 
+/// The key of RFC 8032's first test, as a board and as its `.pub` file write it.
+const KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+const KEY_BASE64: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+const PIN: &str = "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef";
+
+#[test]
+fn provisioning_takes_the_keys_that_sign_firmware() {
+    for key in [KEY, KEY_BASE64] {
+        let mut bench = Bench::new();
+        assert_eq!(
+            bench.types(&format!("provision {key}\n")),
+            "Device ID: \r\n"
+        );
+        assert_eq!(
+            bench.types("dev1\ntoken\nhttp://farm:8000\n"),
+            "Device Token: \r\nAPI URL: \r\nSaved. Restarting.\r\n"
+        );
+        let stored = bench.stored();
+        assert_eq!((stored.keys().len(), stored.keys()[0][0]), (1, 0xd7));
+        assert_eq!(stored.device(), "dev1");
+    }
+    // They replace what was there, also when nothing else changes; what is none is refused at once.
+    let other = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+    let mut bench = Bench::set(SET);
+    let told = bench.types(&format!("provision {other}\n\n\n\n"));
+    assert!(told.ends_with("Saved. Restarting.\r\n"), "{told}");
+    let stored = bench.stored();
+    assert_eq!((stored.keys().len(), stored.keys()[0][0]), (1, 0x3d));
+    assert_eq!((stored.device(), bench.halts), ("dev1", 0));
+    let nothing = "00".repeat(32);
+    let five = [KEY; 5].join(" ");
+    for bad in ["key", &KEY[1..], &nothing, &five] {
+        let mut bench = Bench::set(SET);
+        let told = bench.types(&format!("provision {bad}\nstatus\n"));
+        assert!(
+            told.starts_with("The keys must be at most 4 Ed25519 public keys"),
+            "{told}"
+        );
+        assert!(told.contains("Firmware:"), "it asks nothing: {told}");
+    }
+}
+
+#[test]
+fn an_https_server_needs_its_pin() {
+    let mut bench = Bench::new();
+    let told = bench.types("provision\ndev1\ntoken\nhttps://farm\n");
+    let sentence = "It must be given for an https server, because the board believes nobody else: the SHA-256 of the \
+        public key of its certificate, 64 hexadecimal digits (firmware/README.md has the command that prints it).\r\n\
+        Server pin: \r\n";
+    assert!(told.ends_with(sentence), "{told}");
+    assert_eq!(bench.types("\n"), sentence);
+    assert_eq!(bench.changes, 0);
+    let told = bench.types("0123\n");
+    assert!(
+        told.starts_with("It must be one or two SHA-256 of public keys"),
+        "{told}"
+    );
+    assert_eq!(bench.types(&format!("{PIN}\n")), "Saved. Restarting.\r\n");
+    let stored = bench.stored();
+    assert_eq!((stored.server(), stored.device()), ("https://farm", "dev1"));
+    assert_eq!((stored.pins().len(), stored.pins()[0][1]), (1, 0x23));
+    // With a successor, or another one, at any time; the server and its token stay.
+    let (mut bench, next) = (Bench::with(bench.nor), "00".repeat(32));
+    assert_eq!(bench.types("pin\n"), "Server pin: \r\n");
+    bench.types(&format!("{PIN}, {next}\n"));
+    assert_eq!(bench.stored().pins().len(), 2);
+    assert!(bench.types("status\n").contains("\r\nServer pins: 2\r\n"));
+    assert!(bench.types("pin\n\n").ends_with("Nothing is changed.\r\n"));
+    let told = bench.types(&format!("pin\n{PIN} {PIN} {PIN}\n\x03"));
+    assert!(told.contains("one or two") && told.ends_with("Left. Nothing is changed.\r\n"));
+    assert_eq!((bench.stored().token(), bench.halts), ("token", 0));
+    // A pin takes the place of a certificate: only who has the key is believed from then on.
+    let mut bench = Bench::set(r#"{"server":"https://h","device":"d","token":"t","ca":"MAA="}"#);
+    assert!(bench.types("status\n").contains("Server certificate: set"));
+    assert!(
+        bench
+            .types("provision\n\n\nhttps://i\n")
+            .ends_with("Saved. Restarting.\r\n")
+    );
+    bench.types(&format!("pin\n{PIN}\n"));
+    assert_eq!(
+        (bench.stored().ca().len(), bench.stored().pins().len()),
+        (0, 1)
+    );
+}
+
+#[test]
+fn the_status_says_why_the_server_does_not_answer() {
+    let mut bench = Bench::set(SET);
+    bench.step(Input::Facts(Facts {
+        address: Some([10, 0, 0, 7]),
+        trouble: Some("the certificate has expired"),
+        ..Facts::default()
+    }));
+    let status = bench.types("status\n");
+    assert!(
+        status.contains("\r\nServer: does not answer: the certificate has expired\r\n"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_profile_of_ones_own_is_taken_when_its_pins_are_safe() {
+    let own =
+        r#"{"name":"pump","chip":"ESP32-C3","pins":[{"gpio":4,"role":"relay","key":"pump"}]}"#;
+    let mut bench = Bench::set(SET);
+    assert_eq!(bench.types("profile\n"), "Profile: c3\r\n");
+    for (given, sentence) in [
+        (
+            r#"{"chip":"ESP32-C3","pins":[{"gpio":2,"role":"pir"}]}"#,
+            "Not possible: GPIO2 decides how the ESP32-C3 starts and cannot be pir, whose level is not the board's at that moment.\r\n",
+        ),
+        (
+            r#"{"chip":"ESP32","pins":[]}"#,
+            "Not possible: the board profile is for the ESP32, and this is an ESP32-C3.\r\n",
+        ),
+        ("{", "Not possible: the board profile is not JSON.\r\n"),
+        (
+            "toaster",
+            "Not possible: the board profile is none that this firmware knows.\r\n",
+        ),
+    ] {
+        assert_eq!(bench.types(&format!("profile {given}\n")), sentence);
+    }
+    assert_eq!((bench.changes, bench.stored().board()), (0, ""));
+    let told = bench.types(&format!("profile {own}\n"));
+    assert_eq!(told, "Saved. Restarting.\r\n");
+    assert_eq!((bench.stored().board(), bench.halts), (own, 0));
+    assert_eq!(bench.types("profile\n"), format!("Profile: {own}\r\n"));
+    bench.wait(RESTART_AFTER_MS);
+    assert_eq!(bench.restarts, 1);
+    // It outlives a reset, and a name takes its place.
+    bench.types("reset\n");
+    assert_eq!(bench.stored().board(), own);
+    bench.types("profile esp32-c3-things\n");
+    assert_eq!(
+        (bench.stored().board(), bench.stored().profile()),
+        ("", "esp32-c3-things")
+    );
+}
+
+/// What a board has measured, switched and planned.
+const DOINGS: [Slot; 3] = [Slot::Queue, Slot::State, Slot::Schedules];
+
+fn with_doings(bench: &Bench) {
+    for slot in DOINGS {
+        records(&bench.nor).write(slot, &[b"something"]).unwrap();
+    }
+}
+
+fn doings(bench: &Bench) -> [usize; 3] {
+    DOINGS.map(|slot| records(&bench.nor).read(slot, &mut [0; 64]).unwrap())
+}
+
+#[test]
+fn another_device_or_server_inherits_nothing() {
+    for (script, left, halts) in [
+        ("provision\nother\n\n\n", [0; 3], 1),
+        ("provision\n\n\nhttp://new\n", [0; 3], 1),
+        // The same device with a new token, or in another network.
+        ("provision\n\nnew-token\n\n", [9; 3], 0),
+        ("provision\ndev1\n\nhttp://old:8000\n", [9; 3], 0),
+        ("wifi\nShed\npassword\n", [9; 3], 0),
+    ] {
+        let mut bench = Bench::set(SET);
+        with_doings(&bench);
+        bench.types(script);
+        assert_eq!((doings(&bench), bench.halts), (left, halts), "{script}");
+        assert_eq!(bench.setup.is_leaving(), halts == 1);
+    }
+    let mut bench = Bench::set(SET);
+    with_doings(&bench);
+    bench.submit("device_id=other");
+    assert_eq!((doings(&bench), bench.halts), ([0; 3], 1));
+    // What cannot be stored costs nothing.
+    let mut bench = Bench::set(SET);
+    records(&bench.nor)
+        .write(Slot::Settings, &[b"{\"v\":9}"])
+        .unwrap();
+    with_doings(&bench);
+    let told = bench.types("provision\nother\n\n\n");
+    assert!(told.contains("Not saved"), "{told}");
+    assert_eq!((doings(&bench), bench.halts), ([9; 3], 0));
+}
+
+#[test]
+fn a_power_cut_gives_nothing_to_another_device() {
+    let before = {
+        let bench = Bench::set(SET);
+        with_doings(&bench);
+        bench.nor.bytes()
+    };
+    for cut in 0..30 {
+        let mut bench = Bench::with(Nor::of(before.clone()));
+        bench.nor.cut_at(cut, cut + 1);
+        bench.types("provision\nother\n\n\n");
+        let cut_off = bench.nor.is_dead();
+        bench.nor.power_on();
+        let device = bench.stored().device().to_owned();
+        if device == "other" {
+            assert_eq!(doings(&bench), [0; 3], "cut {cut}");
+        }
+        if !cut_off {
+            assert_eq!(device, "other");
+            return assert!(cut > 8, "nothing was cut");
+        }
+    }
+    panic!("it takes more than thirty operations");
+}
+
 #[test]
 fn a_network_is_taken_with_its_spaces() {
     let mut bench = Bench::set(SET);
@@ -135,6 +345,7 @@ fn the_status_tells_everything_but_secrets() {
         address: Some([10, 0, 0, 7]),
         rssi: Some(-61),
         online: true,
+        trouble: Some("nothing of now"),
         uptime_ms: 61_500,
         heap_free: Some(70_000),
     }));
@@ -142,13 +353,14 @@ fn the_status_tells_everything_but_secrets() {
     assert_eq!(
         status,
         "Firmware: espalier-base 1.2.3 on ESP32-C3\r\nName: Kitchen\r\nDevice ID: dev1\r\nDevice Token: set\r\n\
-         API URL: http://old:8000\r\nWi-Fi: Home (password set)\r\nWi-Fi: Guest (open)\r\n\
+         API URL: http://old:8000\r\nSigning keys: 1 given\r\nWi-Fi: Home (password set)\r\nWi-Fi: Guest (open)\r\n\
          Network: 10.0.0.7, -61 dBm\r\nServer: answers\r\nUptime: 61 s\r\nFree heap: 70000 bytes\r\n"
     );
     let bare = Bench::new().types("status\n");
     for line in [
         "Device ID: not set",
         "Device Token: not set",
+        "Signing keys: none given, the first that the server names are kept",
         "Wi-Fi: not set",
         "Network: not connected",
     ] {
@@ -192,6 +404,31 @@ fn a_reset_forgets_who_the_board_is_and_keeps_what_it_is() {
     let left = [Slot::Queue, Slot::State, Slot::Schedules, Slot::JournalA].map(&mut read);
     assert_eq!(left, [0, 0, 0, 9]);
     assert_eq!(open(&bench.nor).settings().portal(), "portal-secret");
+}
+
+#[test]
+fn a_reset_keeps_whom_the_board_believes_and_what_it_was_given() {
+    let pins = format!("\"pins\":[\"{PIN}\",\"{PIN}\"]");
+    let json = format!(r#"{{"server":"https://h","device":"d","token":"t","ca":"MAA=",{pins}}}"#);
+    let mut bench = Bench::set(&json);
+    for slot in [Slot::KeysA, Slot::KeysB] {
+        records(&bench.nor).write(slot, &[b"learned"]).unwrap();
+    }
+    bench.types("reset\n");
+    let left = bench.stored();
+    assert_eq!((left.ca(), left.pins().len()), (&[0x30, 0][..], 2));
+    assert!(!left.has_identity());
+    // Keys that it has learned from its server alone go with that server.
+    let read = |bench: &Bench, slot| records(&bench.nor).read(slot, &mut [0; 64]).unwrap();
+    assert_eq!([Slot::KeysA, Slot::KeysB].map(|s| read(&bench, s)), [0, 0]);
+    // Who was given keys keeps what they have vouched for.
+    let mut bench = Bench::set(SET);
+    records(&bench.nor)
+        .write(Slot::KeysA, &[b"learned"])
+        .unwrap();
+    bench.types("reset\n");
+    assert_eq!(read(&bench, Slot::KeysA), 7);
+    assert_eq!((bench.stored().keys().len(), bench.halts), (1, 1));
 }
 
 #[test]
@@ -257,19 +494,19 @@ fn newer_settings_are_not_touched_and_told() {
 #[test]
 fn long_lines_strange_bytes_and_backspaces() {
     let mut bench = Bench::new();
-    let long = "x".repeat(257);
+    let long = "x".repeat(1041);
     assert_eq!(
         bench.types(&format!("{long}\n")),
-        "A line may have at most 256 bytes.\r\n"
+        "A line may have at most 1040 bytes.\r\n"
     );
     assert_eq!(
-        bench.types(&format!("{}\n", &long[..256])),
+        bench.types(&format!("{}\n", &long[..1040])),
         "No such command: type help.\r\n"
     );
     bench.heard.clear();
     bench.step(Input::Serial(b"\xff\xfe\n"));
     assert_eq!(bench.heard, b"That was no UTF-8 text.\r\n");
-    assert_eq!(bench.types("\0\t\x01?\n").lines().count(), 7);
+    assert_eq!(bench.types("\0\t\x01?\n").lines().count(), 9);
     assert_eq!(bench.types("\r\n\r\n\n"), "");
     let status = bench.types("statué\x7fs\n");
     assert!(status.starts_with("Firmware"), "{status}");

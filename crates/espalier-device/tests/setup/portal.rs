@@ -3,7 +3,7 @@
 use espalier_device::setup::portal::{
     MAX_BODY, MAX_HEAD, Method, REQUEST_TIMEOUT_MS, Refusal, Request,
 };
-use espalier_device::setup::{Input, RESTART_AFTER_MS};
+use espalier_device::setup::{Facts, Input, RESTART_AFTER_MS};
 use espalier_wire::json::Json;
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ fn the_page_comes_in_pieces_of_any_size() {
     let whole = bench.ask_in_pieces(request, 20_000);
     assert_eq!(status(&whole), 200);
     let page = body(&whole);
-    assert!(page.len() < 7_000, "{} bytes", page.len());
+    assert!(page.len() < 8_000, "{} bytes", page.len());
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
     for size in [1, 7, 64, 512, 1460] {
         assert_eq!(bench.ask_in_pieces(request, size), whole);
@@ -111,6 +111,54 @@ fn a_form_is_stored_before_the_answer_and_the_board_restarts() {
 }
 
 #[test]
+fn a_pin_and_a_signing_key_are_taken_and_shown_again() {
+    let (pin, key) = (
+        "ab".repeat(32),
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+    );
+    let mut bench = Bench::new();
+    let form = format!("server_url=https://farm&server_pin={pin}&signing_key={key}");
+    let page = bench.submit(&form);
+    assert_eq!(status(&page), 400, "no network yet");
+    assert!(page.contains(&format!("value=\"{pin}\"")) && page.contains(key));
+    let answer = bench.submit(&format!("{form}&wifi_ssid=a&wifi_password=password"));
+    assert_eq!(status(&answer), 200);
+    let stored = bench.stored();
+    assert_eq!((stored.pins(), stored.keys().len()), (&[[0xab; 32]][..], 1));
+    // What is left empty stays.
+    let mut bench = Bench::with(bench.nor);
+    assert_eq!(bench.get("/").matches("placeholder=\"saved\"").count(), 2);
+    assert_eq!(status(&bench.submit("server_pin=&signing_key=")), 200);
+    assert_eq!(bench.stored().pins().len(), 1);
+}
+
+#[test]
+fn the_page_says_why_the_server_is_not_reached() {
+    let mut bench = Bench::set(SET);
+    let facts = |online, why| {
+        Input::Facts(Facts {
+            address: Some([10, 0, 0, 2]),
+            online,
+            trouble: Some(why),
+            ..Facts::default()
+        })
+    };
+    bench.step(facts(false, "<b>&"));
+    let page = bench.get("/");
+    let told = "role=\"status\">The board is in its Wi-Fi and does not reach its server: &lt;b&gt;&amp;.</div>";
+    assert!(page.contains(told), "{page}");
+    // A page that is being sent is not made of two.
+    let mut request = Request::default();
+    request.feed(bench.now, b"GET / HTTP/1.1\r\n\r\n");
+    let answer = bench
+        .setup
+        .http(bench.now, &request, &mut records(&bench.nor));
+    bench.step(facts(true, "<b>&"));
+    assert_eq!(bench.setup.answer(&answer, 0, &mut [0; 64]), None);
+    assert!(!bench.get("/").contains("does not reach"));
+}
+
+#[test]
 fn the_fields_of_older_forms_are_enough() {
     let mut bench = Bench::new();
     let answer = bench.submit(
@@ -176,6 +224,19 @@ fn what_is_wrong_is_said_in_one_sentence_and_what_was_entered_stays() {
         (
             "wifi_ssid=a&server_url=http://h&device_token=a b",
             "The device token must be 1 to 128 printable characters without spaces.",
+        ),
+        (
+            "wifi_ssid=a&server_url=https://h",
+            "The pin of the server must be given for an https server, because the board believes nobody else: the SHA-256 of the \
+             public key of its certificate, 64 hexadecimal digits (firmware/README.md has the command that prints it).",
+        ),
+        (
+            "wifi_ssid=a&server_url=https://h&server_pin=12",
+            "The pin of the server must be one or two SHA-256 of public keys, of 64 hexadecimal digits each.",
+        ),
+        (
+            "wifi_ssid=a&server_url=http://h&signing_key=12",
+            "The signing key must be at most 8 Ed25519 public keys of 64 hexadecimal digits.",
         ),
         (
             "wifi_ssid=%ff&server_url=http://h",

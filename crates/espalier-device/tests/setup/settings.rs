@@ -114,6 +114,11 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         ("ca", "\"Zg=\"".to_owned()),
         ("ca", format!("\"{}\"", "AAAA".repeat(342))),
         ("ca", format!("\"{}\"", "AAAA".repeat(480))),
+        ("pins", "\"x\"".to_owned()),
+        ("pins", "[\"00\"]".to_owned()),
+        ("pins", format!("[\"{key}\",\"{key}\",\"{key}\"]")),
+        ("board", "\"esp32-c3-devkit\"".to_owned()),
+        ("board", format!("{{\"name\":\"{}\"}}", &long[..1020])),
         ("keys", "\"x\"".to_owned()),
         ("keys", format!("[\"{key}\"]")),
         ("keys", "[\"00\"]".to_owned()),
@@ -145,6 +150,37 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         told,
         "the setting `server` must look like http://host:8000 or https://host"
     );
+}
+
+#[test]
+fn pins_and_a_profile_of_ones_own_come_back() {
+    let board = r#"{"chip":"ESP32-C3", "pins":[{"gpio":4,"role":"relay","key":"a"}]}"#;
+    let (one, two) = ("01".repeat(32), "ff".repeat(32));
+    let text = format!(
+        r#"{{"v":1,"server":"https://h","board":{board},"ca":"MAA=","pins":["{one}","{two}"]}}"#
+    );
+    let settings = Settings::parse(&text).unwrap();
+    assert_eq!(
+        (settings.board(), settings.pins()),
+        (board, &[[1; 32], [0xff; 32]][..])
+    );
+    assert!(!settings.ca().is_empty() && !settings.lacks_trust());
+    assert_eq!(settings.to_json().unwrap().as_str(), text);
+    // Who believes nobody reaches no https server, and any other.
+    let alone = Settings::parse(r#"{"server":"https://h"}"#).unwrap();
+    assert!(alone.lacks_trust());
+    assert!(
+        !Settings::parse(r#"{"server":"http://h"}"#)
+            .unwrap()
+            .lacks_trust()
+    );
+    assert!(!Settings::default().lacks_trust());
+    // A profile that is refused takes nothing else with it.
+    let odd = Settings::parse(r#"{"name":"x","board":{"pins":7}}"#).unwrap();
+    assert_eq!((odd.name(), odd.board()), ("x", r#"{"pins":7}"#));
+    let mut settings = settings;
+    assert!(settings.set_board("{}").is_err());
+    assert_eq!(settings.board(), board);
 }
 
 #[test]

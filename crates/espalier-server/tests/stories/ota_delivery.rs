@@ -2,6 +2,7 @@
 
 use super::ota_kit::{image, keep, key, put_key_set, trust, upload};
 use axum::http::Method;
+use espalier_image::keys::KeySet;
 use espalier_testkit::{Answer, Client, Engine, Person, TestApp, story};
 use espalier_wire::ota::Offer;
 use serde_json::{Value, json};
@@ -262,6 +263,30 @@ story!(a_board_gets_the_keys_that_it_lacks, |app| async move {
     let same = bench.ask("&keys=2").await.expect(200);
     assert!(same["keys"].is_null());
 });
+
+story!(
+    a_board_without_keys_is_told_those_of_its_owner,
+    |app| async move {
+        let bench = bench(&app).await;
+        trust(&bench.ada.client, &key(2)).await;
+        bench.force().await;
+        // Nobody has put a set: the key that signed the image comes first.
+        let first = bench.ask("&keys=0").await.expect(200);
+        let document = text(&first, "keys");
+        let set = KeySet::parse(document).expect("a key set");
+        let keys = [key(1).public(), key(2).public()];
+        assert_eq!((set.serial, &set.keys[..]), (0, &keys[..]));
+        assert_eq!(set.signatures.keys().count(), 0);
+        // Who holds a set, or says nothing of keys, is told nothing.
+        assert!(bench.ask("&keys=1").await.expect(200)["keys"].is_null());
+        assert!(bench.ask("").await.expect(200)["keys"].is_null());
+        // What was put takes the place of it, and a retired key is in neither.
+        let put = put_key_set(&bench.ada.client, 1, &[&key(2)], &key(2)).await;
+        assert!(matches!(put.status, 200 | 201), "{}", put.text());
+        let signed = bench.ask("&keys=0").await.expect(200);
+        assert!(text(&signed, "keys").starts_with("espalier-key-set-v1\nserial:1\n"));
+    }
+);
 
 async fn unsigned(engine: Engine) {
     let app = TestApp::with(engine, |config| config.allow_unsigned = true).await;

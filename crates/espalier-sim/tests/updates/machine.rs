@@ -2,7 +2,9 @@
 
 use crate::world::{World, hex, key, sha, signed};
 use embedded_storage::nor_flash::NorFlash;
+use espalier_device::settings::import::import;
 use espalier_device::update::UpdateState;
+use espalier_device::{Slot, Storage};
 use espalier_image::chip::Chip;
 use espalier_image::keys::{PrivateKey, key_set, sign};
 use espalier_image::otadata::State;
@@ -304,6 +306,146 @@ fn keys_are_replaced_by_a_set_that_an_old_key_signed() {
             .is_some_and(|r| r.1 == Stage::Failed)
     });
     assert_eq!(world.server.reports.last().unwrap().2, reasons::SIGNATURE);
+}
+
+/// A board that a person has provisioned at its console: the settings hold no key.
+fn by_hand(image: &[u8]) -> World {
+    let mut world = wanting(image);
+    world.keys.clear();
+    world
+}
+
+fn set_of(serial: u32, keys: &[&PrivateKey]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| key.public()).collect();
+    key_set(serial, &keys).unwrap()
+}
+
+/// The board is offered an image that `by` signed, with these keys, and refuses it; what it ran runs on.
+fn stays(world: &mut World, by: &PrivateKey, keys: Option<String>) {
+    let strange = firmware("6.6.6", Fault::None);
+    world.until("it runs", |w| w.boots > 0);
+    let (boots, booted) = (world.boots, world.booted);
+    world.server.reports.clear();
+    world.server.tries_again = false;
+    world.server.keys = keys;
+    world.server.want_with(&strange, Some(signed(&strange, by)));
+    world.nudge();
+    world.until("the stranger's image is refused", |w| {
+        w.server.stages().iter().any(|s| s.1 == Stage::Failed)
+    });
+    assert_eq!(world.server.reports.last().unwrap().2, reasons::SIGNATURE);
+    assert_eq!((world.booted, world.boots), (booted, boots));
+}
+
+#[test]
+fn a_board_without_keys_keeps_the_first_that_its_server_names_and_no_others() {
+    let stranger = PrivateKey::from_seed(&[8; 32]);
+    for first in [
+        set_of(0, &[&key()]),
+        set_of(5, &[&key()]),
+        sign(&set_of(5, &[&key()]), &key()).unwrap(),
+    ] {
+        let mut world = by_hand(&new());
+        world.server.keys = Some(first);
+        world.until_runs(&new());
+        // The power fails: it knows them still, and whoever names others is a stranger.
+        world.cut();
+        world.turn();
+        stays(&mut world, &stranger, Some(set_of(9, &[&stranger])));
+        let by_itself = sign(&set_of(9, &[&stranger]), &stranger).unwrap();
+        stays(&mut world, &stranger, Some(by_itself));
+        stays(&mut world, &stranger, Some(set_of(0, &[&key(), &stranger])));
+        // A set that a known key vouches for counts, as on every board.
+        let next = PrivateKey::from_seed(&[9; 32]);
+        let last = firmware("1.2.0", Fault::None);
+        world.allow(&last);
+        world.server.reports.clear();
+        world.server.keys = Some(sign(&set_of(6, &[&next]), &key()).unwrap());
+        world.server.want_with(&last, Some(signed(&last, &next)));
+        world.nudge();
+        world.until_runs(&last);
+        world.cut();
+        world.turn();
+        stays(&mut world, &key(), None);
+    }
+}
+
+#[test]
+fn a_board_without_keys_takes_nothing_before_it_was_told_one() {
+    let stranger = PrivateKey::from_seed(&[8; 32]);
+    let mut world = by_hand(&new());
+    stays(&mut world, &key(), None);
+    for nonsense in ["", "espalier-key-set-v1\nserial:1\n", "keys"] {
+        stays(&mut world, &key(), Some(nonsense.to_owned()));
+    }
+    // What the owner did not sign is refused also at the first contact.
+    stays(&mut world, &stranger, Some(set_of(1, &[&key()])));
+    stays(&mut world, &stranger, Some(set_of(2, &[&stranger])));
+    world.server.reports.clear();
+    world.server.want(&new());
+    world.nudge();
+    world.until_runs(&new());
+}
+
+#[test]
+fn a_board_with_keys_trusts_no_first_contact() {
+    let stranger = PrivateKey::from_seed(&[8; 32]);
+    let mut world = wanting(&new());
+    stays(&mut world, &stranger, Some(set_of(1, &[&stranger])));
+    // One that was told keys once and cannot read them any more does not either.
+    let mut world = by_hand(&new());
+    world.server.keys = Some(set_of(1, &[&key()]));
+    world.until_runs(&new());
+    let mut records = espalier_sim::flash::records(&world.flash);
+    for slot in [Slot::KeysA, Slot::KeysB] {
+        records.write(slot, &[b"worn out"]).unwrap();
+    }
+    world.cut();
+    world.turn();
+    stays(&mut world, &stranger, Some(set_of(2, &[&stranger])));
+}
+
+#[test]
+fn keys_that_a_person_gives_take_the_place_of_those_that_were_learned() {
+    let given = PrivateKey::from_seed(&[9; 32]);
+    let mut world = by_hand(&new());
+    world.server.keys = Some(set_of(5, &[&key()]));
+    world.until_runs(&new());
+    world.keys = vec![*given.public().bytes()];
+    world.cut();
+    world.turn();
+    stays(
+        &mut world,
+        &key(),
+        Some(sign(&set_of(6, &[&key()]), &key()).unwrap()),
+    );
+    let last = firmware("1.2.0", Fault::None);
+    world.allow(&last);
+    world.server.reports.clear();
+    world.server.want_with(&last, Some(signed(&last, &given)));
+    world.nudge();
+    world.until_runs(&last);
+}
+
+/// The board was sold with firmware that knew nothing of keys; what it remembers is in ESP-IDF's store.
+#[test]
+fn a_board_with_the_settings_of_older_firmware_is_updated() {
+    const LEFT: &[u8] = include_bytes!("../../../espalier-device/tests/data/nvs-legacy.bin");
+    let mut world = wanting(&new());
+    let place = 0x9000;
+    world.surroundings_differ = true;
+    world.flash.write(place, LEFT).unwrap();
+    let found = import(&mut world.flash, place, LEFT.len() as u32).unwrap();
+    let settings = found.expect("settings are there").settings;
+    let texts = [settings.server(), settings.device(), settings.token()];
+    world.identity = texts.map(str::to_owned);
+    world.keys = settings.keys().to_vec();
+    assert!(settings.has_identity() && world.keys.is_empty());
+    world.server.keys = Some(set_of(0, &[&key()]));
+    world.until_runs(&new());
+    world.cut();
+    world.turn();
+    stays(&mut world, &PrivateKey::from_seed(&[8; 32]), None);
 }
 
 #[test]

@@ -4,8 +4,10 @@
 use espalier_device::rng::Rng;
 use espalier_image::chip::Chip;
 use espalier_image::delta;
+use espalier_image::keys::{PrivateKey, key_set};
+use espalier_wire::ota::reasons;
 
-use crate::world::{World, hex, sha};
+use crate::world::{World, hex, key, sha, signed};
 use espalier_sim::firmware::{Fault, Firmware};
 
 fn firmware(version: &str, size: usize) -> Vec<u8> {
@@ -45,6 +47,42 @@ fn every_write(patch: bool) {
             world.until_runs(&new);
             assert_eq!(world.power_cuts, 1, "cut {cut}");
         }
+    }
+}
+
+/// The first contact of a board without keys, and the update that follows: wherever the power fails, the board has the keys or asks
+/// for them again, and it never takes what they did not sign.
+#[test]
+fn a_first_contact_survives_a_cut_at_every_write() {
+    let (old, new) = (firmware("1.0.0", 20_000), firmware("1.1.0", 20_003));
+    let first = || {
+        let mut world = offered(&old, &new, None, 1);
+        world.keys.clear();
+        world.server.keys = Some(key_set(0, &[key().public()]).unwrap());
+        world
+    };
+    let calm = {
+        let mut world = first();
+        world.until_runs(&new);
+        world.flash.operations()
+    };
+    let stranger = PrivateKey::from_seed(&[8; 32]);
+    for cut in 0..calm {
+        let mut world = first();
+        world.flash.cut_power_at(cut, cut * 31);
+        world.until_runs(&new);
+        assert_eq!(world.power_cuts, 1, "cut {cut}");
+        // Whoever comes next is a stranger; the world panics when his image runs.
+        let bad = firmware("6.6.6", 20_000);
+        let failed = world.server.reports.len();
+        world.server.tries_again = false;
+        world.server.keys = Some(key_set(9, &[stranger.public()]).unwrap());
+        world.server.want_with(&bad, Some(signed(&bad, &stranger)));
+        world.nudge();
+        world.until("the stranger is refused", |w| {
+            w.server.reports.len() > failed
+        });
+        assert_eq!(world.server.reports.last().unwrap().2, reasons::SIGNATURE);
     }
 }
 

@@ -140,9 +140,13 @@ impl Server {
             };
         }
         match path {
-            "/devices/dev1/telemetry" => return (200, r#"{"status":"ok"}"#.to_owned()),
+            _ if path.starts_with("/devices/") && path.ends_with("/telemetry") => {
+                return (200, r#"{"status":"ok"}"#.to_owned());
+            }
             "/telemetry/latest" => return (200, r#"{"data":{}}"#.to_owned()),
-            "/devices/dev1/commands/pending" => return (200, r#"{"commands":[]}"#.to_owned()),
+            _ if path.ends_with("/commands/pending") => {
+                return (200, r#"{"commands":[]}"#.to_owned());
+            }
             _ => {}
         }
         assert_eq!((method, path), (Method::Post, "/device/update/update-1"));
@@ -195,8 +199,14 @@ pub struct World {
     pub server: Server,
     pub rng: Rng,
     policy: UpdatePolicy,
+    /// Where the board's server is, who it is there, and how it proves that.
+    pub identity: [String; 3],
+    /// The keys of its settings.
+    pub keys: Vec<[u8; 32]>,
     /// The images that may ever run.
     pub allowed: Vec<Sha>,
+    /// Whether other firmware has left something beside the slots, the OTA data and the records.
+    pub surroundings_differ: bool,
     pub booted: Sha,
     pub boots: u32,
     pub chip: Chip,
@@ -274,7 +284,10 @@ impl World {
                 settle_ms: 5_000,
                 allow_unsigned: false,
             },
+            identity: ["http://server:8000", "dev1", "token"].map(str::to_owned),
+            keys: vec![*key().public().bytes()],
             allowed: vec![sha(image)],
+            surroundings_differ: false,
             booted: [0; 32],
             boots: 0,
             chip: app::parse(image).unwrap().head.chip,
@@ -296,11 +309,12 @@ impl World {
     }
 
     fn config(&self) -> Config {
-        Config::new("http://server:8000", "dev1", "token")
+        let [server, device, token] = &self.identity;
+        Config::new(server, device, token)
             .unwrap()
             .with_intervals(3_600_000, 5_000)
             .unwrap()
-            .with_updates(self.policy, &[*key().public().bytes()])
+            .with_updates(self.policy, &self.keys)
             .unwrap()
     }
 
@@ -354,6 +368,9 @@ impl World {
 
     /// Nothing is ever written beside the slots, the OTA data and the records.
     fn check_surroundings(&mut self) {
+        if self.surroundings_differ {
+            return;
+        }
         let [first, last] = SLOTS;
         let end = last.offset + last.size;
         for (from, to) in [

@@ -9,7 +9,7 @@
 //! | anything else | 302 to the page: also the addresses by which phones and computers find out about portals |
 //!
 //! Fields of the form: `device_name`, `wifi_ssid` or `custom_wifi_ssid`, `wifi_password`, `server_url`, `device_id`,
-//! `device_token`; `occupation`, `ota_username`, `ota_password` and `prefs` of older forms are taken and not used.
+//! `device_token`, `server_pin` (for `https`), `signing_key`; `occupation`, `ota_username`, `ota_password` and `prefs` of older forms are taken and not used.
 //!
 //! Whoever knows the password of the board's network may use the portal. Beside that, a form counts only when it was sent to the
 //! board's address by a page of the board, so that no page from elsewhere can send one. Stored secrets are never shown.
@@ -28,9 +28,9 @@ pub use request::{
     Host, MAX_BODY, MAX_HEAD, MAX_TARGET, Method, REQUEST_TIMEOUT_MS, Refusal, Request,
 };
 
-use super::{Notice, RESTART_AFTER_MS, Setup};
+use super::{Notice, Setup};
 use crate::config::{MAX_DEVICE_ID, MAX_URL};
-use crate::settings::{AccessError, MAX_LABEL, MAX_SSID, Network, Settings, SettingsError};
+use crate::settings::{AccessError, MAX_LABEL, MAX_SSID, NO_PIN, Network, Settings, SettingsError};
 use crate::storage::Storage;
 
 /// Milliseconds after which `/scan` makes a new one.
@@ -43,6 +43,8 @@ pub(super) struct Entered {
     pub ssid: String<MAX_SSID>,
     pub server: String<MAX_URL>,
     pub device: String<MAX_DEVICE_ID>,
+    pub pin: String<MAX_VALUE>,
+    pub key: String<MAX_VALUE>,
 }
 
 /// The fields as they were sent; none means not sent.
@@ -119,16 +121,15 @@ impl Setup {
             },
             server: fields.shown("server_url"),
             device: fields.shown("device_id"),
+            pin: fields.shown("server_pin"),
+            key: fields.shown("signing_key"),
         };
         self.shown = self.shown.wrapping_add(1);
         let mut next = self.settings.clone();
         self.notice = match self.take_fields(&fields, &mut next) {
             Err(notice) => notice,
-            Ok(()) => match self.save(next, storage) {
-                Ok(()) => {
-                    self.restart_at = Some(self.now + RESTART_AFTER_MS);
-                    return self.begin(200, Content::Saved, false);
-                }
+            Ok(()) => match self.save_and_restart(next, storage) {
+                Ok(()) => return self.begin(200, Content::Saved, false),
                 Err(AccessError::Settings(error)) => Notice::Fault(error),
                 Err(AccessError::Storage(_)) => Notice::NotStored,
             },
@@ -150,10 +151,12 @@ impl Setup {
             next.set_name(name.trim()).map_err(Notice::Fault)?;
         }
         type Set = fn(&mut Settings, &str) -> Result<(), SettingsError>;
-        let plain: [(&str, &'static str, Set); 3] = [
+        let plain: [(&str, &'static str, Set); 5] = [
             ("server_url", "server", Settings::set_server),
             ("device_id", "device", Settings::set_device),
             ("device_token", "token", Settings::set_token),
+            ("server_pin", "pins", Settings::set_pins),
+            ("signing_key", "keys", Settings::set_keys),
         ];
         for (field, member, set) in plain {
             let value = fields
@@ -166,6 +169,9 @@ impl Setup {
         if next.server().is_empty() {
             let missing = fault("server", "be given, like http://192.168.1.10:8000");
             return Err(Notice::Fault(missing));
+        }
+        if next.lacks_trust() {
+            return Err(Notice::Fault(NO_PIN));
         }
         self.take_network(fields, next)
     }

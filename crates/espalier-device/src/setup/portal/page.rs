@@ -4,7 +4,7 @@ use core::fmt::{self, Display, Write};
 
 use espalier_wire::json::ObjectWriter;
 
-use crate::settings::SettingsError;
+use crate::settings::{NO_PIN, SettingsError};
 use crate::setup::{Notice, Setup};
 
 /// A text within HTML, also within quotes.
@@ -83,6 +83,13 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
         Html(&setup.about.chip)
     )?;
     notice(&setup.notice, out)?;
+    if let Some(why) = setup.trouble() {
+        writeln!(
+            out,
+            "<div class=\"bad\" role=\"status\">The board is in its Wi-Fi and does not reach its server: {}.</div>",
+            Html(why)
+        )?;
+    }
     out.write_str("<form method=\"post\" action=\"/submit\">\n")?;
     let name = or(&entered.name, settings.name());
     writeln!(
@@ -124,19 +131,28 @@ fn identity(setup: &Setup, out: &mut impl Write) -> fmt::Result {
         Html(server)
     )?;
     let device = or(&entered.device, settings.device());
-    let open = if settings.has_identity() { "" } else { " open" };
-    let token = if settings.token().is_empty() {
-        ""
-    } else {
-        "saved"
-    };
+    let asked = Notice::Fault(NO_PIN) == setup.notice || !settings.has_identity();
+    let open = if asked { " open" } else { "" };
+    let saved = |is: bool| if is { "saved" } else { "" };
+    let token = saved(!settings.token().is_empty());
     writeln!(
         out,
         "<details{open}><summary>Who the board is there</summary>\
          <label for=\"d\">Device id</label><input id=\"d\" name=\"device_id\" maxlength=\"64\" autocapitalize=\"none\" value=\"{}\">\
          <label for=\"t\">Device token</label><input id=\"t\" name=\"device_token\" type=\"password\" maxlength=\"128\" autocomplete=\"off\" placeholder=\"{token}\">\
-         <small>The server shows both when you add a device there.</small></details>",
+         <small>The server shows both when you add a device there.</small>",
         Html(device)
+    )?;
+    writeln!(
+        out,
+        "<label for=\"i\">Server pin, for https</label><input id=\"i\" name=\"server_pin\" maxlength=\"190\" autocapitalize=\"none\" placeholder=\"{}\" value=\"{}\">\
+         <small>SHA-256 of the public key of its certificate, 64 hexadecimal digits.</small>\
+         <label for=\"k\">Signing key</label><input id=\"k\" name=\"signing_key\" maxlength=\"190\" autocapitalize=\"none\" placeholder=\"{}\" value=\"{}\">\
+         <small>Who signs the firmware. Without it the board keeps the first key that the server names.</small></details>",
+        saved(!settings.ca().is_empty() || !settings.pins().is_empty()),
+        Html(&entered.pin),
+        saved(!settings.keys().is_empty()),
+        Html(&entered.key)
     )?;
     Ok(())
 }
@@ -194,6 +210,8 @@ fn notice(notice: &Notice, out: &mut impl Write) -> fmt::Result {
                 "token" => "The device token",
                 "ssid" => "The name of the Wi-Fi",
                 "password" => "The Wi-Fi password",
+                "pins" => "The pin of the server",
+                "keys" => "The signing key",
                 other => other,
             };
             write!(out, "{} must {}.", Html(label), Html(must))?;

@@ -183,8 +183,14 @@ fn written(app: &AppState, device: &Device, offer: &Offer, running: &Running) ->
     let firmware = &offer.firmware;
     let update = offer.update.to_string();
     let sha256 = hex::encode(firmware.sha256);
-    let keys = app.ota.library.key_set(device.owner);
-    let keys = keys.filter(|set| running.key_serial.is_some_and(|has| has < set.serial));
+    let put = app.ota.library.key_set(device.owner);
+    let newer = put.filter(|set| running.key_serial.is_some_and(|has| has < set.serial));
+    let keys = match newer {
+        Some(set) => Some(set.document.clone()),
+        // Perhaps it was provisioned by hand and knows no key yet.
+        None if running.key_serial == Some(0) => library::first_set(app, device.owner, firmware),
+        None => None,
+    };
     let patch = patch_of(app, device, offer, running);
     let body = wire::Offer {
         update: Text::new(&update),
@@ -195,7 +201,7 @@ fn written(app: &AppState, device: &Device, offer: &Offer, running: &Running) ->
         manifest: firmware.manifest.as_deref().map(Text::new),
         patch_size: patch.and_then(|patch| u32::try_from(patch.size).ok()),
         confirm_within_s: offer.confirm_within_s,
-        keys: keys.as_ref().map(|set| Text::new(&set.document)),
+        keys: keys.as_deref().map(Text::new),
     };
     let mut text = String::with_capacity(1024);
     body.write(&mut text).map_err(ApiError::internal)?;

@@ -1,12 +1,12 @@
 //! The keys whose signatures an account's boards trust, and the signed set of them that boards keep.
 
-use super::{signature, store, to_the_end};
+use super::{Firmware, Signed, signature, store, to_the_end};
 use crate::error::ApiResult;
 use crate::identity::{self, Caller};
 use crate::{ApiError, AppState};
 use axum::http::StatusCode;
 use espalier_db::Conn;
-use espalier_image::keys::{KeySet as Document, PublicKey};
+use espalier_image::keys::{KeySet as Document, MAX_KEYS as MOST_IN_A_SET, PublicKey, key_set};
 use espalier_model::AccountId;
 use serde_json::json;
 use std::sync::Arc;
@@ -243,6 +243,28 @@ fn read_set(
         updated_at: now,
     };
     Ok((set, new))
+}
+
+/// The current keys of an account that has put no key set, first the one that signed an image, as a set with the serial 0 that
+/// nobody signed: boards that know no key keep it and take only signed sets from then on, boards that know keys pay it no heed.
+/// Nothing when a set was put, or there are no keys.
+pub fn first_set(app: &AppState, owner: AccountId, firmware: &Firmware) -> Option<String> {
+    let library = &app.ota.library;
+    if library.key_set(owner).is_some() {
+        return None;
+    }
+    let mut keys = library.keys(owner);
+    keys.retain(|key| key.retired_at.is_none());
+    if let Signed::Trusted(signer) = library.signed(firmware) {
+        // The newest of the others follow: what signs the next images is among them.
+        keys.sort_by_key(|key| (key.public != signer.public, -key.added_at));
+    }
+    let keys: Vec<_> = keys
+        .iter()
+        .take(MOST_IN_A_SET)
+        .map(|key| key.public)
+        .collect();
+    key_set(0, &keys).ok()
 }
 
 /// The ids of an account's current keys that its key set leaves out: boards refuse what only they sign.

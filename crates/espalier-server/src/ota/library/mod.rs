@@ -20,7 +20,7 @@ pub use downloads::{count_download, flush};
 pub use firmware::{Kept, MAX_FORM, keep, keep_for, maker, no_library, remove, sees, visible};
 pub use index::State;
 pub use intake::{Upload, receive};
-pub use keys::{Key, KeySet};
+pub use keys::{Key, KeySet, first_set};
 pub use releases::{Draft, create as create_release, remove as remove_release};
 pub use signature::{Refusal, Signed};
 
