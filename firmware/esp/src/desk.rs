@@ -64,6 +64,8 @@ pub struct Desk {
     /// Rung when a person wants to see another page.
     #[cfg(feature = "screen")]
     pub page: Bell,
+    /// Rung when the board is another one with the restart that follows: the core stops, and stores nothing more.
+    pub halt: Bell,
     /// Rung when the board shall restart once the core has stored what it knows.
     pub leave: Bell,
     /// The count of starts.
@@ -74,6 +76,8 @@ pub struct Desk {
     pub address: Cell<Option<[u8; 4]>>,
     /// How the core is.
     pub view: Cell<View>,
+    /// What went wrong last with the server.
+    pub trouble: Cell<Option<&'static str>>,
 }
 
 /// Returns milliseconds since the start.
@@ -100,11 +104,13 @@ impl Desk {
             asked: Bell::new(),
             #[cfg(feature = "screen")]
             page: Bell::new(),
+            halt: Bell::new(),
             leave: Bell::new(),
             boots: RefCell::new(boots),
             rssi: Cell::new(None),
             address: Cell::new(None),
             view: Cell::new(View::default()),
+            trouble: Cell::new(None),
         }
     }
 
@@ -126,6 +132,7 @@ impl Desk {
             address: self.address.get(),
             rssi: self.rssi.get(),
             online: self.view.get().led == Led::Steady,
+            trouble: self.trouble.get(),
             uptime_ms: now_ms(),
             heap_free: heap_free(),
         }));

@@ -1,10 +1,9 @@
 //! The connection with the server: gives the board's driver what it needs, and ends when the board is to restart.
 
-use embassy_futures::select::{Either, select};
+use embassy_futures::select::{Either, Either3, select, select3};
 use esp_println::println;
-use espalier_board::{
-    Anchor, Board, Buffers, Done, Happening, Hardware, NetError, Sample, Trust, Vitals,
-};
+use espalier_board::tls::anchors;
+use espalier_board::{Board, Buffers, Done, Happening, Hardware, NetError, Sample, Trust, Vitals};
 use espalier_device::node::{StationInput, View};
 use espalier_device::state::STATE_IMAGE;
 use espalier_device::update::Boot;
@@ -78,8 +77,9 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
     core.booted(boot);
     let authority =
         AUTHORITY.init(Vec::from_slice(desk.station.borrow().settings().ca()).unwrap_or_default());
+    let anchors = anchors(authority, desk.station.borrow().settings().pins());
     let trust = Trust {
-        anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
+        anchors: &anchors,
         floor: DATE.parse().unwrap_or(0),
     };
     let mut hands = Hands {
@@ -103,15 +103,11 @@ pub async fn serve(desk: &'static Desk, start: Start, mut random: Random) {
         rng: &mut random,
         trust: &trust,
     };
-    select(
-        espalier_board::run_with(board, BUFFERS.init_with(Buffers::new), &mut eyes),
-        desk.leave.wait(),
-    )
-    .await;
-    // A board that has forgotten who it is must not remember what it was told as that.
-    let same = desk.station.borrow().settings().device() == core.config().device_id();
-    if same {
-        core.persist(&mut store);
+    let life = espalier_board::run_with(board, BUFFERS.init_with(Buffers::new), &mut eyes);
+    match select3(desk.halt.wait(), life, desk.leave.wait()).await {
+        // A board that becomes another one must not remember what it was told as this one.
+        Either3::First(()) => desk.leave.wait().await,
+        Either3::Second(()) | Either3::Third(()) => core.persist(&mut store),
     }
 }
 
@@ -239,6 +235,7 @@ impl Hardware for Hands {
     }
 
     fn log(&mut self, error: NetError) {
+        self.desk.trouble.set(Some(error.as_str()));
         println!("espalier: {error}");
     }
 }

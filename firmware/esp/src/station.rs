@@ -84,6 +84,10 @@ fn next(desk: &'static Desk) -> Option<Wish> {
             Wish::Nothing
         }
         StationOutput::Settle => Wish::Settle,
+        StationOutput::Halt => {
+            desk.halt.signal(());
+            Wish::Nothing
+        }
         StationOutput::Restart => Wish::Restart,
         #[cfg(feature = "screen")]
         StationOutput::NextPage => {

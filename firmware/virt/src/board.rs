@@ -2,11 +2,12 @@
 
 use core::cell::{Cell, RefCell};
 
-use embassy_futures::select::select;
+use embassy_futures::select::{Either3, select3};
 use embassy_net::Stack;
 use embassy_time::{Instant, Timer};
 use espalier_board::hardware::{Done, Hardware, Sample};
-use espalier_board::{Anchor, Board, Buffers, NetError, Trust, run};
+use espalier_board::tls::anchors;
+use espalier_board::{Board, Buffers, NetError, Trust, run};
 use espalier_device::settings::MAX_CA;
 use espalier_device::setup::Setup;
 use espalier_device::state::STATE_IMAGE;
@@ -24,6 +25,7 @@ use virtio_drivers::device::rng::VirtIORng;
 use virtio_drivers::transport::DeviceType;
 
 use crate::Store;
+use crate::console::LOOK_EVERY_MS;
 use crate::net::Client;
 
 const QUEUE: usize = 8192;
@@ -153,6 +155,7 @@ pub async fn serve(
     let mut authority = Vec::<u8, MAX_CA>::new();
     // What the settings hold fits.
     let _ = authority.extend_from_slice(setup.borrow().settings().ca());
+    let anchors = anchors(&authority, setup.borrow().settings().pins());
     let config = match configuration(&setup.borrow(), &boot) {
         Ok(config) => config,
         Err(error) => {
@@ -177,7 +180,7 @@ pub async fn serve(
         say!("espalier: the board has the address {}", config.address);
     }
     let trust = Trust {
-        anchor: (!authority.is_empty()).then_some(Anchor::Certificate(&authority)),
+        anchors: &anchors,
         floor: DATE.parse().unwrap_or(0),
     };
     let client = Client::new(stack);
@@ -191,8 +194,11 @@ pub async fn serve(
         trust: &trust,
     };
     let life = run(board, BUFFERS.init_with(Buffers::new));
-    select(life, crash()).await;
-    restart(BootReason::Restart)
+    match select3(halted(setup), life, crash()).await {
+        // The console restarts a board that becomes another one, when its last words are said.
+        Either3::First(()) => core::future::pending().await,
+        Either3::Second(()) | Either3::Third(()) => restart(BootReason::Restart),
+    }
 }
 
 /// Makes the configuration of the core out of the settings.
@@ -221,6 +227,13 @@ fn restore(core: &mut Core<QUEUE, FRAME>, store: &mut Store) {
     let found = core.restore(store, BYTES.init_with(|| [0; SCRATCH]));
     if found > 0 {
         say!("espalier: {found} samples were stored");
+    }
+}
+
+/// Waits until the board is another one with the restart that follows: the core stops, and stores nothing more.
+async fn halted(setup: &RefCell<Setup>) {
+    while !setup.borrow().is_leaving() {
+        Timer::after_millis(LOOK_EVERY_MS).await;
     }
 }
 

@@ -11,7 +11,7 @@ use heapless::Vec;
 use crate::Store;
 
 /// Milliseconds between two looks at the line.
-const LOOK_EVERY_MS: u64 = 5;
+pub const LOOK_EVERY_MS: u64 = 5;
 
 #[embassy_executor::task]
 pub async fn serve(setup: &'static RefCell<Setup>, mut store: Store) -> ! {
@@ -34,6 +34,8 @@ pub async fn serve(setup: &'static RefCell<Setup>, mut store: Store) -> ! {
             match output {
                 Output::Serial(bytes) => serial.send(bytes),
                 Output::Restart => restart(BootReason::Restart),
+                // The board looks by itself whether it is another one.
+                Output::Halt => {}
                 // There is no radio to look around with, or to join a network.
                 Output::Scan | Output::Join(_) | Output::Changed | Output::PortalUsed => {}
             }
