@@ -60,6 +60,8 @@ pub struct Desk<F> {
     pub asked: Bell,
     /// Rung when a person wants to see another page.
     pub page: Bell,
+    /// Rung when the board is another one with the restart that follows: the core stops, and stores nothing more.
+    pub halt: Bell,
     /// Rung when the board shall restart once the core has stored what it knows.
     pub leave: Bell,
     /// The count of starts.
@@ -72,6 +74,8 @@ pub struct Desk<F> {
     pub address: Cell<Option<[u8; 4]>>,
     /// How the core is.
     pub view: Cell<View>,
+    /// What went wrong last with the server.
+    pub trouble: Cell<Option<&'static str>>,
     /// Whose silence keeps the watchdog from being fed.
     missed: Cell<Option<Task>>,
 }
@@ -105,12 +109,14 @@ impl<F: NorFlash> Desk<F> {
             changes: Channel::new(),
             asked: Bell::new(),
             page: Bell::new(),
+            halt: Bell::new(),
             leave: Bell::new(),
             boots: RefCell::new(boots),
             health: RefCell::default(),
             rssi: Cell::new(None),
             address: Cell::new(None),
             view: Cell::new(View::default()),
+            trouble: Cell::new(None),
             missed: Cell::new(None),
         }
     }
@@ -144,6 +150,7 @@ impl<F: NorFlash> Desk<F> {
             address: self.address.get(),
             rssi: self.rssi.get(),
             online: self.view.get().led == Led::Steady,
+            trouble: self.trouble.get(),
             uptime_ms: self.now_ms(),
             heap_free: (self.chip.heap_free)(),
         }));

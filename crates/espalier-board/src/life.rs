@@ -23,7 +23,7 @@ use crate::driver::{Board, run_with};
 use crate::error::NetError;
 use crate::fetch::Fetch;
 use crate::hardware::{Done, Happening, Hardware, Sample, Vitals};
-use crate::tls::{Anchor, Trust};
+use crate::tls::{Trust, anchors};
 
 /// Bytes of the queue of samples.
 const QUEUE: usize = 8192;
@@ -160,9 +160,9 @@ pub async fn serve<F, N, R, P, W>(
     core.booted(boot);
     // What the settings hold fits.
     memory.authority = Vec::from_slice(desk.station.borrow().settings().ca()).unwrap_or_default();
-    let authority = &memory.authority;
+    let anchors = anchors(&memory.authority, desk.station.borrow().settings().pins());
     let trust = Trust {
-        anchor: (!authority.is_empty()).then_some(Anchor::Certificate(authority)),
+        anchors: &anchors,
         floor: firmware.date,
     };
     let board = Board {
@@ -175,16 +175,25 @@ pub async fn serve<F, N, R, P, W>(
         trust: &trust,
     };
     desk.alive(Task::Link);
-    select(
-        run_with(board, &mut memory.buffers, &mut fetch),
-        desk.leave.wait(),
-    )
-    .await;
-    // A board that has forgotten who it is must not remember what it was told as that.
-    let same = desk.station.borrow().settings().device() == core.config().device_id();
-    if same {
-        core.persist(&mut store);
+    let life = run_with(board, &mut memory.buffers, &mut fetch);
+    match select3(desk.halt.wait(), life, desk.leave.wait()).await {
+        // A board that becomes another one must not remember what it was told as this one.
+        Either3::First(()) => {
+            desk.rests(Task::Link);
+            left(desk).await;
+        }
+        Either3::Second(()) | Either3::Third(()) => core.persist(&mut store),
     }
+}
+
+/// Waits until the board is to restart. Nobody waits for what is changed here; the station must not wait for somebody either.
+async fn left<F>(desk: &Desk<F>) {
+    let changes = async {
+        loop {
+            desk.changes.receive().await;
+        }
+    };
+    let _: Either<(), ()> = select(desk.leave.wait(), changes).await;
 }
 
 /// Waits for a restart, because the board does not know its server. An image on trial cannot prove itself so, and is taken back:
@@ -196,14 +205,7 @@ async fn wait<F: NorFlash>(desk: &Desk<F>, mut boot: Boot, mut store: Records<F>
             None => core::future::pending().await,
         }
     };
-    // Nobody waits for what is changed here; the station must not wait for somebody either.
-    let changes = async {
-        loop {
-            desk.changes.receive().await;
-        }
-    };
-    let over: Either3<(), (), ()> = select3(trial, desk.leave.wait(), changes).await;
-    if matches!(over, Either3::First(())) {
+    if matches!(select(trial, left(desk)).await, Either::First(())) {
         desk.say(format_args!(
             "this firmware did not prove itself, the one before comes back"
         ));
@@ -376,6 +378,7 @@ impl<F: NorFlash, P: Parts> Hardware for Hands<F, P> {
     }
 
     fn log(&mut self, error: NetError) {
+        self.desk.trouble.set(Some(error.as_str()));
         self.desk.say(format_args!("{error}"));
     }
 

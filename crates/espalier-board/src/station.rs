@@ -95,6 +95,10 @@ fn next<F: NorFlash>(desk: &'static Desk<F>) -> Option<Wish> {
             Wish::Nothing
         }
         StationOutput::Settle => Wish::Settle,
+        StationOutput::Halt => {
+            desk.halt.signal(());
+            Wish::Nothing
+        }
         StationOutput::Restart => Wish::Restart,
         StationOutput::NextPage => {
             desk.page.signal(());

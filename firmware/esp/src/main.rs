@@ -313,10 +313,10 @@ fn legacy(mut flash: Flash, (offset, size): (u32, u32)) -> Option<Settings> {
     Some(found.settings)
 }
 
-/// Returns the profile that the settings name; that of the chip's development board when they name none, and one without pins
+/// Returns the profile that the settings hold or name; that of the chip's development board when they name none, and one without pins
 /// when it is none for this chip.
 fn board(settings: &Settings) -> Profile {
-    let named = if settings.profile().is_empty() {
+    let named = if settings.board().is_empty() && settings.profile().is_empty() {
         profile::named(chip::BOARD).ok_or(StationError::UnknownProfile)
     } else {
         profile_of(settings, chip::CHIP)

@@ -1,5 +1,5 @@
-//! The file that is the flash of an emulated board: erased, an image in the first slot, settings with the key that the owner signs
-//! with. Who the board is and where its server is, it is told over its serial line.
+//! The file that is the flash of an emulated board: erased, an image in the first slot, and settings when the board is to believe
+//! somebody over `https`. Who the board is, where its server is and who signs its firmware, it is told over its serial line.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use embedded_storage::nor_flash::{
@@ -68,21 +68,21 @@ impl NorFlash for Memory {
 /// Makes a flash.
 ///
 /// # Errors
-/// When the image does not fit, the key is none, or the authority is too long.
-pub fn make(image: &[u8], key: &str, authority: Option<&[u8]>) -> Result<Vec<u8>> {
+/// When the image does not fit, or the authority is too long.
+pub fn make(image: &[u8], authority: Option<&[u8]>) -> Result<Vec<u8>> {
     ensure!(
         image.len() <= SLOT_SIZE,
         "the image is larger than its slot"
     );
-    let mut settings = Settings::parse(&format!(r#"{{"v":1,"keys":["{key}"]}}"#))
-        .map_err(|error| anyhow!("{error}"))?;
-    if let Some(authority) = authority {
-        settings
-            .set_ca(authority)
-            .map_err(|error| anyhow!("{error}"))?;
-    }
     let mut flash = Memory(vec![0xff; SIZE]);
     flash.0[SLOT..SLOT + image.len()].copy_from_slice(image);
+    let Some(authority) = authority else {
+        return Ok(flash.0);
+    };
+    let mut settings = Settings::default();
+    settings
+        .set_ca(authority)
+        .map_err(|error| anyhow!("{error}"))?;
     let mut records = Records::new(flash, RECORDS, RECORDS_SIZE)
         .ok()
         .context("the records do not fit the flash")?;

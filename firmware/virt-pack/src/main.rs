@@ -12,11 +12,11 @@ const HELP: &str = "\
 espalier-virt-pack: make images and flash files for the emulated board
 
 Usage: espalier-virt-pack image ELF VERSION IMAGE
-       espalier-virt-pack flash IMAGE KEY FLASH [AUTHORITY]
+       espalier-virt-pack flash IMAGE FLASH [AUTHORITY]
 
   image   make an image that says it is VERSION out of ELF
-  flash   make a new flash with IMAGE in its first slot, for a board that trusts KEY (64 hexadecimal digits) and, for
-          https, the certificate in AUTHORITY (DER)
+  flash   make a new flash with IMAGE in its first slot, for a board that knows nothing, or, for https, the certificate
+          in AUTHORITY (DER)
 ";
 
 fn run(arguments: &[&str]) -> Result<()> {
@@ -27,11 +27,11 @@ fn run(arguments: &[&str]) -> Result<()> {
             println!("{} bytes", image.len());
             std::fs::write(out, image).with_context(|| format!("{out} cannot be written"))
         }
-        ["flash", image, key, out, authority @ ..] if authority.len() <= 1 => {
+        ["flash", image, out, authority @ ..] if authority.len() <= 1 => {
             let read =
                 |file: &str| std::fs::read(file).with_context(|| format!("{file} cannot be read"));
             let authority = authority.first().map(|file| read(file)).transpose()?;
-            let flash = flash::make(&read(image)?, key, authority.as_deref())?;
+            let flash = flash::make(&read(image)?, authority.as_deref())?;
             std::fs::write(out, flash).with_context(|| format!("{out} cannot be written"))
         }
         _ => bail!("`espalier-virt-pack --help` says how it is called"),

@@ -96,24 +96,13 @@ impl Images {
         Ok(image)
     }
 
-    /// Makes the flash of a new board that trusts a key, and an authority when there is one.
+    /// Makes the flash of a new board that knows nothing, or whom to believe over https.
     ///
     /// # Errors
-    /// When the image does not fit, or the key or the authority is none.
-    pub fn flash(
-        &self,
-        image: &Path,
-        key: &str,
-        flash: &Path,
-        authority: Option<&Path>,
-    ) -> Result<()> {
+    /// When the image does not fit, or the authority is none.
+    pub fn flash(&self, image: &Path, flash: &Path, authority: Option<&Path>) -> Result<()> {
         let mut command = Command::new(&self.pack);
-        command
-            .arg("flash")
-            .arg(image)
-            .arg(key)
-            .arg(flash)
-            .args(authority);
+        command.arg("flash").arg(image).arg(flash).args(authority);
         process::read(&mut command)?;
         Ok(())
     }

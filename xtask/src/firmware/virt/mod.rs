@@ -1,14 +1,15 @@
 //! The life of an emulated board with the real server: provisioned over its serial line, heard, switched, updated whole and by a
-//! patch, and back on its old image after a bad one. The board is the firmware in QEMU; the server is the program that ships.
+//! patch, and back on its old image after a bad one. The board is the firmware in QEMU; the server is the program that ships. Nobody
+//! gives the board a key: it keeps the one that its server names first.
 //!
-//! A second board does the same first steps in TLS, and a third one believes somebody else.
+//! Two more boards do the same first steps in TLS, one with an authority in its flash and one with the pin of the server, and are told
+//! the key that signs; a fourth one believes somebody else.
 //!
 //! `images` builds what the board runs, `machine` is QEMU with its serial line, `api` asks the server what it saw, `tls` stands before it,
 //! `scenario` is the story.
 
 mod api;
 mod images;
-mod key;
 mod machine;
 mod scenario;
 mod tls;

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::api::{self, Events, ask, get, text, upload};
 use super::images::{Build, Images};
-use super::key;
 use super::machine::Machine;
 use super::tls::Tls;
 use crate::http_checks::server::Server;
@@ -26,11 +25,20 @@ struct Story<'a> {
     server: Server,
     /// The owner's key that signs firmware.
     key: PathBuf,
-    /// The same key for boards, in hexadecimal digits.
+    /// The same key for boards, in base64.
     public: String,
     flash: PathBuf,
     device: String,
     token: String,
+}
+
+/// Whom a board believes over https.
+#[derive(Debug, Clone, Copy)]
+enum Believes<'a> {
+    /// The authority in this file, which is in its flash.
+    Authority(&'a Path),
+    /// The key of the server, as a person tells it.
+    Pin(&'a str),
 }
 
 /// Plays the story.
@@ -89,10 +97,12 @@ impl<'a> Story<'a> {
         let public = std::fs::read_to_string(folder.join("owner.pub"))?;
         let body = json!({ "name": "owner", "public_key": public });
         ask(&server, "POST", "/firmware/keys", &body, 201)?;
-        let public = key::hex_of(&public)?;
+        let mut lines = public.lines();
+        let public = lines.find_map(|line| line.strip_prefix("key:"));
+        let public = public.context("there is no key in owner.pub")?.to_owned();
         let flash = folder.join("flash.bin");
         let image = images.make(Build::Plain, "1.0.0", &folder)?;
-        images.flash(&image, &public, &flash, None)?;
+        images.flash(&image, &flash, None)?;
         let device = ask(
             &server,
             "POST",
@@ -122,13 +132,14 @@ impl<'a> Story<'a> {
 
     fn provisioned(&self) -> Result<Machine> {
         let url = format!("http://{HOST}:{}", self.server.address.port());
-        self.provisioned_with(&url)
+        // It is told no key: it will keep the first that its server names.
+        self.provisioned_with("provision", &url, None)
     }
 
-    fn provisioned_with(&self, url: &str) -> Result<Machine> {
+    fn provisioned_with(&self, command: &str, url: &str, pin: Option<&str>) -> Result<Machine> {
         let mut board = self.power_on()?;
         board.hears("the board does not know its server yet")?;
-        board.types("provision")?;
+        board.types(command)?;
         for (question, answer) in [
             ("Device ID:", self.device.as_str()),
             ("Device Token:", &self.token),
@@ -136,6 +147,10 @@ impl<'a> Story<'a> {
         ] {
             board.hears(question)?;
             board.types(answer)?;
+        }
+        if let Some(pin) = pin {
+            board.hears("It must be given for an https server")?;
+            board.types(pin)?;
         }
         board.hears("Saved.")?;
         // It starts again with what it was told, and shows it to nobody.
@@ -334,8 +349,9 @@ impl<'a> Story<'a> {
         self.runs("1.2.0")
     }
 
-    /// Lets another board reach the server in TLS; `authority` is what it believes.
-    fn in_tls(&mut self, name: &str, port: u16, authority: &Path) -> Result<Machine> {
+    /// Lets another board reach the server in TLS; it believes an authority that it was flashed with, or a pin that it is told. It is
+    /// told the owner's key, too.
+    fn in_tls(&mut self, name: &str, port: u16, believes: Believes<'_>) -> Result<Machine> {
         let device = ask(
             &self.server,
             "POST",
@@ -347,19 +363,28 @@ impl<'a> Story<'a> {
         let folder = self.server.folder();
         self.flash = folder.join(format!("{name}.flash"));
         let image = folder.join("1.0.0.bin");
-        self.images
-            .flash(&image, &self.public, &self.flash, Some(authority))?;
-        self.provisioned_with(&format!("https://{HOST}:{port}"))
+        let (authority, pin) = match believes {
+            Believes::Authority(authority) => (Some(authority), None),
+            Believes::Pin(pin) => (None, Some(pin)),
+        };
+        self.images.flash(&image, &self.flash, authority)?;
+        let command = format!("provision {}", self.public);
+        self.provisioned_with(&command, &format!("https://{HOST}:{port}"), pin)
     }
 
     /// The same in TLS, with certificates and a server of OpenSSL's.
     fn believes(&mut self) -> Result<()> {
         let tls = Tls::before(self.server.address.port(), self.server.folder())?;
-        let mut good = self.in_tls("believes", tls.port, &tls.authority)?;
-        let passed = self.delivers().and_then(|()| self.obeys(&mut good));
-        passed.with_context(|| good.said())?;
-        drop(good);
-        let mut other = self.in_tls("doubts", tls.port, &tls.other)?;
+        let pin = Tls::pin(self.server.folder())?;
+        for (name, believes) in [
+            ("believes", Believes::Authority(&tls.authority)),
+            ("pinned", Believes::Pin(&pin)),
+        ] {
+            let mut good = self.in_tls(name, tls.port, believes)?;
+            let passed = self.delivers().and_then(|()| self.obeys(&mut good));
+            passed.with_context(|| good.said())?;
+        }
+        let mut other = self.in_tls("doubts", tls.port, Believes::Authority(&tls.other))?;
         other.hears("TLS: the certificate was not signed by the pinned authority")?;
         let seen = get(&self.server, &self.path(""))?;
         ensure!(

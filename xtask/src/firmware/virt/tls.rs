@@ -64,6 +64,22 @@ impl Tls {
             _script: script,
         })
     }
+
+    /// Returns the pin of the server: SHA-256 of its public key, as `firmware/README.md` tells people to find it.
+    ///
+    /// # Errors
+    /// When OpenSSL fails.
+    pub fn pin(folder: &Path) -> Result<String> {
+        let readme = process::root().join("firmware/README.md");
+        let readme = std::fs::read_to_string(readme)?;
+        let mut lines = readme.lines();
+        let line = lines.find(|line| line.starts_with("openssl x509 -in server.pem "));
+        let line = line.context("firmware/README.md does not say how to find a pin")?;
+        let mut command = Command::new("sh");
+        let said = process::read(command.args(["-c", line]).current_dir(folder))?;
+        let pin = said.split_whitespace().next();
+        Ok(pin.context("the command prints nothing")?.to_owned())
+    }
 }
 
 fn openssl(folder: &Path, arguments: &str) -> Result<()> {
