@@ -9,6 +9,8 @@ mod sizes;
 mod toolchain;
 mod virt;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::process;
@@ -116,6 +118,14 @@ pub fn ci(steps: &mut Steps) {
     };
     build(steps, &options);
     virt::run(steps);
+}
+
+/// Where the kit lies that the web app's stories flash, once a test run has built it.
+pub fn story_kit() -> PathBuf {
+    pack::folder(Firmware {
+        variant: Variant::Base,
+        chip: Chip::Esp32C3,
+    })
 }
 
 fn build(steps: &mut Steps, options: &Options) {
