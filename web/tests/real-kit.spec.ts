@@ -13,7 +13,7 @@ import { esptool } from './chip/esptool';
 import { living } from './chip/living';
 import { Socket } from './chip/page';
 import { serve } from './chip/tcp';
-import { expect, openArea, signIn, test } from './fixtures';
+import { expect, expectWellMade, openArea, signIn, test } from './fixtures';
 import { PASSWORD, Server } from './server';
 
 const KIT = process.env.ESPALIER_KIT;
@@ -55,6 +55,7 @@ test('our firmware goes from the build over the library onto a board', async ({ 
   await page.getByRole('link', { name: 'Kits', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'No kits yet' })).toBeVisible();
   await expect(page.getByText('espalier firmware import firmware/dist --key release.key')).toBeVisible();
+  await expectWellMade(page);
 
   const name = `${kit.variant} ${kit.version} for ${kit.chip}`;
   const said = espalier('firmware', 'import', KIT!, '--key', join(folder, 'release.key'), '--data', server.data);
