@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { gather, lacks } from './files';
+import { dropped, gather, lacks } from './files';
 
 const file = (name: string, text = name): File => new File([text], name);
 const part = (name: string) => ({ name, file: `${name}.bin`, offset: 0, size: 1 });
@@ -37,4 +37,15 @@ it('refuses what is no kit, or several', async () => {
   const bad = [file('kit.json', 'null'), file('kit.json', '{'), json({ parts: [null] }), json({ variant: 7 })];
   for (const one of bad) await expect(gather([one, ...bins])).rejects.toThrow(/describes no kit/);
   await expect(gather([file('kit.json', ' '.repeat(70_000)), ...bins])).rejects.toThrow(/describes no kit/);
+});
+
+it('takes what is dropped: files, and those of a folder however many portions they come in', async () => {
+  const entry = (one: File) => ({ isFile: true, isDirectory: false, file: (done: (file: File) => void) => done(one) });
+  const deeper = { isFile: false, isDirectory: true };
+  const portions = [[entry(bins[0]!), deeper], [entry(bins[1]!)], []];
+  const reader = { readEntries: (done: (some: unknown[]) => void) => done(portions.shift()!) };
+  const folder = { isFile: false, isDirectory: true, createReader: () => reader };
+  const items = [folder, entry(json()), null].map((one) => ({ webkitGetAsEntry: () => one }));
+  const found = await dropped({ items: items as unknown as DataTransferItemList });
+  expect(found.map(({ name }) => name)).toEqual(['bootloader.bin', 'partitions.bin', 'kit.json']);
 });

@@ -68,7 +68,7 @@ export function send({ json, parts, signature }: Gathered): Promise<Kit> {
 }
 
 /** What was dropped: files, and those directly in folders. */
-export async function dropped(transfer: DataTransfer): Promise<File[]> {
+export async function dropped(transfer: Pick<DataTransfer, 'items'>): Promise<File[]> {
   // The list is empty after the first wait.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   const lists = await Promise.all(entries.map((entry) => (entry.isDirectory ? inside(entry) : [entry])));
