@@ -17,6 +17,7 @@ const AREAS: [name: string, path: string][] = [
   ['Device raw', '/ui/devices/{device}/raw'],
   ['Waiting boards', '/ui/devices/waiting'],
   ['Firmware', '/ui/firmware'],
+  ['Kits', '/ui/firmware/kits'],
   ['Releases', '/ui/firmware/releases'],
   ['Rollouts', '/ui/firmware/rollouts'],
   ['New rollout', '/ui/firmware/rollouts/new'],

@@ -1,27 +1,15 @@
 // Espressif's own esptool speaks with the simulated chip as with a real one, with and without its stub: what the stories
 // flash is what the tool that everybody uses would have flashed. No browser takes part.
 
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@playwright/test';
 import { Chip } from './chip/chip';
+import { esptool } from './chip/esptool';
 import { C3, C6 } from './chip/models';
 import { serve } from './chip/tcp';
-
-/** Runs esptool against the port and gives what it said; throws when it fails. */
-function esptool(port: number, args: string[]): Promise<string> {
-  const program = process.env.ESPTOOL;
-  if (!program) throw new Error('ESPTOOL is not set: run the stories with `cargo xtask test --web`.');
-  const all = ['--port', `socket://127.0.0.1:${port}`, '--before', 'no-reset', '--after', 'no-reset', ...args];
-  return new Promise((done, fail) =>
-    execFile(program, all, { encoding: 'utf8' }, (error, out, err) =>
-      error ? fail(new Error(`esptool ${args.join(' ')}: ${error.message}\n${out}\n${err}`)) : done(out + err),
-    ),
-  );
-}
 
 for (const model of [C3, C6]) {
   for (const stub of [true, false]) {

@@ -150,6 +150,7 @@ test('pictures of firmware on its way @picture', async ({ page, demo }) => {
 
   const more: [name: string, path: string][] = [
     ['firmware-images', '/ui/firmware'],
+    ['firmware-kits', '/ui/firmware/kits'],
     ['firmware-releases', '/ui/firmware/releases'],
     ['firmware-keys', '/ui/firmware/keys'],
     ['firmware-device', `/ui/devices/${lamp.id}/firmware`],

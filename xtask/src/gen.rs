@@ -1,7 +1,7 @@
-//! `cargo xtask gen`: writes again what is made from the code and checked in, below `docs/generated`.
+//! `cargo xtask gen`: writes again what is made from the code and checked in, below `docs/generated` and in `web/src`.
 //!
-//! The program itself prints each document, so that nothing here can disagree with it. With `--check` nothing is written, and a
-//! document that differs from the tree is an error.
+//! The program itself prints each document, and the device core its boards, so that nothing here can disagree with them. With
+//! `--check` nothing is written, and a document that differs from the tree is an error.
 
 use std::path::Path;
 use std::process::Command;
@@ -46,14 +46,21 @@ const DOCUMENTS: [(&str, &[&str]); 2] = [
     ("configuration.md", &["config", "--markdown"]),
 ];
 
+/// The boards that the firmware knows by name, where the web app reads them.
+const BOARDS: &str = "web/src/areas/firmware/usb/boards.json";
+
 /// Writes or compares every generated file.
 ///
 /// # Errors
 /// When the program does not build or does not print a document, or with `--check` when one is stale.
 pub fn run(options: &Options) -> Result<()> {
+    let mut stale = Vec::new();
+    // First of all: the program that is built next embeds it.
+    if !update(&process::root().join(BOARDS), &boards()?, options.check)? {
+        stale.push(BOARDS.to_owned());
+    }
     let program = program::build()?;
     let folder = process::root().join("docs/generated");
-    let mut stale = Vec::new();
     for (file, arguments) in DOCUMENTS {
         let text = print(&program, arguments)?;
         if !update(&folder.join(file), &text, options.check)? {
@@ -87,6 +94,11 @@ fn print(program: &Path, arguments: &[&str]) -> Result<String> {
         bail!("`espalier {}` printed nothing", arguments.join(" "));
     }
     Ok(text)
+}
+
+fn boards() -> Result<String> {
+    let package = ["run", "--quiet", "--package", "espalier-device"];
+    process::read(process::cargo().args(package).args(["--example", "boards"]))
 }
 
 /// Brings one file up to date; with `check_only` returns whether it is instead.

@@ -98,7 +98,8 @@ pub fn run(options: &Options) -> Result<bool> {
     } else if options.clients {
         clients::run(&mut steps);
     } else if options.web {
-        web::run(&mut steps);
+        let kit = firmware::story_kit();
+        web::run(&mut steps, kit.is_dir().then_some(kit));
     } else if options.filter.is_some() {
         tests(&mut steps, options, &mut count);
     } else {
@@ -139,7 +140,8 @@ fn beyond_tests(steps: &mut Steps) {
     image_checks::run(steps);
     clients::run(steps);
     firmware::ci(steps);
-    web::run(steps);
+    // It was built just now: without it the stories must not pass.
+    web::run(steps, Some(firmware::story_kit()));
     fuzz(steps);
 }
 

@@ -26,8 +26,9 @@ fn npm(args: &[&str]) -> Command {
     npm
 }
 
-/// Runs the checks, each as a step.
-pub fn run(steps: &mut Steps) {
+/// Runs the checks, each as a step. The stories flash the kit in the folder `kit`, and fail when it is not there; without a
+/// folder that one story is skipped.
+pub fn run(steps: &mut Steps, kit: Option<PathBuf>) {
     if !steps.step("web: tools", install) {
         return;
     }
@@ -43,7 +44,7 @@ pub fn run(steps: &mut Steps) {
         process::run(&mut npm(&["run", "--silent", "test"]))
     });
     steps.step("web: size of the first load", size);
-    steps.step("web: stories in Chromium", stories);
+    steps.step("web: stories in Chromium", || stories(kit.as_deref()));
 }
 
 /// Makes sure that Node, npm and the packages of the lock file are there.
@@ -171,13 +172,24 @@ fn compressed(file: &Path) -> Result<usize> {
 }
 
 /// Runs the stories of `web/tests` in Chromium.
-fn stories() -> Result<()> {
+fn stories(kit: Option<&Path>) -> Result<()> {
     let chromium = packages::ensure_chromium()?;
     // It is the witness that the simulated chip of the stories behaves as a real one.
     let esptool = packages::ensure_python_tool(ESPTOOL, "esptool")?;
     let program = program::build()?;
+    let mut stories = npm(&["run", "--silent", "stories"]);
+    match kit {
+        Some(kit) => stories.env("ESPALIER_KIT", kit),
+        None => {
+            println!(
+                "    skipped: the story that flashes a real kit, because firmware/dist has none; \
+                 `cargo xtask firmware --variant base --chip esp32c3` builds it"
+            );
+            stories.env_remove("ESPALIER_KIT")
+        }
+    };
     process::run(
-        npm(&["run", "--silent", "stories"])
+        stories
             .env("ESPALIER_PROGRAM", program)
             .env("CHROMIUM", chromium)
             .env("ESPTOOL", esptool),

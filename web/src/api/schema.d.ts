@@ -4264,6 +4264,8 @@ export interface components {
             created_at: string;
             /** @description The account that uploaded it. */
             created_by: string;
+            /** @description Its username; null when the account is gone. */
+            created_by_name?: string | null;
             /** @description The app as an image of the library; null when it was removed there. */
             firmware_id?: string | null;
             /**
@@ -4279,6 +4281,8 @@ export interface components {
             otadata: components["schemas"]["FlashRegion"];
             /** @description The account whose library it is in. */
             owner_id: string;
+            /** @description Its username. */
+            owner_name?: string | null;
             /** @description Its files, in the order of flash. */
             parts: components["schemas"]["KitPart"][];
             /** @description The project's name, as the app says. */

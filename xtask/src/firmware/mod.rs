@@ -11,6 +11,8 @@ mod toolchain;
 mod virt;
 mod xtensa;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::process;
@@ -129,6 +131,14 @@ fn check_xtensa(steps: &mut Steps) {
             xtensa::check(firmware)
         });
     }
+}
+
+/// Where the kit lies that the web app's stories flash, once a test run has built it.
+pub fn story_kit() -> PathBuf {
+    pack::folder(Firmware {
+        variant: Variant::Base,
+        chip: Chip::Esp32C3,
+    })
 }
 
 fn build(steps: &mut Steps, options: &Options) {

@@ -37,6 +37,13 @@ pub struct Packer {
     esptool: PathBuf,
 }
 
+/// Where the kit of a firmware lies once it is made.
+pub fn folder(firmware: Firmware) -> PathBuf {
+    process::root()
+        .join("firmware/dist")
+        .join(firmware.to_string())
+}
+
 impl Packer {
     /// Builds the packer and installs esptool.
     ///
@@ -63,9 +70,7 @@ impl Packer {
     /// # Errors
     /// When the firmware is too large, or esptool does not find each image valid.
     pub fn pack(&self, firmware: Firmware, elf: &Path) -> Result<Kit> {
-        let folder = process::root()
-            .join("firmware/dist")
-            .join(firmware.to_string());
+        let folder = folder(firmware);
         let kit = self.make(firmware, elf, &folder)?;
         let budget = firmware.variant.budget();
         ensure!(

@@ -41,6 +41,7 @@ use carrier::Carried;
 use espalier_db::Db;
 use espalier_model::{AccountId, Role};
 use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use utoipa_axum::router::OpenApiRouter;
@@ -381,4 +382,23 @@ pub async fn account_named(app: &AppState, username: &str) -> Result<Option<Acco
         .read(move |c| store::accounts::by_login(c, &username))
         .await?;
     Ok(found.map(|(account, _)| account.id))
+}
+
+/// The usernames of those of the accounts that are still there.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn usernames(
+    app: &AppState,
+    accounts: HashSet<AccountId>,
+) -> Result<HashMap<AccountId, String>, ApiError> {
+    let read = move |c: &espalier_db::Conn<'_>| {
+        let mut names = HashMap::new();
+        for id in &accounts {
+            let found = store::accounts::get(c, *id)?;
+            names.extend(found.map(|account| (*id, account.username)));
+        }
+        Ok(names)
+    };
+    app.db.read(read).await
 }

@@ -179,6 +179,8 @@ story!(a_kit_comes_back_as_it_was_given, |app| async move {
         ("flash_size", json!(4_194_304)),
         ("settings", kit.json["settings"].clone()),
         ("otadata", kit.json["otadata"].clone()),
+        ("owner_name", json!("ada")),
+        ("created_by_name", json!("ada")),
         ("created_at", json!("2026-03-01T12:00:00.000Z")),
     ];
     for (name, wanted) in members {
@@ -307,6 +309,10 @@ story!(kits_are_their_owners_and_the_admins, |app| async move {
     let given = other.upload(&root).await.expect(201);
     assert_eq!(given["owner_id"], hers["owner_id"]);
     assert_ne!(given["created_by"], hers["created_by"]);
+    assert_eq!(
+        (&given["owner_name"], &given["created_by_name"]),
+        (&json!("ada"), &json!("root"))
+    );
     assert_eq!(kits(&ada).await.len(), 2);
     let stranger = Kit::new("full", b"x").signed(&unknown).for_account("ada");
     refused(

@@ -13,6 +13,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::slice;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -64,6 +66,8 @@ pub struct KitView {
     id: String,
     /// The account whose library it is in.
     owner_id: String,
+    /// Its username.
+    owner_name: Option<String>,
     /// Which firmware it is, e.g. `base`.
     variant: String,
     /// The chip as tools that flash call it, e.g. `ESP32-C3`.
@@ -86,11 +90,14 @@ pub struct KitView {
     firmware_id: Option<String>,
     /// The account that uploaded it.
     created_by: String,
+    /// Its username; null when the account is gone.
+    created_by_name: Option<String>,
     /// When it was uploaded.
     created_at: String,
 }
 
-fn view(app: &AppState, kit: &Kit) -> KitView {
+fn view(app: &AppState, kit: &Kit, names: &HashMap<String, String>) -> KitView {
+    let owner = kit.owner.to_string();
     let image = kit.part("app");
     let image = image.and_then(|image| app.ota.library.by_digest(kit.owner, &image.sha256));
     let parts = kit.parts.iter().map(|part| KitPart {
@@ -101,7 +108,8 @@ fn view(app: &AppState, kit: &Kit) -> KitView {
     });
     KitView {
         id: kit.id.to_string(),
-        owner_id: kit.owner.to_string(),
+        owner_name: names.get(&owner).cloned(),
+        owner_id: owner,
         variant: kit.variant.clone(),
         chip: kit.chip.clone(),
         project: kit.project.clone(),
@@ -113,6 +121,7 @@ fn view(app: &AppState, kit: &Kit) -> KitView {
         otadata: kit.otadata.into(),
         firmware_id: image.map(|image| image.id.to_string()),
         created_by: kit.created_by.clone(),
+        created_by_name: names.get(&kit.created_by).cloned(),
         created_at: iso(kit.created_at),
     }
 }
@@ -131,7 +140,8 @@ struct Kits {
     (status = 403, description = "A device asks", body = Problem)))]
 async fn list(State(app): State<AppState>, caller: Caller) -> ApiResult<Json<Kits>> {
     let kits = logic::list(&app, &caller).await?;
-    let kits = kits.iter().map(|kit| view(&app, kit)).collect();
+    let names = logic::names(&app, &kits).await?;
+    let kits = kits.iter().map(|kit| view(&app, kit, &names)).collect();
     Ok(Json(Kits { kits }))
 }
 
@@ -185,7 +195,9 @@ async fn upload(
         Kept::New(_) => StatusCode::CREATED,
         Kept::Known(_) => StatusCode::OK,
     };
-    Ok((status, Json(view(&app, kept.kit()))))
+    let kit = kept.kit();
+    let names = logic::names(&app, slice::from_ref(kit)).await?;
+    Ok((status, Json(view(&app, kit, &names))))
 }
 
 /// Download a file of a kit.

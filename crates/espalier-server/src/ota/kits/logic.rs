@@ -11,6 +11,7 @@ use crate::{ApiError, AppState, random};
 use espalier_db::Conn;
 use espalier_model::{AccountId, KitId};
 use serde_json::json;
+use std::collections::HashMap;
 
 /// Kits of one account.
 const MAX_KITS: i64 = 200;
@@ -184,6 +185,18 @@ async fn store_kit(
 pub async fn list(app: &AppState, caller: &Caller) -> ApiResult<Vec<Kit>> {
     let owner = (!caller.role.is_admin()).then_some(caller.account);
     Ok(app.db.read(move |c| store::list(c, owner)).await?)
+}
+
+/// The usernames of those whose kits these are and who uploaded them, as far as their accounts are still there.
+///
+/// # Errors
+/// Fails when the database does.
+pub async fn names(app: &AppState, kits: &[Kit]) -> ApiResult<HashMap<String, String>> {
+    let makers = kits.iter().filter_map(|kit| kit.created_by.parse().ok());
+    let accounts = kits.iter().map(|kit| kit.owner).chain(makers).collect();
+    let names = identity::usernames(app, accounts).await?;
+    let names = names.into_iter();
+    Ok(names.map(|(id, name)| (id.to_string(), name)).collect())
 }
 
 /// A kit that the caller may see.

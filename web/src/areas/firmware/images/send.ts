@@ -22,8 +22,8 @@ function form(file: File, extras: Extras): FormData {
   return data;
 }
 
-// The browser writes the form; the typed client only knows its fields.
-const asForm = (data: FormData) => ({ body: data as never, bodySerializer: () => data });
+/** The browser writes the form; the typed client only knows its fields. */
+export const asForm = (data: FormData) => ({ body: data as never, bodySerializer: () => data });
 
 /** Asks what a file is; nothing is kept. */
 export function inspect(file: File, signature: string | undefined): Promise<Inspection> {

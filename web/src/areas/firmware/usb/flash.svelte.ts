@@ -9,18 +9,9 @@ import { monitor } from '../monitor/monitor.svelte';
 import { toasts } from '$/ui/toasts.svelte';
 import { bytes } from '$/util/format';
 import type { Board, Facts, Piece } from './board';
+import { profileFor, profiles, type Profile } from './boards';
 import { SENTENCES, UsbFailure } from './failure';
-import {
-  boardName,
-  certificate,
-  check,
-  keyDigits,
-  origin,
-  portalPassword,
-  profileFor,
-  profiles,
-  tooLong,
-} from './form';
+import { boardName, certificate, check, keyDigits, origin, portalPassword, tooLong } from './form';
 import { checked, choices, misfit, pieces, type Kit } from './kit';
 import { choosePort, Link } from './link';
 import type { Network, Settings } from './record';
@@ -98,10 +89,10 @@ export class Flash {
     return fits.find(({ variant }) => variant === kit.variant) ?? fits[0];
   }
 
-  get profile(): string {
+  /** What is on the pins; nothing where the firmware knows no board with this chip. */
+  get profile(): Profile | undefined {
     const { kit, chosenProfile } = this;
-    if (!kit) return '';
-    return profiles(kit.chip).some(([name]) => name === chosenProfile) ? chosenProfile : profileFor(kit);
+    return kit && (profiles(kit.chip).find(({ name }) => name === chosenProfile) ?? profileFor(kit));
   }
 
   get busy(): boolean {
@@ -114,9 +105,11 @@ export class Flash {
     return all ? this.steps.reduce((sum, { done }) => sum + done, 0) / all : 0;
   }
 
-  async load(): Promise<void> {
+  /** Loads the kits and chooses one: the wanted one, where it still is there. */
+  async load(wanted = this.kitId): Promise<void> {
+    this.kitId = wanted;
     await this.kits.reload();
-    if (!this.kit) this.kitId = this.sorted[0]?.id ?? '';
+    if (this.kits.value && !this.kit) this.kitId = this.sorted[0]?.id ?? '';
   }
 
   /** Lets the person choose the port, and asks the board who it is. */
@@ -337,7 +330,8 @@ export class Flash {
       token: device.device_token,
       networks: this.networks.map(({ ssid, password }) => ({ ssid, password })),
       portal: this.portal,
-      profile: this.profile,
+      // Without a name, the firmware takes the usual board of its chip.
+      profile: this.profile?.name ?? '',
       ...(ca ? { ca } : {}),
       keys: trusted.filter((one) => one !== undefined).slice(0, MOST_KEYS),
       ...(tz ? { tz } : {}),

@@ -1,17 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import {
-  boardName,
-  certificate,
-  check,
-  keyDigits,
-  origin,
-  portalPassword,
-  profileFor,
-  tooLong,
-  type Form,
-} from './form';
+import { boardName, certificate, check, keyDigits, origin, portalPassword, tooLong, type Form } from './form';
 import type { Settings } from './record';
 
 const golden = JSON.parse(
@@ -83,11 +73,7 @@ it('says before anything is written that settings are too long', () => {
   expect(tooLong({ ...golden, keys: Array<string>(20).fill(golden.keys[0]!) })).toMatch(/and a board keeps 2048/);
 });
 
-it('gives a board the pins that its firmware is made for, and a name that it can keep', () => {
-  expect(profileFor({ chip: 'ESP32-C3', variant: 'base' })).toBe('esp32-c3-devkit');
-  expect(profileFor({ chip: 'ESP32-C3', variant: 'full' })).toBe('esp32-c3-full');
-  expect(profileFor({ chip: 'ESP32-C6', variant: 'things' })).toBe('esp32-c6-things');
-  expect(profileFor({ chip: 'ESP32-C6', variant: 'full' })).toBe('esp32-c6-devkit');
+it('gives a board a name that it can keep', () => {
   expect(boardName('Kitchen ☀')).toBe('Kitchen ☀');
   expect(boardName('☀'.repeat(30))).toBe('☀'.repeat(21));
 });

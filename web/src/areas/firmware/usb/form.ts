@@ -100,30 +100,6 @@ export function boardName(name: string): string {
   return short;
 }
 
-/** The boards whose pins the firmware knows by name, by chip: the usual one first. */
-const PROFILES: Record<string, [name: string, what: string][]> = {
-  'ESP32-C3': [
-    ['esp32-c3-devkit', 'Development board: LED, button, trigger'],
-    ['esp32-c3-things', 'Five relays (v0 to v4) and a DHT22'],
-    ['esp32-c3-full', 'Sensors, motion and e-ink display'],
-  ],
-  'ESP32-C6': [
-    ['esp32-c6-devkit', 'Development board: LED, button, trigger'],
-    ['esp32-c6-things', 'Five relays (v0 to v4) and a DHT22'],
-  ],
-};
-
-/** What the pins of boards with a chip can be. */
-export function profiles(chip: string): [name: string, what: string][] {
-  return PROFILES[chip] ?? [[`${chip.toLowerCase()}-devkit`, 'Development board']];
-}
-
-/** The pins that a variant of the firmware is made for, where there are such; else those of the usual board. */
-export function profileFor({ chip, variant }: { chip: string; variant: string }): string {
-  const all = profiles(chip).map(([name]) => name);
-  return all.find((name) => name.endsWith(`-${variant}`)) ?? all[0]!;
-}
-
 /** A public key's file as hexadecimal digits; nothing when it is none. */
 export function keyDigits(file: string): string | undefined {
   const base64 = /^key:(\S+)$/m.exec(file)?.[1];
