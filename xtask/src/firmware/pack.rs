@@ -52,7 +52,7 @@ impl Packer {
     pub fn prepare() -> Result<Self> {
         process::run(&mut cargo("build"))?;
         Ok(Self {
-            program: folder().join("debug/espalier-pack"),
+            program: built().join("debug/espalier-pack"),
             esptool: packages::ensure_python_tool(crate::image_checks::ESPTOOL, "esptool")?,
         })
     }
@@ -131,7 +131,7 @@ impl Packer {
 }
 
 /// Where the packer is built.
-fn folder() -> PathBuf {
+fn built() -> PathBuf {
     process::target_folder().join("firmware").join("host")
 }
 
@@ -139,7 +139,7 @@ fn folder() -> PathBuf {
 fn cargo(what: &str) -> Command {
     let mut command = process::cargo();
     command.args([what, "--quiet", "--locked", "--package", "espalier-pack"]);
-    command.arg("--target-dir").arg(folder());
+    command.arg("--target-dir").arg(built());
     command.current_dir(process::root().join("firmware"));
     command
 }

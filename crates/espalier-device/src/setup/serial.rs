@@ -14,6 +14,10 @@ pub const AROUND: usize = PREFIX.len() + 3;
 const PACKET_TIMEOUT_MS: u64 = 1_000;
 
 /// What a byte completed.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is no allocator, and one event lives at a time"
+)]
 pub(super) enum Event {
     /// A line, without its end.
     Line(Vec<u8, MAX_LINE>),

@@ -93,7 +93,7 @@ pub(super) async fn heartbeat(
     let text = std::str::from_utf8(&body)
         .map_err(|_| ApiError::invalid(&["body"], "The body must be JSON in UTF-8."))?;
     let post = HeartbeatPost::parse(text)
-        .map_err(|wrong| ApiError::invalid(&["body"], &wrong.to_string()))?;
+        .map_err(|wrong| ApiError::invalid(&["body"], wrong.to_string()))?;
     let token = post.hello.token.map(Secret::expose).map(|t| t.to_cow());
     let device = own_device(&app, &who, token.as_deref(), &id)?;
     devices::seen(&app, &device);
