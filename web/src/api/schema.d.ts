@@ -1080,6 +1080,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/devices/{id}/heartbeat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes the sign of life of a device that has no socket
+         * @description Heap, signal and uptime become telemetry, as with the `heartbeat` of a socket; firmware and chip are what the fleet view shows.
+         */
+        post: operations["post_devices_id_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/devices/{id}/legacy": {
         parameters: {
             query?: never;
@@ -4162,6 +4182,8 @@ export interface components {
             expires_at?: string | null;
             /** @description Since when it is pending. */
             pending_since?: string | null;
+            /** @description Why the device will not apply it, in its own words; null unless it refused. */
+            reason?: string | null;
             /** @description What the device says it is. */
             reported?: unknown;
             /** @description When the device reported last. */
@@ -4176,7 +4198,7 @@ export interface components {
             /** @description Who set it. */
             set_by?: string | null;
             /**
-             * @description `pending`, `done`, `offline` (pending, and the device is not connected) or `expired`; null when
+             * @description `pending`, `done`, `offline` (pending, and the device is not connected), `expired` or `refused`; null when
              *     nothing was ever desired.
              */
             status?: string | null;
@@ -5817,6 +5839,15 @@ export interface components {
             /** @description Per collection the expressions `.read`, `.control`, `.manage`, `.own`. */
             rules: Record<string, unknown>;
         };
+        /** @description The firmware that runs on a device. */
+        RunningFirmware: {
+            /** @description SHA-256 of the image, 64 hexadecimal digits. */
+            sha256?: string | null;
+            /** @description Whether it has not confirmed itself yet. */
+            trial?: boolean | null;
+            /** @description Its version. */
+            version: string;
+        };
         /** @description One image's time on a board. */
         RunView: {
             /**
@@ -6705,9 +6736,11 @@ export interface components {
             order: number;
             /** @description Since when it is pending. */
             pending_since?: string | null;
+            /** @description Why the device will not apply it, in its own words; null unless it refused. */
+            reason?: string | null;
             /** @description What its key is. */
             reported?: unknown;
-            /** @description `pending`, `done`, `offline` or `expired`; null when nothing was ever desired. */
+            /** @description `pending`, `done`, `offline`, `expired` or `refused`; null when nothing was ever desired. */
             state?: string | null;
             /** @description What it is. */
             type: components["schemas"]["Kind"];
@@ -11015,6 +11048,78 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_devices_id_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The device's id or alias */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HeartbeatBody"];
+            };
+        };
+        responses: {
+            /** @description Heard */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Heard"];
+                };
+            };
+            /** @description No device token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not this device's token */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such device */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body breaks a rule */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot store it now; send it again after `Retry-After` */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
