@@ -4,7 +4,7 @@ use espalier_board::life::{self, Firmware, Memory, Start};
 use espalier_board::sockets::Client;
 use espalier_device::UpdatePolicy;
 use espalier_device::update::Boot;
-use static_cell::StaticCell;
+use static_cell::ConstStaticCell;
 
 use crate::chip;
 use crate::desk::{Desk, Store};
@@ -35,7 +35,8 @@ pub struct Begun {
 
 /// Serves the server until the board is to restart. Call it once.
 pub async fn serve(desk: &'static Desk, begun: Begun) {
-    static MEMORY: StaticCell<Memory> = StaticCell::new();
+    // Larger than the stack: it must be where it is from the beginning.
+    static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
     let start = Start {
         boot: begun.boot,
         firmware: Firmware {
@@ -52,5 +53,5 @@ pub async fn serve(desk: &'static Desk, begun: Begun) {
         parts: begun.things,
         fetch: begun.eyes,
     };
-    life::serve(desk, start, MEMORY.init_with(Memory::new)).await;
+    life::serve(desk, start, MEMORY.take()).await;
 }
