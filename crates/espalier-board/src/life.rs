@@ -98,7 +98,8 @@ pub struct Start<'a, F, N, R, P, W> {
 /// The memory of a life, in a static or wherever there is room.
 #[derive(Debug)]
 pub struct Memory {
-    core: Option<BoardCore>,
+    /// None or one; unlike an option, an empty list is nothing but zeros, which no image has to carry.
+    core: Vec<BoardCore, 1>,
     buffers: Buffers,
     authority: Vec<u8, MAX_CA>,
 }
@@ -107,7 +108,7 @@ impl Memory {
     /// Makes empty memory.
     pub const fn new() -> Self {
         Memory {
-            core: None,
+            core: Vec::new(),
             buffers: Buffers::new(),
             authority: Vec::new(),
         }
@@ -146,7 +147,9 @@ pub async fn serve<F, N, R, P, W>(
         desk.rests(Task::Link);
         return wait(desk, boot, store).await;
     };
-    let core = memory.core.insert(Core::new(config, rng.next_u64()));
+    let Some(core) = make(&mut memory.core, config, rng.next_u64()) else {
+        return;
+    };
     let mut hands = Hands {
         desk,
         parts,
@@ -194,6 +197,15 @@ async fn left<F>(desk: &Desk<F>) {
         }
     };
     let _: Either<(), ()> = select(desk.leave.wait(), changes).await;
+}
+
+/// Makes the core in its place. It has some thirty kilobytes, which must not stay on the stack of a task.
+#[inline(never)]
+fn make(place: &mut Vec<BoardCore, 1>, config: Config, seed: u64) -> Option<&mut BoardCore> {
+    place.clear();
+    // There is room for one.
+    let _ = place.push(Core::new(config, seed));
+    place.first_mut()
 }
 
 /// Waits for a restart, because the board does not know its server. An image on trial cannot prove itself so, and is taken back:

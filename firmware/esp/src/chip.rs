@@ -35,7 +35,7 @@ pub const COLOURED: &[u8] = cfg_select! {
 /// Bytes of heap: in what the bootloader leaves, and beside the firmware's own data. On the ESP32 the memory of the link is in the
 /// former.
 pub const HEAP: (usize, usize) = cfg_select! {
-    feature = "esp32" => (20 * 1024, 48 * 1024),
+    feature = "esp32" => (12 * 1024, 54 * 1024),
     _ => (64 * 1024, 36 * 1024),
 };
 

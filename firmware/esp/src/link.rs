@@ -7,6 +7,9 @@ use espalier_board::life::{self, Firmware, Memory, Start};
 use espalier_board::sockets::Client;
 use espalier_device::UpdatePolicy;
 use espalier_device::update::Boot;
+#[cfg(not(feature = "esp32"))]
+use static_cell::ConstStaticCell;
+#[cfg(feature = "esp32")]
 use static_cell::StaticCell;
 
 use crate::chip;
@@ -57,7 +60,7 @@ pub async fn serve(desk: &'static Desk, begun: Begun) {
     life::serve(desk, start, memory()).await;
 }
 
-/// Takes the memory of the link, the largest thing that the firmware has. Call it once.
+/// Takes the memory of the link, the largest thing that the firmware has, and larger than the stack. Call it once.
 fn memory() -> &'static mut Memory {
     cfg_select! {
         // It does not fit beside its other data, but in what the bootloader leaves.
@@ -65,14 +68,19 @@ fn memory() -> &'static mut Memory {
             static PLACE: StaticCell<&'static mut MaybeUninit<Memory>> = StaticCell::new();
             #[esp_hal::ram(reclaimed)]
             static mut MEMORY: MaybeUninit<Memory> = MaybeUninit::uninit();
+            // In flash, from where it is copied past the stack.
+            static EMPTY: Memory = Memory::new();
             let memory = &raw mut MEMORY;
             // SAFETY: nobody else names the memory, and the place for this reference is given away only once.
             let place = PLACE.init_with(|| unsafe { &mut *memory });
-            place.write(Memory::new())
+            // SAFETY: empty memory owns nothing, so that a copy of its bytes is another one, and the place is large enough.
+            unsafe { core::ptr::copy_nonoverlapping(&raw const EMPTY, place.as_mut_ptr(), 1) };
+            // SAFETY: it was filled just now.
+            unsafe { place.assume_init_mut() }
         }
         _ => {
-            static MEMORY: StaticCell<Memory> = StaticCell::new();
-            MEMORY.init_with(Memory::new)
+            static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
+            MEMORY.take()
         }
     }
 }

@@ -124,7 +124,8 @@ async fn main(spawner: Spawner) -> ! {
     };
 
     let mut random = Random::new();
-    let desk = lay(flash, &places, count, &mut random);
+    let setup = read(flash, &places, &mut random);
+    let desk = lay(setup, records(flash, &places), count, &mut random);
     let pulses = pins::pulses(chip.RMT);
     let outputs = pins::Outputs::new(
         &desk.profile,
@@ -271,10 +272,9 @@ fn records(flash: Flash, places: &Places) -> Store {
     }
 }
 
-/// Reads who the board is, and lays everything that the tasks share on the desk.
+/// Reads who the board is. What this needs of the stack must be free again before the desk is laid.
 #[inline(never)]
-fn lay(flash: Flash, places: &Places, count: Start, random: &mut Random) -> &'static Desk {
-    static DESK: StaticCell<Desk> = StaticCell::new();
+fn read(flash: Flash, places: &Places, random: &mut Random) -> Setup {
     let mut store = records(flash, places);
     let mac = interface_mac_address(InterfaceMacAddress::Station);
     let about = About::new(
@@ -285,7 +285,13 @@ fn lay(flash: Flash, places: &Places, count: Start, random: &mut Random) -> &'st
     );
     let mut noise = [0; 16];
     random.fill_bytes(&mut noise);
-    let setup = Setup::open(about, &mut store, |_| legacy(flash, places.nvs?), noise);
+    Setup::open(about, &mut store, |_| legacy(flash, places.nvs?), noise)
+}
+
+/// Lays everything that the tasks share on the desk.
+#[inline(never)]
+fn lay(setup: Setup, mut store: Store, count: Start, random: &mut Random) -> &'static Desk {
+    static DESK: StaticCell<Desk> = StaticCell::new();
     let profile = board(setup.settings());
     let mut station = Station::new(
         setup,

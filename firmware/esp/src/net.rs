@@ -4,7 +4,7 @@ use embassy_net::{Runner, Stack, StackResources};
 use esp_radio::wifi::Interface;
 use espalier_board::sockets::{self, Client, Lines};
 use rand_core::RngCore;
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::random::Random;
 
@@ -34,6 +34,6 @@ pub fn portal(random: &mut Random) -> (Stack<'static>, Runner<'static, Interface
 
 /// Makes the way to the server. Call it once.
 pub fn client(stack: Stack<'static>) -> Client<'static> {
-    static LINES: StaticCell<Lines<SEND, RECEIVE>> = StaticCell::new();
-    Client::new(stack, LINES.init_with(Lines::new))
+    static LINES: ConstStaticCell<Lines<SEND, RECEIVE>> = ConstStaticCell::new(Lines::new());
+    Client::new(stack, LINES.take())
 }

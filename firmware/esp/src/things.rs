@@ -1,8 +1,9 @@
 //! What a variant has beside its station: its sensors and its business card.
 
+use espalier_board::Sample;
 use espalier_board::life::Parts;
-use espalier_board::{Done, Sample};
-use espalier_wire::json::Json;
+#[cfg(feature = "nfc")]
+use {espalier_board::Done, espalier_wire::json::Json};
 
 #[cfg(feature = "sensors")]
 use crate::climate::Climate;

@@ -15,7 +15,7 @@ use espalier_virt::say;
 use espalier_virt::virtio::{Memory as Pages, Transport, find};
 use espalier_wire::json::{Json, Value};
 use rand_core::{CryptoRng, RngCore};
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 use virtio_drivers::device::rng::VirtIORng;
 use virtio_drivers::transport::DeviceType;
 
@@ -148,7 +148,7 @@ pub struct Begun {
 /// Serves the server until the board is to restart.
 #[embassy_executor::task]
 pub async fn serve(desk: &'static Desk, begun: Begun) {
-    static MEMORY: StaticCell<Memory> = StaticCell::new();
+    static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
     let Begun {
         boot,
         store,
@@ -177,7 +177,7 @@ pub async fn serve(desk: &'static Desk, begun: Begun) {
         parts: Sensors(relay),
         fetch: FetchNothing,
     };
-    let life = life::serve(desk, start, MEMORY.init_with(Memory::new));
+    let life = life::serve(desk, start, MEMORY.take());
     select(life, crash()).await;
     desk.settle();
     restart(BootReason::Restart)
