@@ -73,7 +73,10 @@ impl Setup {
         for byte in bytes {
             match self.serial.feed(self.now, *byte) {
                 None => {}
-                Some(Event::Line(line)) => self.line(&line, storage),
+                Some(Event::Line) => {
+                    let line = self.serial.take_line();
+                    self.line(&line, storage);
+                }
                 Some(Event::Overlong) => {
                     self.say(format_args!("A line may have at most {MAX_LINE} bytes."));
                     self.ask();

@@ -16,11 +16,11 @@ const PACKET_TIMEOUT_MS: u64 = 1_000;
 /// What a byte completed.
 #[expect(
     clippy::large_enum_variant,
-    reason = "there is no allocator, and one event lives at a time"
+    reason = "made once per packet, and there is no heap to put it on"
 )]
 pub(super) enum Event {
-    /// A line, without its end.
-    Line(Vec<u8, MAX_LINE>),
+    /// A line: [`Serial::take_line`] has it.
+    Line,
     /// A line that was longer than [`MAX_LINE`].
     Overlong,
     /// Someone pressed Ctrl-C or Escape.
@@ -70,6 +70,11 @@ impl Serial {
             return None;
         }
         self.text_byte(byte)
+    }
+
+    /// Returns the line that is complete, without its end; the next one begins empty.
+    pub fn take_line(&mut self) -> Vec<u8, MAX_LINE> {
+        core::mem::take(&mut self.line)
     }
 
     /// Lets the time pass: the start of a packet that does not go on was text, the rest of one is dropped.
@@ -122,11 +127,11 @@ impl Serial {
             b'\n' if core::mem::take(&mut self.after_cr) => None,
             b'\r' | b'\n' => {
                 self.after_cr = byte == b'\r';
-                let line = core::mem::take(&mut self.line);
-                Some(match core::mem::take(&mut self.overlong) {
-                    true => Event::Overlong,
-                    false => Event::Line(line),
-                })
+                if core::mem::take(&mut self.overlong) {
+                    self.line.clear();
+                    return Some(Event::Overlong);
+                }
+                Some(Event::Line)
             }
             0x08 | 0x7f => {
                 // One character, however many bytes it has.
