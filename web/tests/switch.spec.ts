@@ -46,5 +46,17 @@ test('a switch on a dashboard moves a board, and shows what the board says', asy
   // A press from elsewhere reaches the open page too.
   await demo.ask('PUT', `/devices/${board.id}/desired`, token, { v0: wanted === 'true' ? 0 : 1 });
   await expect(lamp).toHaveAttribute('aria-checked', String(before));
+
+  // What the board will not take it refuses in its own words, and stays as it is.
+  await page.goto(`${demo.url}/ui/devices/${board.id}/control`);
+  const row = page.getByRole('listitem').filter({ hasText: 'Brightness' }).first();
+  await expect(row).toContainText('Reported');
+  await demo.ask('PUT', `/devices/${board.id}/desired`, token, { brightness: 900 });
+  await expect(row).toContainText('The board refused it: this board does not take that value here.');
+  await expect(row.getByText('Refused', { exact: true })).toBeVisible();
+  const { state } = await demo.ask<State>('GET', `/devices/${board.id}/state`, token);
+  expect(state.brightness!.status).toBe('refused');
+  await row.getByRole('button', { name: 'Take back' }).click();
+  await expect(row.getByText('Done', { exact: true })).toBeVisible();
   await demo.stop();
 });

@@ -676,6 +676,12 @@ story!(
             json!([])
         );
         assert_eq!(pixels(&stranger.get(&file).await), waits);
-        stranger.get(&bmp).await.expect(401);
+        // Who only tries a link to a picture does not wait to be claimed.
+        sketch(&app, "192.168.1.31").get(&bmp).await.expect(401);
+        let waiting = root.client.get("/quarantine").await.expect(200).to_string();
+        assert!(
+            waiting.contains("192.168.1.30") && !waiting.contains("192.168.1.31"),
+            "{waiting}"
+        );
     }
 );

@@ -65,6 +65,19 @@ pub(super) async fn speak(
     }
 }
 
+/// Whether a request comes from the old board of this device. Unlike [`admit`] it only looks: who guesses at a link is nobody who
+/// waits to be claimed.
+pub fn is_from(app: &AppState, device: &Device, peer: Peer, headers: &HeaderMap) -> bool {
+    let station = Station::of(peer, headers);
+    let Some(known) = legacy::of(app, device.id) else {
+        return false;
+    };
+    let id = known.legacy_id.to_string();
+    pin::may_speak(app.config.legacy_boards, peer, headers)
+        && !claim::is_blocked(app, &id, station)
+        && legacy::at(app, &id, station).is_some_and(|found| found.id == device.id)
+}
+
 async fn stranger(
     app: &AppState,
     id: &str,

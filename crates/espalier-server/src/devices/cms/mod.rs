@@ -21,7 +21,7 @@ mod shape;
 mod store;
 mod view;
 
-pub use gate::{Admitted, admit};
+pub use gate::{Admitted, admit, is_from};
 pub use legacy::{Legacy, Profile, find_for, names, of};
 pub use pin::Mac;
 pub use shape::{Failure, LegacyProblem};

@@ -198,7 +198,7 @@ pub async fn get_upload(
         .person()
         .is_some_and(|caller| caller.account == image.owner || caller.role.is_admin());
     for device in shown_on.iter().filter_map(|id| app.devices.get(*id)) {
-        if who.speaks_for(&app, &device).await {
+        if who.speaks_for(&app, &device) {
             fit = Some(view::of(&app, &device).await?.settings.fit);
             break;
         }
