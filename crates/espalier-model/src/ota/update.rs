@@ -116,6 +116,9 @@ pub struct Attempt {
     /// The last sighting of the trial: the board's starts, and when.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     trial_seen: Option<(Option<u32>, i64)>,
+    /// Since when sightings say that it is over, while the board does not: what it waits for does not begin anew with each of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    back_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     end: Option<End>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -347,6 +350,7 @@ impl Update {
             written_at: None,
             trial_at: None,
             trial_seen: None,
+            back_at: None,
             end: None,
             reason: None,
             ended_at: None,
@@ -394,6 +398,14 @@ impl Update {
         }
         if self.seen.is_none_or(|old| seen.is_after(&old)) {
             self.seen = Some(seen);
+        }
+        let over = self.end().is_some();
+        if let (Some(last), Some(newest)) = (self.attempts.last_mut(), self.seen) {
+            if over {
+                earliest(&mut last.back_at, newest.at);
+            } else {
+                last.back_at = None;
+            }
         }
         before != (self.state(), self.attempt(), self.confirmed_at, self.runs())
     }
@@ -488,6 +500,7 @@ impl Update {
         }
         let ended = last
             .ended_at
+            .or(last.back_at)
             .or(self.seen.map(|seen| seen.at))
             .unwrap_or(last.offered_at);
         let at = ended.saturating_add(back_off_ms(self.attempts.len()));

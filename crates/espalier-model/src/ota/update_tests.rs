@@ -136,6 +136,27 @@ fn an_image_that_was_written_and_never_started_ends_the_attempt() {
 }
 
 #[test]
+fn a_board_that_is_seldom_seen_gets_its_next_attempt() {
+    let mut update = offered();
+    update.report(told(1, Stage::Written, 1));
+    // The power failed before it could start the image. It asks every ten minutes, which is longer than the pause.
+    let every = 2 * BACK_OFF_MS;
+    update.observe(seen(Runs::Old, 11, every));
+    assert_eq!(update.state(), State::RolledBack);
+    assert_eq!(update.next(every, 3), Next::WaitUntil(every + BACK_OFF_MS));
+    update.observe(seen(Runs::Old, 11, 2 * every));
+    assert_eq!(update.next(2 * every, 3), Next::Begin(2));
+    // What is seen later of a trial takes the end back, and the pause begins with the new one.
+    update.observe(seen(Runs::TargetOnTrial, 12, 2 * every + 1));
+    assert_eq!(update.state(), State::Trial);
+    update.observe(seen(Runs::Old, 13, 3 * every));
+    assert_eq!(
+        update.next(3 * every, 3),
+        Next::WaitUntil(3 * every + BACK_OFF_MS)
+    );
+}
+
+#[test]
 fn power_cuts_while_downloading_change_nothing() {
     let mut update = offered();
     for boots in 10..30 {

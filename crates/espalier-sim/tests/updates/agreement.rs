@@ -421,3 +421,28 @@ fn a_storm_in_which_everything_happens_ends_in_agreement() {
     // The test is worth something only when these things have happened.
     assert!(seen.0 > 50 && seen.1 > 50 && seen.2 > 50, "{seen:?}");
 }
+
+#[test]
+fn a_board_that_lost_its_power_before_the_restart_gets_the_image_all_the_same() {
+    // It has said that the image is written, and starts the old one; after that it is seen more seldom than attempts are apart.
+    let storm = Storm {
+        seed: 15_613_609_802_855_127_266,
+        requests_lost: 3,
+        frames_lost: 0,
+        twice: 2,
+        late: 0,
+        power_cuts: 60,
+        server_deaths: 0,
+        sockets: false,
+        patch: false,
+        turns: 225,
+    };
+    let new = firmware("1.1.0", Fault::None);
+    let mut w = world(&new, storm, u32::MAX);
+    rage(&mut w, &new, storm);
+    w.until("both agree that the new image is confirmed", |w| {
+        check(w, &new);
+        let model = w.server.model.as_ref().unwrap();
+        w.rests() && w.booted == sha(&new) && model.update.state() == State::Confirmed
+    });
+}
