@@ -11,7 +11,6 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use espalier_wire::http::HeartbeatPost;
-use espalier_wire::json::Secret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -90,12 +89,17 @@ pub(super) async fn heartbeat(
     Path(id): Path<String>,
     body: Bytes,
 ) -> ApiResult<Json<Heard>> {
-    let text = std::str::from_utf8(&body)
-        .map_err(|_| ApiError::invalid(&["body"], "The body must be JSON in UTF-8."))?;
-    let post = HeartbeatPost::parse(text)
-        .map_err(|wrong| ApiError::invalid(&["body"], wrong.to_string()))?;
-    let token = post.hello.token.map(Secret::expose).map(|t| t.to_cow());
+    let said = std::str::from_utf8(&body)
+        .map_err(|_| ApiError::invalid(&["body"], "The body must be JSON in UTF-8."))
+        .and_then(|text| {
+            HeartbeatPost::parse(text)
+                .map_err(|wrong| ApiError::invalid(&["body"], wrong.to_string()))
+        });
+    // Who may not speak hears nothing of what the body should be.
+    let token = said.as_ref().ok().and_then(|post| post.hello.token);
+    let token = token.map(|token| token.expose().to_cow());
     let device = own_device(&app, &who, token.as_deref(), &id)?;
+    let post = said?;
     devices::seen(&app, &device);
     device_socket::hear_post(&app, &device, &post).await?;
     Ok(Json(Heard {

@@ -135,6 +135,7 @@ const RULES: &[(&str, &str, May)] = &[
     ("delete", "/devices/{device_id}/telemetry", Change),
     ("post", "/devices/{device_id}/telemetry/import", Change),
     ("get", "/devices/{id}/commands/pending", Device),
+    ("post", "/devices/{id}/heartbeat", Device),
     ("post", "/devices/{id}/commands/{command}/result", Device),
     ("get", "/firmware", Person),
     ("post", "/firmware", Person),
