@@ -57,7 +57,7 @@ pub struct OfferBody {
     patch_size: Option<u32>,
     /// Seconds that the image has, after its first boot, to confirm itself.
     confirm_within_s: u32,
-    /// A newer key set than the board's.
+    /// A newer key set than the board's; for a board whose serial is 0 perhaps the owner's keys as a set that nobody signed.
     keys: Option<String>,
 }
 
