@@ -36,7 +36,7 @@ pub const COLOURED: &[u8] = cfg_select! {
 /// former.
 pub const HEAP: (usize, usize) = cfg_select! {
     feature = "esp32" => (12 * 1024, 54 * 1024),
-    _ => (64 * 1024, 36 * 1024),
+    _ => (64 * 1024, 32 * 1024),
 };
 
 /// The channel of the unit for pulses that receives: some chips have channels that only send before it.

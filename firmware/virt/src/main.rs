@@ -6,6 +6,8 @@
 mod board;
 mod console;
 mod net;
+#[cfg(feature = "times")]
+mod times;
 
 use core::fmt;
 use core::panic::PanicInfo;
@@ -121,6 +123,8 @@ extern "C" fn start() -> ! {
     spawn(&spawner, console::listen(desk));
     spawn(&spawner, console::speak(desk));
     spawn(&spawner, board::serve(desk, begun));
+    #[cfg(feature = "times")]
+    times::tell();
     loop {
         // SAFETY: only this loop polls, and never from within a task.
         unsafe { executor.poll() };

@@ -7,6 +7,7 @@
 mod chips;
 mod pack;
 mod sizes;
+mod times;
 mod toolchain;
 mod virt;
 mod xtensa;
@@ -19,6 +20,7 @@ use crate::process;
 use crate::steps::Steps;
 use chips::{Chip, Firmware, Variant};
 use pack::Packer;
+use times::Times;
 pub use xtensa::{CALLED_AS_COMPILER, stand_in};
 
 /// What the command line asks for.
@@ -158,12 +160,15 @@ fn build(steps: &mut Steps, options: &Options) {
         });
         rows.extend(row);
     }
-    steps.step("firmware: table of sizes", || {
+    let Some(times) = steps.value("firmware: times", Times::measure) else {
+        return;
+    };
+    steps.step("firmware: table of what it needs", || {
         let path = process::root().join(sizes::TABLE);
         if options.ci {
-            sizes::check(&path, &rows)
+            sizes::check(&path, &rows, &times)
         } else {
-            sizes::write(&path, &rows)
+            sizes::write(&path, &rows, &times)
         }
     });
 }

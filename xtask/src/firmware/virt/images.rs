@@ -21,6 +21,7 @@ pub struct Images {
     plain: PathBuf,
     extra: PathBuf,
     crash: PathBuf,
+    times: PathBuf,
 }
 
 /// A firmware that differs in more than its version.
@@ -32,6 +33,8 @@ pub enum Build {
     Extra,
     /// Crashes a moment after its start.
     Crash,
+    /// Says how long things take, and ends.
+    Times,
 }
 
 impl Images {
@@ -65,12 +68,14 @@ impl Images {
             Ok(elf)
         };
         let (plain, extra, crash) = (build(None)?, build(Some("extra"))?, build(Some("crash"))?);
+        let times = build(Some("times"))?;
         Ok(Images {
             loader: made.join("loader"),
             pack: packer()?,
             plain,
             extra,
             crash,
+            times,
         })
     }
 
@@ -83,6 +88,7 @@ impl Images {
             Build::Plain => &self.plain,
             Build::Extra => &self.extra,
             Build::Crash => &self.crash,
+            Build::Times => &self.times,
         };
         let image = folder.join(format!("{version}.bin"));
         let mut command = Command::new(&self.pack);

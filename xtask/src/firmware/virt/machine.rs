@@ -24,11 +24,11 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Switches a board on.
+    /// Switches a board on; QEMU is told more where somebody wants that.
     ///
     /// # Errors
     /// When QEMU does not start.
-    pub fn power_on(loader: &Path, flash: &Path) -> Result<Self> {
+    pub fn power_on(loader: &Path, flash: &Path, more: &[&str]) -> Result<Self> {
         let mut command = Command::new("qemu-system-riscv32");
         command.args([
             "-machine", "virt", "-m", "64M", "-bios", "none", "-display", "none",
@@ -47,7 +47,7 @@ impl Machine {
             flash.display()
         ));
         command.args(["-device", "virtio-blk-device,drive=flash"]);
-        command.arg("-kernel").arg(loader);
+        command.arg("-kernel").arg(loader).args(more);
         let mut qemu = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

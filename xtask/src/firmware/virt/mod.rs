@@ -18,9 +18,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use super::times::SHIFT;
 use crate::steps::Steps;
-use crate::{packages, program};
-use images::Images;
+use crate::{packages, process, program};
+use images::{Build, Images};
+use machine::Machine;
 
 /// The package with the emulator, and the program in it.
 const QEMU: (&str, &str) = ("qemu-system-misc", "qemu-system-riscv32");
@@ -36,16 +38,33 @@ pub fn run(steps: &mut Steps) {
     scenario::play(steps, &images, &program);
 }
 
+/// Builds the firmware that measures, lets it run where QEMU counts instructions, and returns what it says.
+///
+/// # Errors
+/// When it cannot be built or started, or does not end.
+pub fn times() -> Result<String> {
+    emulator()?;
+    let images = Images::build()?;
+    let folder = process::target_folder().join("firmware/times");
+    std::fs::create_dir_all(&folder)?;
+    let flash = folder.join("flash.bin");
+    images.flash(&images.make(Build::Times, "1.0.0", &folder)?, &flash, None)?;
+    let mut board = Machine::power_on(&images.loader, &flash, &["-icount", SHIFT])?;
+    board.hears("times: signature")?;
+    board.hears("valid true")?;
+    Ok(board.said())
+}
+
 /// Builds the program, or takes the one that `ESPALIER_PROGRAM` names.
 fn server() -> Result<PathBuf> {
-    match crate::process::environment("ESPALIER_PROGRAM") {
+    match process::environment("ESPALIER_PROGRAM") {
         Some(program) => Ok(PathBuf::from(program)),
         None => program::build(),
     }
 }
 
 fn emulator() -> Result<()> {
-    if crate::process::find(QEMU.1).is_none() {
+    if process::find(QEMU.1).is_none() {
         packages::install(&[QEMU.0])?;
     }
     Ok(())

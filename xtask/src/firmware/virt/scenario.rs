@@ -123,7 +123,7 @@ impl<'a> Story<'a> {
     }
 
     fn power_on(&self) -> Result<Machine> {
-        Machine::power_on(&self.images.loader, &self.flash)
+        Machine::power_on(&self.images.loader, &self.flash, &[])
     }
 
     fn path(&self, rest: &str) -> String {
