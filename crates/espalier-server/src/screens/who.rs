@@ -10,7 +10,6 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use espalier_model::Action;
-use std::sync::Arc;
 
 /// What a request shows of its sender.
 pub struct Who {
