@@ -92,7 +92,10 @@ impl Writer {
     /// Commits a group and answers its callers.
     fn append(&mut self, group: Group) {
         let batches: Vec<usize> = group.iter().map(|(points, _)| points.len()).collect();
-        match self.commit(&group) {
+        let committed = self.commit(&group);
+        // Before the answers: who has one may send the next batch, and finds the room of this one.
+        self.shared.queue.done(batches.iter().copied());
+        match committed {
             Ok(runs) => {
                 for ((points, reply), runs) in group.into_iter().zip(runs) {
                     let appended = self.show(points, runs);
@@ -108,7 +111,6 @@ impl Writer {
                 }
             }
         }
-        self.shared.queue.done(batches.into_iter());
     }
 
     /// Makes a group durable: new series and one journal record in one transaction.
