@@ -5026,7 +5026,7 @@ export interface components {
              * @description Seconds that the image has, after its first boot, to confirm itself.
              */
             confirm_within_s: number;
-            /** @description A newer key set than the board's. */
+            /** @description A newer key set than the board's; for a board whose serial is 0 perhaps the owner's keys as a set that nobody signed. */
             keys?: string | null;
             /** @description The signed manifest. */
             manifest?: string | null;
