@@ -10,6 +10,10 @@ use sha2::{Digest, Sha256};
 use super::chips::Firmware;
 use crate::{packages, process};
 
+/// Least bytes of stack. The task that starts everything has 19 kB on it, the deepest of what it polls is the handshake of TLS with
+/// 28 kB, both read from the frames of `full` for the ESP32-C3; an interrupt comes on top.
+const STACK: u64 = 51_000;
+
 /// What a firmware needs of its chip, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct Needs {
@@ -68,7 +72,7 @@ impl Packer {
     /// Makes the kit of a firmware and checks it.
     ///
     /// # Errors
-    /// When the firmware is too large, or esptool does not find each image valid.
+    /// When the firmware is too large, leaves too little stack, or esptool does not find each image valid.
     pub fn pack(&self, firmware: Firmware, elf: &Path) -> Result<Kit> {
         let folder = folder(firmware);
         let kit = self.make(firmware, elf, &folder)?;
@@ -77,6 +81,11 @@ impl Packer {
             kit.needs.flash <= budget,
             "the image has {} bytes, but {firmware} may have {budget}: make it smaller, or raise the budget in chips.rs and say why",
             kit.needs.flash
+        );
+        ensure!(
+            kit.needs.stack >= STACK,
+            "{firmware} leaves {} bytes for the stack, but its start takes up to {STACK}: take memory from statics or from the heap in chip.rs",
+            kit.needs.stack
         );
         for file in ["bootloader.bin", "app.bin"] {
             self.judge(firmware, &folder.join(file))?;
