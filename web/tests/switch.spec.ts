@@ -52,7 +52,7 @@ test('a switch on a dashboard moves a board, and shows what the board says', asy
   const row = page.getByRole('listitem').filter({ hasText: 'Brightness' }).first();
   await expect(row).toContainText('Reported');
   await demo.ask('PUT', `/devices/${board.id}/desired`, token, { brightness: 900 });
-  await expect(row).toContainText('The board refused it: this board does not take that value here.');
+  await expect(row).toContainText('The board refused it: this board does not take that value.');
   await expect(row.getByText('Refused', { exact: true })).toBeVisible();
   const { state } = await demo.ask<State>('GET', `/devices/${board.id}/state`, token);
   expect(state.brightness!.status).toBe('refused');

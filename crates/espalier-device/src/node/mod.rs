@@ -246,7 +246,7 @@ impl Node {
         if !done {
             let _ = self
                 .refusal
-                .push_str("this board does not take that value here");
+                .push_str("this board does not take that value");
         }
         self.show();
         done

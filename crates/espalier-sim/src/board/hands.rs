@@ -55,7 +55,7 @@ impl Board {
 
     pub(super) fn apply(&mut self, key: &str, value: &str) {
         let ok = Json::parse(value).is_ok_and(|json| self.model.apply(key, json));
-        let why = "this board does not take that value here";
+        let why = "this board does not take that value";
         self.step(if ok {
             Input::Applied { key, ok }
         } else {

@@ -96,7 +96,7 @@ async fn a_switch_obeys_reports_its_version_and_shows_at_once() {
         .until(|s| is(s, "color", "\"#00ff00\"", 1) && !s.refused.is_empty())
         .await;
     server.with(|s| {
-        let why = "this board does not take that value here".to_owned();
+        let why = "this board does not take that value".to_owned();
         // With every further wish the server wants it again, as this one forgets nothing.
         let refusal = ("brightness".to_owned(), 2, why);
         assert!(
