@@ -244,9 +244,7 @@ impl Node {
         }
         let done = self.pins.set(key, value) || (self.can.pattern && self.glow.set(key, value));
         if !done {
-            let _ = self
-                .refusal
-                .push_str("this board does not take that value");
+            let _ = self.refusal.push_str("this board does not take that value");
         }
         self.show();
         done

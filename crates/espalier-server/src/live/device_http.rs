@@ -1,15 +1,17 @@
 //! The sign of life of a device without a socket: what a greeting and a heartbeat say, in one request. Not telemetry, and not the
 //! heartbeat of old boards.
 
-use super::device_socket;
+use super::{MAX_FRAME, device_socket};
 use crate::control::own_device;
 use crate::error::{ApiResult, Problem};
-use crate::http::Json;
+use crate::http::{Json, body_error};
 use crate::identity::Identified;
 use crate::{ApiError, AppState, devices};
 use axum::Extension;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use espalier_wire::http::HeartbeatPost;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -78,6 +80,7 @@ pub(super) struct Heard {
         (status = 401, description = "No device token", body = Problem),
         (status = 403, description = "Not this device's token", body = Problem),
         (status = 404, description = "No such device", body = Problem),
+        (status = 413, description = "More than 64 KiB", body = Problem),
         (status = 422, description = "The body breaks a rule", body = Problem),
         (status = 503, description = "The server cannot store it now; send it again after `Retry-After`", body = Problem),
     ),
@@ -87,8 +90,17 @@ pub(super) async fn heartbeat(
     State(app): State<AppState>,
     Extension(who): Extension<Identified>,
     Path(id): Path<String>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<Json<Heard>> {
+    let body = body.map_err(|error| body_error(&error))?;
+    if body.len() > MAX_FRAME {
+        let why = "a sign of life has at most 64 KiB; send values as telemetry";
+        return Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            why,
+        ));
+    }
     let said = std::str::from_utf8(&body)
         .map_err(|_| ApiError::invalid(&["body"], "The body must be JSON in UTF-8."))
         .and_then(|text| {

@@ -218,6 +218,9 @@ story!(
             .post(&path, json!({"chip": "esp32c3"}))
             .await
             .expect(422);
+        let mut huge = body.clone();
+        huge["board"] = json!("x".repeat(70_000));
+        board.post(&path, huge).await.expect(413);
         let mut by_body = body;
         by_body["device_token"] = json!(token);
         app.anonymous().post(&path, by_body).await.expect(200);
