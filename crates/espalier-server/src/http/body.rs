@@ -33,6 +33,18 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// A body as it came, for what is no JSON or is read otherwise; one that is too large is a 413 like everywhere.
+#[derive(Debug, Clone)]
+pub struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = Bytes::from_request(request, state).await;
+        bytes.map(Self).map_err(|error| body_error(&error))
+    }
+}
+
 /// Turns a failure to read the body into the error for the client.
 pub fn body_error(error: &BytesRejection) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {

@@ -9,7 +9,7 @@ mod peer;
 mod serve;
 mod site;
 
-pub use body::{Json, Query, body_error, parse_body};
+pub use body::{Json, Query, Raw, body_error, parse_body};
 pub use edge::{count_device, count_known, count_stranger};
 pub use peer::Peer;
 pub use serve::serve;

@@ -4,12 +4,10 @@
 use super::{MAX_FRAME, device_socket};
 use crate::control::own_device;
 use crate::error::{ApiResult, Problem};
-use crate::http::{Json, body_error};
+use crate::http::{Json, Raw};
 use crate::identity::Identified;
 use crate::{ApiError, AppState, devices};
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use espalier_wire::http::HeartbeatPost;
@@ -90,9 +88,8 @@ pub(super) async fn heartbeat(
     State(app): State<AppState>,
     Extension(who): Extension<Identified>,
     Path(id): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    Raw(body): Raw,
 ) -> ApiResult<Json<Heard>> {
-    let body = body.map_err(|error| body_error(&error))?;
     if body.len() > MAX_FRAME {
         let why = "a sign of life has at most 64 KiB; send values as telemetry";
         return Err(ApiError::new(

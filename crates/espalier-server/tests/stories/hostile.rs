@@ -304,3 +304,27 @@ story!(
         answer.expect(200);
     }
 );
+
+story!(
+    a_huge_body_is_refused_as_every_other_error_is,
+    |app| async move {
+        let ada = app.person("ada").await;
+        let (id, token) = ada.device("balcony").await;
+        let board = app.anonymous().bearer(&token);
+        let (huge, update) = ("x".repeat(2 << 20), "0".repeat(24));
+        for (client, path) in [
+            (&app.anonymous(), "/token".to_owned()),
+            (&app.anonymous(), "/login".to_owned()),
+            (&app.anonymous(), "/refresh".to_owned()),
+            (&app.anonymous(), "/setup".to_owned()),
+            (&board, format!("/devices/{id}/telemetry")),
+            (&board, format!("/devices/{id}/heartbeat")),
+            (&board, format!("/device/update/{update}")),
+            (&ada.client, format!("/api/ota/force-update/{id}")),
+        ] {
+            let answer = client.form(&path, &huge).await;
+            assert_eq!(answer.status, 413, "{path}: {}", answer.text());
+            assert_eq!(answer.json()["status"], 413, "{path}");
+        }
+    }
+);

@@ -6,13 +6,12 @@ use super::types::{
 };
 use super::{Message, entry, message};
 use crate::error::{ApiResult, Problem};
-use crate::http::{Json, Peer, parse_body};
+use crate::http::{Json, Peer, Raw, parse_body};
 use crate::identity::accounts::{self, ProfileChange};
 use crate::identity::principal::{Identified, Principal};
 use crate::identity::{Caller, carrier, sessions, signup};
 use crate::{ApiError, AppState};
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -74,7 +73,7 @@ async fn token(
     State(app): State<AppState>,
     peer: Peer,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> ApiResult<Response> {
     let form = String::from_utf8_lossy(&body);
     let field = |name: &str| {
@@ -142,7 +141,7 @@ async fn refresh(
     State(app): State<AppState>,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> ApiResult<Response> {
     let named = |text: &str| carrier::form_value(text, "refresh_token");
     let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {

@@ -2,12 +2,11 @@
 
 use super::types::{SignedIn, origin};
 use crate::error::{ApiResult, Problem};
-use crate::http::{Peer, Query, parse_body};
+use crate::http::{Peer, Query, Raw, parse_body};
 use crate::identity::page::{self, Page};
 use crate::identity::setup::{self, Entered, Purpose};
 use crate::identity::{accounts, carrier, sessions};
 use crate::{ApiError, AppState};
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -80,7 +79,7 @@ async fn complete(
     State(app): State<AppState>,
     peer: Peer,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> ApiResult<Response> {
     let origin = origin(peer, &headers);
     let tls = sessions::over_tls(&app, &headers);

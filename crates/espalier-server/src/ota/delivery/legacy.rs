@@ -6,14 +6,13 @@
 use super::progress;
 use crate::devices::cms::{self, Admitted, Failure, LegacyProblem as Problem};
 use crate::devices::{self, Device};
-use crate::http::{self, Json, Peer, parse_body};
+use crate::http::{self, Json, Peer, Raw, parse_body};
 use crate::identity::{self, Caller, Identified, Principal};
 use crate::ota::fleet::{self, Running};
 use crate::ota::library::Firmware;
 use crate::ota::rollouts::{self, Decision, Offer};
 use crate::{ApiError, AppState, clock};
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use espalier_model::Action;
@@ -291,7 +290,7 @@ pub async fn force(
     caller: Result<Caller, ApiError>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Json<OldUpdate>, Failure> {
     let caller = caller?;
     let who = Principal::Account(caller.clone());

@@ -4,13 +4,12 @@ use super::send::{Blob, Watch, send, value};
 use super::slots::By;
 use crate::devices::{self, Device};
 use crate::error::{ApiResult, Problem};
-use crate::http::{Json, Query};
+use crate::http::{Json, Query, Raw};
 use crate::identity::Principal;
 use crate::ota::fleet::{self, Running};
 use crate::ota::library::{self, Digest, Firmware};
 use crate::ota::rollouts::{self, Decision, Offer};
 use crate::{ApiError, AppState, ota};
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -331,7 +330,7 @@ pub async fn report(
     State(app): State<AppState>,
     principal: Principal,
     Path(update): Path<String>,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> ApiResult<Json<UpdateNoted>> {
     let device = board(principal)?;
     let text = std::str::from_utf8(&body)
