@@ -3,7 +3,7 @@
 //!
 //! Each entry has a sector of its own: sequence number, label, state, checksum over the sequence number. The bootloader
 //! takes the valid entry with the highest number `n` and starts slot `(n - 1) % slots`. Every change here is written
-//! into the sector that is *not* in use, with a higher number: until the last byte is there the old entry holds.
+//! into the sector that is *not* in use, with a higher number and its checksum last: until that is there the old entry holds.
 
 use core::fmt;
 
@@ -272,17 +272,14 @@ pub fn choose<F: NorFlash>(
     let data = OtaData::read(flash, offset).map_err(OtaDataError::Flash)?;
     let (sector, entry) = data.plan(slots, slot, state).ok_or(OtaDataError::NoSlot)?;
     if data.entries[sector].is_some_and(|other| other.state.is_refused()) {
-        // An erase that breaks off may lift the refusal and leave the rest, so the number goes first, and as little else as the
-        // flash allows: a write that breaks off must not lift it either.
-        let at = sector_at(offset, sector);
-        let number = &[0; ENTRY][..F::WRITE_SIZE.clamp(4, ENTRY)];
-        flash.write(at, number).map_err(OtaDataError::Flash)?;
+        spoil(flash, offset, sector)?;
     }
     put(flash, offset, sector, entry)?;
     if let Some((old, before)) = data.active()
         && before.sequence >= entry.sequence
     {
         // Counting has started again: the new entry counts once the old one is gone.
+        spoil(flash, offset, old)?;
         erase(flash, offset, old)?;
     }
     Ok(entry)
@@ -334,6 +331,26 @@ fn sector_at(offset: u32, sector: usize) -> u32 {
     if sector == 0 { offset } else { offset + SECTOR }
 }
 
+/// Makes an entry count for nothing before it is erased: an erase that breaks off may change the state and leave the rest.
+///
+/// No two numbers share a checksum, so that an entry whose checksum goes, at once or bit by bit, is what it was or is none. The
+/// number stays: erased bits are the checksum of number 0. Flash that is written in larger pieces holds the state beside
+/// the checksum, and there the number goes.
+fn spoil<F: NorFlash>(
+    flash: &mut F,
+    offset: u32,
+    sector: usize,
+) -> Result<(), OtaDataError<F::Error>> {
+    let (from, len) = if F::WRITE_SIZE <= 4 {
+        (28, 4)
+    } else {
+        (0, F::WRITE_SIZE.min(ENTRY))
+    };
+    flash
+        .write(sector_at(offset, sector) + from, &[0; ENTRY][..len])
+        .map_err(OtaDataError::Flash)
+}
+
 fn erase<F: NorFlash>(
     flash: &mut F,
     offset: u32,
@@ -351,7 +368,15 @@ fn put<F: NorFlash>(
 ) -> Result<(), OtaDataError<F::Error>> {
     erase(flash, offset, sector)?;
     let (at, bytes) = (sector_at(offset, sector), entry.to_bytes());
-    flash.write(at, &bytes).map_err(OtaDataError::Flash)?;
+    // The checksum is last: a write that breaks off anywhere before it, in whatever order the flash sets its bits, leaves no entry.
+    let parts: &[(u32, &[u8])] = if F::WRITE_SIZE <= 4 {
+        &[(4, &bytes[4..28]), (0, &bytes[..4]), (28, &bytes[28..])]
+    } else {
+        &[(0, &bytes)]
+    };
+    for (from, part) in parts {
+        flash.write(at + from, part).map_err(OtaDataError::Flash)?;
+    }
     let mut back = [0; ENTRY];
     flash.read(at, &mut back).map_err(OtaDataError::Flash)?;
     if back == bytes {

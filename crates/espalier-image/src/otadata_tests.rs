@@ -190,6 +190,49 @@ fn counting_starts_again_at_the_end_of_the_numbers() {
     }
 }
 
+/// Where the numbers end the old entry has the higher one: while it goes, it is followed as it was or not at all.
+#[test]
+fn a_cut_at_the_end_of_the_numbers_keeps_the_old_state() {
+    let mut flash = Nor::blank();
+    put(
+        &mut flash,
+        OFFSET,
+        1,
+        Entry::new(MAX_SEQUENCE - 1, State::New),
+    )
+    .unwrap();
+    assert_eq!(read(&flash).selected(2), 0);
+    let before = (0, State::New);
+    for n in 0..20_000_u64 {
+        let mut flash = flash.clone();
+        flash.cut = Some(((n % 6) as u32, n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        assert!(choose(&mut flash, OFFSET, 2, 0, State::Valid).is_err());
+        let now = (read(&flash).selected(2), read(&flash).state());
+        assert!(now == before || now == (0, State::Valid), "{n}: {now:?}");
+    }
+}
+
+/// A number and its checksum without the state would be a choice that nobody made.
+#[test]
+fn a_cut_write_is_no_choice() {
+    for n in 0..200_000_u64 {
+        let mut flash = Nor::blank();
+        // All of the number but one byte is as in erased flash, so that few bytes make it whole.
+        put(
+            &mut flash,
+            OFFSET,
+            0,
+            Entry::new(MAX_SEQUENCE - 9, State::Valid),
+        )
+        .unwrap();
+        flash.cut = Some(((n % 4) as u32, n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        assert!(choose(&mut flash, OFFSET, 2, 1, State::New).is_err());
+        let now = (read(&flash).selected(2), read(&flash).state());
+        let before = (0, State::Valid);
+        assert!(now == before || now == (1, State::New), "{n}: {now:?}");
+    }
+}
+
 /// An entry that was given up has the highest number: however its removal breaks off, it is not followed again.
 #[test]
 fn a_cut_never_lifts_a_refusal() {
@@ -198,7 +241,7 @@ fn a_cut_never_lifts_a_refusal() {
     put(&mut flash, OFFSET, 1, Entry::new(3, State::Aborted)).unwrap();
     for n in 0..20_000_u64 {
         let mut flash = flash.clone();
-        flash.cut = Some(((n % 3) as u32, n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        flash.cut = Some(((n % 5) as u32, n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
         assert!(choose(&mut flash, OFFSET, 2, 1, State::Valid).is_err());
         assert_eq!(read(&flash).selected(2), 1, "{n}");
     }
@@ -247,7 +290,7 @@ proptest! {
         (slots, ops) in (2..5_u8).prop_flat_map(|n| (Just(n), proptest::collection::vec(op(n), 1..5))),
         first in old_entry(),
         second in old_entry(),
-        cut in 0..7_u32,
+        cut in 0..8_u32,
         noise in any::<u64>(),
     ) {
         let mut flash = Nor::blank();
