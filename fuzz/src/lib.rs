@@ -1,8 +1,8 @@
 //! The fuzz targets: for each reader of outside bytes one function that feeds it and checks what must hold for every input.
 //!
-//! Two programs run them: `smoke` (stable Rust, a fixed number of deterministic inputs, in every test run) and those in
-//! `fuzz_targets` (libFuzzer, as long as one likes: `cargo +nightly fuzz run NAME --features libfuzzer`). A target is an entry of
-//! [`TARGETS`], three lines in `fuzz_targets/NAME.rs`, and its `[[bin]]` in Cargo.toml.
+//! The tests run each on a fixed number of deterministic inputs, on stable Rust; the programs in `fuzz_targets` as long as one likes,
+//! with libFuzzer: `cargo +nightly fuzz run NAME --features libfuzzer`. An input that broke one is fed again by `again`. A target is
+//! an entry of [`TARGETS`], its line in `tests/smoke.rs`, three lines in `fuzz_targets/NAME.rs`, and its `[[bin]]` in Cargo.toml.
 //!
 //! A target that only waits for panics finds little. Each one here also writes back what it has read and reads that again, or asks
 //! a second reader.
@@ -15,6 +15,7 @@ mod kept;
 mod parts;
 mod patch;
 mod setup;
+pub mod smoke;
 mod telemetry;
 mod tsdb;
 mod wire;

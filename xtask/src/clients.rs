@@ -82,12 +82,9 @@ fn example(name: &str) -> PathBuf {
     arduino().join(format!("examples/{name}/{name}.ino"))
 }
 
-/// Builds the program, or takes the one that `ESPALIER_PROGRAM` names, and starts it.
+/// Starts the program.
 fn start() -> Result<(PathBuf, Server)> {
-    let program = match process::environment("ESPALIER_PROGRAM") {
-        Some(path) => PathBuf::from(path),
-        None => program::build()?,
-    };
+    let program = program::get()?;
     let server = Server::start(&program)?;
     Ok((program, server))
 }

@@ -59,7 +59,7 @@ pub fn run(options: &Options) -> Result<()> {
     if !update(&process::root().join(BOARDS), &boards()?, options.check)? {
         stale.push(BOARDS.to_owned());
     }
-    let program = program::build()?;
+    let program = program::get()?;
     let folder = process::root().join("docs/generated");
     for (file, arguments) in DOCUMENTS {
         let text = print(&program, arguments)?;

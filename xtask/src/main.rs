@@ -68,7 +68,7 @@ Examples:
   cargo xtask firmware virt
   cargo xtask bench --help
 
-ESPALIER_PROGRAM, when set, names the program that --clients and the emulated board use; then none is built.
+ESPALIER_PROGRAM, when set, names the program that the checks from outside use; then none is built for them.
 TEST_DATABASE_URL, when set, names the PostgreSQL to test with; then no private one is started.
 The exit code is 0 when everything passed, 1 when something failed, 2 when the command line was not understood.
 ";

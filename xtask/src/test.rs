@@ -8,12 +8,11 @@ use crate::cargo_test::{self, Count};
 use crate::postgres::Postgres;
 use crate::s3::S3;
 use crate::steps::Steps;
-use crate::{clients, firmware, r#gen, http_checks, image_checks, packages, process, tidy, web};
+use crate::{
+    clients, firmware, r#gen, http_checks, image_checks, packages, process, program, tidy, web,
+};
 
-/// The fuzz targets are a workspace of their own; it shares what it compiles with this one.
-const FUZZ: &str = "fuzz/Cargo.toml";
-
-/// The firmware for chips is a workspace of its own, too.
+/// The firmware for chips is a workspace of its own.
 const FIRMWARE: &str = "firmware/Cargo.toml";
 
 /// The ESP32-C3; it has the fewest instructions of all chips that stable Rust builds for.
@@ -127,9 +126,9 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 fn beyond_tests(steps: &mut Steps) {
+    steps.step("program of the tests", program::keep_tested);
     no_std(steps);
-    parquet(steps);
-    s3(steps);
+    optional_features(steps);
     steps.step("gen --check", || {
         r#gen::run(&r#gen::Options {
             check: true,
@@ -142,7 +141,6 @@ fn beyond_tests(steps: &mut Steps) {
     firmware::ci(steps);
     // It was built just now: without it the stories must not pass.
     web::run(steps, Some(firmware::story_kit()));
-    fuzz(steps);
 }
 
 /// Returns what git says of the tree, when that matters.
@@ -165,9 +163,6 @@ fn static_checks(steps: &mut Steps) {
         let mut workspace = process::cargo();
         process::run(workspace.args(["fmt", "--all", "--check"]))
             .context("`cargo fmt --all` puts it right")?;
-        let mut fuzz = process::cargo();
-        process::run(fuzz.args(["fmt", "--manifest-path", FUZZ, "--check"]))
-            .context("`cargo fmt --manifest-path fuzz/Cargo.toml` puts it right")?;
         let mut firmware = process::cargo();
         process::run(firmware.args(["fmt", "--all", "--manifest-path", FIRMWARE, "--check"]))
             .context("`cargo fmt --all --manifest-path firmware/Cargo.toml` puts it right")
@@ -202,51 +197,17 @@ fn no_std(steps: &mut Steps) {
     });
 }
 
-/// Tests telemetry as Parquet files. On SQLite alone: the engines differ behind what is tested.
-fn parquet(steps: &mut Steps) {
-    steps.step("feature parquet", || {
-        let mut test = process::cargo();
-        let package = ["test", "-p", "espalier-server", "--features", "parquet"];
-        let only = ["--test", "parquet"];
-        process::run(
-            test.args(package)
-                .args(only)
-                .env_remove("TEST_DATABASE_URL"),
-        )
-    });
-}
-
-/// Tests blobs in a bucket against an S3 server that others wrote.
-fn s3(steps: &mut Steps) {
-    steps.step("feature s3", || {
+/// Tests telemetry as Parquet files, and blobs in a bucket against an S3 server that others wrote. On SQLite alone: the engines
+/// differ behind what is tested.
+fn optional_features(steps: &mut Steps) {
+    steps.step("features parquet and s3", || {
         let server = S3::start()?;
-        let package = ["test", "-p", "espalier-server", "--features", "s3"];
-        process::run(
-            process::cargo()
-                .args(package)
-                .args(["--test", "s3"])
-                .env("TEST_S3_ENDPOINT", server.endpoint())
-                .env_remove("TEST_DATABASE_URL"),
-        )
-    });
-}
-
-/// Runs every fuzz target on a fixed number of inputs.
-fn fuzz(steps: &mut Steps) {
-    steps.step("clippy (fuzz)", || {
-        process::run(
-            process::cargo()
-                .args(["clippy", "--manifest-path", FUZZ])
-                .env("CARGO_TARGET_DIR", process::target_folder())
-                .args(["--", "-D", "warnings"]),
-        )
-    });
-    steps.step("fuzz smoke", || {
-        process::run(
-            process::cargo()
-                .args(["run", "-q", "--manifest-path", FUZZ, "--bin", "smoke"])
-                .env("CARGO_TARGET_DIR", process::target_folder()),
-        )
+        // The whole workspace, as in all other runs: what crates of others are compiled with depends on who is asked for.
+        let mut test = process::cargo();
+        test.args(["test", "--workspace", "--test", "parquet", "--test", "s3"]);
+        test.args(["--features", "espalier-server/parquet,espalier-server/s3"]);
+        test.env("TEST_S3_ENDPOINT", server.endpoint());
+        process::run(test.env_remove("TEST_DATABASE_URL"))
     });
 }
 

@@ -176,7 +176,7 @@ fn stories(kit: Option<&Path>) -> Result<()> {
     let chromium = packages::ensure_chromium()?;
     // It is the witness that the simulated chip of the stories behaves as a real one.
     let esptool = packages::ensure_python_tool(ESPTOOL, "esptool")?;
-    let program = program::build()?;
+    let program = program::get()?;
     let mut stories = npm(&["run", "--silent", "stories"]);
     match kit {
         Some(kit) => stories.env("ESPALIER_KIT", kit),

@@ -16,7 +16,7 @@ pub use server::Server;
 
 /// Runs the checks, each as a step.
 pub fn run(steps: &mut Steps) {
-    let Some(server) = steps.value("espalier serve", || Server::start(&program::build()?)) else {
+    let Some(server) = steps.value("espalier serve", || Server::start(&program::get()?)) else {
         return;
     };
     steps.step("metrics (promtool)", || metrics::check(&server));

@@ -58,7 +58,7 @@ impl Bench {
         process::run(&mut command)?;
         Ok(Self {
             esptool: packages::ensure_python_tool(ESPTOOL, "esptool")?,
-            espalier: program::build()?,
+            espalier: program::get()?,
             samples,
         })
     }

@@ -78,6 +78,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "espalier-wire",
         ],
     ),
+    (
+        "espalier-fuzz",
+        &[
+            "espalier-server",
+            "espalier-tsdb",
+            "espalier-board",
+            "espalier-device",
+            "espalier-image",
+            "espalier-wire",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
@@ -169,6 +180,7 @@ fn manifest(name: &str) -> String {
     match name {
         "xtask" => "xtask/Cargo.toml".to_owned(),
         "espalier-bench" => "bench/Cargo.toml".to_owned(),
+        "espalier-fuzz" => "fuzz/Cargo.toml".to_owned(),
         _ => format!("crates/{name}/Cargo.toml"),
     }
 }

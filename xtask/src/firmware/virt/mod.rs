@@ -14,8 +14,6 @@ mod machine;
 mod scenario;
 mod tls;
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use super::times::SHIFT;
@@ -31,7 +29,7 @@ const QEMU: (&str, &str) = ("qemu-system-misc", "qemu-system-riscv32");
 pub fn run(steps: &mut Steps) {
     let emulator = steps.value("emulated board: QEMU", emulator);
     let images = steps.value("emulated board: firmware", Images::build);
-    let program = steps.value("emulated board: server", server);
+    let program = steps.value("emulated board: server", program::get);
     let (Some(()), Some(images), Some(program)) = (emulator, images, program) else {
         return;
     };
@@ -53,14 +51,6 @@ pub fn times() -> Result<String> {
     board.hears("times: signature")?;
     board.hears("valid true")?;
     Ok(board.said())
-}
-
-/// Builds the program, or takes the one that `ESPALIER_PROGRAM` names.
-fn server() -> Result<PathBuf> {
-    match process::environment("ESPALIER_PROGRAM") {
-        Some(program) => Ok(PathBuf::from(program)),
-        None => program::build(),
-    }
 }
 
 fn emulator() -> Result<()> {
