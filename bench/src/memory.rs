@@ -136,6 +136,11 @@ pub async fn boards(report: &mut Report) -> anyhow::Result<()> {
     let [megabytes, delivered] = words.as_slice() else {
         anyhow::bail!("the boards said {text:?}");
     };
+    let used: f64 = megabytes.parse()?;
+    anyhow::ensure!(
+        used < 1000.0,
+        "10,000 simulated boards take {used:.0} MB, but may take 1000"
+    );
     report.add(
         "10,000 simulated boards in one process",
         format!("{megabytes} MB"),

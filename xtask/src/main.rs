@@ -140,7 +140,7 @@ fn main() -> ExitCode {
         }
         Request::Test(options) => test::run(&options),
         Request::Gen(options) => r#gen::run(&options).map(|()| true),
-        Request::Firmware(options) => firmware::run(&options),
+        Request::Firmware(options) => Ok(firmware::run(&options)),
         Request::Tidy => tidy::run().map(|()| true),
         Request::Bench(arguments) => bench(&arguments).map(|()| true),
     };

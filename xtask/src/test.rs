@@ -212,9 +212,11 @@ fn optional_features(steps: &mut Steps) {
 }
 
 fn tests(steps: &mut Steps, options: &Options, count: &mut Count) {
+    // Who runs them by hand searches; a change is not refused for what another one brought.
+    let (filter, fixed) = (options.filter.as_deref(), options.clean_tree);
     if options.fast {
         steps.step("cargo test (SQLite)", || {
-            cargo_test::run(count, options.filter.as_deref(), None)
+            cargo_test::run(count, filter, None, fixed)
         });
         return;
     }
@@ -229,12 +231,12 @@ fn tests(steps: &mut Steps, options: &Options, count: &mut Count) {
     let Some(url) = given.as_deref().or(private.as_ref().map(Postgres::url)) else {
         // The failed step already makes the run fail; the tests on SQLite still tell something.
         steps.step("cargo test (SQLite)", || {
-            cargo_test::run(count, options.filter.as_deref(), None)
+            cargo_test::run(count, filter, None, fixed)
         });
         return;
     };
     steps.step("cargo test (SQLite and PostgreSQL)", || {
-        cargo_test::run(count, options.filter.as_deref(), Some(url))
+        cargo_test::run(count, filter, Some(url), fixed)
     });
 }
 

@@ -212,7 +212,7 @@ pub fn build(firmware: Firmware, folder: &str) -> Result<PathBuf> {
     command.args(["--target", chip.target(), "--target-dir"]);
     command.arg(&target);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(&toolchain, &target)?);
-    command.env("SOURCE_DATE_EPOCH", date()?);
+    command.env("SOURCE_DATE_EPOCH", date());
     process::run(&mut command)?;
     Ok(target
         .join(chip.target())
@@ -220,13 +220,13 @@ pub fn build(firmware: Firmware, folder: &str) -> Result<PathBuf> {
         .join("espalier-esp"))
 }
 
-/// The time in the image is that of the commit, not of the build.
-fn date() -> Result<String> {
+/// Returns the time that an image says it was made, in seconds since 1970: that of the commit, not of the build.
+pub fn date() -> String {
     let mut git = std::process::Command::new("git");
     git.args(["log", "-1", "--format=%ct"]);
     // A source tree without its history still builds, always with the same date.
     let told = process::read(git.current_dir(process::root()));
-    Ok(told.map_or_else(|_| "0".to_owned(), |text| text.trim().to_owned()))
+    told.map_or_else(|_| "0".to_owned(), |text| text.trim().to_owned())
 }
 
 /// No path of this machine may be in an image: neither where the sources are nor where they are built.

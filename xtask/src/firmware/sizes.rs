@@ -32,6 +32,10 @@ instructions that the emulated board needs for it, at 160 MHz and one in each cy
 |---|---:|---:|---:|---:|---:|---:|
 ";
 
+/// What the times that are the same for all are of.
+const DIGEST: &str = "SHA-256 of a million bytes";
+const SIGNATURE: &str = "an Ed25519 signature";
+
 /// What stands over the times that are the same for all.
 const COMMON: &str = "
 Counted in the same way, in milliseconds, for every variant:
@@ -65,11 +69,21 @@ pub fn check(path: &Path, rows: &[(Firmware, Needs)], times: &Times) -> Result<(
     is_close(&old, rows, times)
 }
 
+/// Returns the times that the table tells, to the millisecond; none when it tells none.
+pub fn times(path: &Path) -> Option<Times> {
+    let table = std::fs::read_to_string(path).ok()?;
+    let us = |what| row::<1>(&table, what).map(|[ms]| ms * 1000);
+    Some(Times {
+        digest: us(DIGEST)?,
+        signature: us(SIGNATURE)?,
+    })
+}
+
 /// The times that are the same for all variants, in milliseconds.
 fn common(times: &Times) -> [(&'static str, u64); 2] {
     [
-        ("SHA-256 of a million bytes", kilo(times.digest)),
-        ("an Ed25519 signature", kilo(times.signature)),
+        (DIGEST, kilo(times.digest)),
+        (SIGNATURE, kilo(times.signature)),
     ]
 }
 
@@ -155,6 +169,7 @@ mod tests {
     use super::super::pack::Needs;
     use super::super::times::Times;
     use super::{is_close, render};
+    use crate::supervised::ScratchFolder;
 
     #[test]
     fn a_table_is_true_within_two_parts_in_a_hundred() {
@@ -178,6 +193,11 @@ mod tests {
             .to_string();
         assert!(error.contains("of base-esp32,"), "{error}");
         assert!(is_close(super::HEAD, &rows, &times).is_err());
+        let file = ScratchFolder::new().unwrap();
+        let path = file.path().join("sizes.md");
+        assert_eq!(super::times(&path), None);
+        std::fs::write(&path, &table).unwrap();
+        assert_eq!(super::times(&path), Some(times));
         let slower = Times {
             signature: 70_000,
             ..times

@@ -99,6 +99,11 @@ impl Caller {
 }
 
 impl CallerInfo {
+    /// Whether a person may see and change what an account has for itself, such as its library of firmware: the account, and admins.
+    pub fn sees(&self, owner: AccountId) -> bool {
+        self.account == owner || self.role.is_admin()
+    }
+
     /// The id of the session that asks, when it is one.
     pub fn session(&self) -> Option<&str> {
         match &self.credential {

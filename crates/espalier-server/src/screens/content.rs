@@ -301,7 +301,7 @@ async fn own(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Text> {
     let id = id.to_owned();
     let found = app.db.read(move |c| store::text(c, &id)).await?;
     found
-        .filter(|text| text.owner == caller.account || caller.role.is_admin())
+        .filter(|text| caller.sees(text.owner))
         .ok_or_else(|| ApiError::not_found("Text"))
 }
 

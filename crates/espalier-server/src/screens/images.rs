@@ -131,7 +131,7 @@ pub async fn own(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Image> 
     let id = id.to_owned();
     let found = app.db.read(move |c| store::image(c, &id)).await?;
     found
-        .filter(|image| image.owner == caller.account || caller.role.is_admin())
+        .filter(|image| caller.sees(image.owner))
         .ok_or_else(no_image)
 }
 

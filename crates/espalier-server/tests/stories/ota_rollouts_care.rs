@@ -221,6 +221,34 @@ story!(a_rollout_goes_on_after_the_server_died, |app| async move {
 });
 
 story!(
+    a_death_in_the_middle_of_an_abort_calls_off_what_was_open,
+    |app| async move {
+        let mut lab = Lab::new(app).await;
+        let mut boards = lab.boards(2).await;
+        let id = lab.rollout(plan(json!({}))).await;
+        let offer = boards[0].takes(&lab).await.expect("an offer");
+        lab.tick().await;
+        // What an abort writes first, and nothing of what it does then.
+        let rollout = id.clone();
+        let half = move |c: &espalier_db::Conn<'_>| {
+            let sql = "update rollout set state = 'aborted', ended_at = 1 where id = $1";
+            c.execute(sql, espalier_db::params![rollout]).map(drop)
+        };
+        lab.app.app.db.write(half).await.unwrap();
+        lab.app.restart().await;
+        lab.sign_in().await;
+        assert_eq!(lab.state(&id).await, "aborted");
+        assert!(lab.offered(&boards).is_empty());
+        let states = lab.devices(&id, "&state=cancelled").await;
+        assert_eq!(states.len(), 1, "{states:?}");
+        // What the board had begun is no way on either.
+        let stage = espalier_wire::ota::Stage::Written;
+        boards[0].tells(&lab, &offer, stage, None).await;
+        assert!(!boards[1].updates(&lab).await);
+    }
+);
+
+story!(
     ten_thousand_devices_in_memory_stay_quick,
     |app| async move {
         let lab = Lab::new(app).await;

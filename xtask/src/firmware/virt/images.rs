@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::firmware::chips;
 use crate::firmware::toolchain::Toolchain;
 use crate::process;
 
@@ -61,6 +62,8 @@ impl Images {
                 .arg("--target-dir")
                 .arg(&target);
             command.args(toolchain.arguments());
+            // From it on the board believes certificates.
+            command.env("SOURCE_DATE_EPOCH", chips::date());
             command.args(feature.iter().flat_map(|name| ["--features", *name]));
             process::run(&mut command)?;
             let elf = target.join(format!("espalier-virt-{}.elf", feature.unwrap_or("plain")));

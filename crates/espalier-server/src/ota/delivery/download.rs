@@ -316,8 +316,9 @@ async fn person(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let found = app.ota.library.by_key(key);
-    let sees = |one: &Arc<Firmware>| one.owner == caller.account || caller.role.is_admin();
-    let firmware = found.filter(sees).ok_or_else(no_firmware)?;
+    let firmware = found
+        .filter(|one| caller.sees(one.owner))
+        .ok_or_else(no_firmware)?;
     let blob = blob(&firmware);
     let response = send(app, By::Person(caller.account), method, headers, &blob, ()).await?;
     Ok(named(response, &firmware))

@@ -21,8 +21,8 @@ use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// The type of a sketch that names none.
-const DEFAULT_TYPE: &str = "ESP32_PersonalCMS";
+/// The type of a sketch or an upload that names none.
+pub const DEFAULT_TYPE: &str = "ESP32_PersonalCMS";
 /// The version of a sketch that names none.
 const DEFAULT_VERSION: &str = "1.0.0";
 /// Characters of what a sketch says of itself.
@@ -296,10 +296,7 @@ pub async fn force(
     let who = Principal::Account(caller.clone());
     let device = cms::find_for(&app, &who, &id, Action::Manage)?;
     let ForceUpdateBody { firmware_type } = parse_body(&body)?;
-    let of_type = |one: &Firmware| {
-        one.owner == device.owner && one.device_type.as_deref() == Some(&firmware_type)
-    };
-    let newest = app.ota.library.list(of_type).into_iter().next();
+    let newest = app.ota.library.newest_of_type(device.owner, &firmware_type);
     let firmware =
         newest.ok_or_else(|| ApiError::not_found(&format!("Firmware of type {firmware_type}")))?;
     rollouts::force(&app, &caller, &device, firmware.clone()).await?;

@@ -18,6 +18,7 @@ mod send;
 mod slots;
 mod tickets;
 
+pub use legacy::DEFAULT_TYPE;
 pub use progress::{not_taken, settled, tick};
 
 use crate::AppState;

@@ -323,7 +323,7 @@ pub async fn patch(
 #[utoipa::path(post, path = "/device/update/{update}", tag = "firmware", security(("device" = [])),
     request_body = ReportBody,
     params(("update" = String, Path, description = "The update's id, from the offer")),
-    responses((status = 200, description = "UpdateNoted", body = UpdateNoted), (status = 401, body = Problem),
+    responses((status = 200, description = "The report is noted", body = UpdateNoted), (status = 401, body = Problem),
         (status = 403, body = Problem), (status = 404, description = "Not this board's update", body = Problem),
         (status = 422, body = Problem)))]
 pub async fn report(

@@ -206,7 +206,7 @@ impl Count {
 impl ImageStats {
     fn named(caller: &Caller, found: Option<&Firmware>, running: &Running) -> Self {
         let sha256 = found.map(|firmware| firmware.sha256).or(running.sha256);
-        let seen = found.filter(|firmware| may_see(caller, firmware));
+        let seen = found.filter(|firmware| caller.sees(firmware.owner));
         Self {
             firmware: seen.map(|firmware| firmware.id.to_string()),
             sha256: sha256.map(hex::encode),
@@ -253,10 +253,6 @@ impl ImageStats {
 #[expect(clippy::cast_precision_loss, reason = "counts of boards and hours")]
 fn share_free(bad: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| 1.0 - bad.min(of) as f64 / of as f64)
-}
-
-fn may_see(caller: &Caller, firmware: &Firmware) -> bool {
-    firmware.owner == caller.account || caller.role.is_admin()
 }
 
 /// What runs on one board.
@@ -406,7 +402,7 @@ fn image_ref(
 ) -> Option<ImageRef> {
     let firmware: Arc<Firmware> = image(app, device, running)?;
     let seen = match who {
-        Principal::Account(caller) => may_see(caller, &firmware),
+        Principal::Account(caller) => caller.sees(firmware.owner),
         Principal::Device(_) => true,
     };
     seen.then(|| ImageRef {

@@ -207,7 +207,7 @@ pub async fn visible(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Kit
     let id: KitId = id.parse().map_err(|_| no_kit())?;
     let found = app.db.read(move |c| store::get(c, id)).await?;
     found
-        .filter(|kit| library::sees(caller, kit.owner))
+        .filter(|kit| caller.sees(kit.owner))
         .ok_or_else(no_kit)
 }
 

@@ -65,11 +65,6 @@ pub fn maker(caller: &Caller, owner: AccountId) -> AccountId {
     }
 }
 
-/// Whether a caller may see and change what is in an account's library.
-pub fn sees(caller: &Caller, owner: AccountId) -> bool {
-    caller.account == owner || caller.role.is_admin()
-}
-
 /// An image that the caller may see.
 ///
 /// # Errors
@@ -77,7 +72,7 @@ pub fn sees(caller: &Caller, owner: AccountId) -> bool {
 pub fn visible(app: &AppState, caller: &Caller, id: FirmwareId) -> ApiResult<Arc<Firmware>> {
     let found = app.ota.library.get(id);
     found
-        .filter(|firmware| sees(caller, firmware.owner))
+        .filter(|firmware| caller.sees(firmware.owner))
         .ok_or_else(no_firmware)
 }
 

@@ -17,7 +17,7 @@ mod signature;
 mod store;
 
 pub use downloads::{count_download, flush};
-pub use firmware::{Kept, MAX_FORM, keep, keep_for, maker, no_library, remove, sees, visible};
+pub use firmware::{Kept, MAX_FORM, keep, keep_for, maker, no_library, remove, visible};
 pub use index::State;
 pub use intake::{Upload, receive};
 pub use keys::{Key, KeySet, first_set};

@@ -1,6 +1,6 @@
 //! Releases: images published together under one version.
 
-use super::firmware::{no_library, sees};
+use super::firmware::no_library;
 use super::{Firmware, Release, store, to_the_end};
 use crate::error::ApiResult;
 use crate::identity::{self, Caller};
@@ -47,7 +47,7 @@ pub fn no_release() -> ApiError {
 pub fn visible(app: &AppState, caller: &Caller, id: ReleaseId) -> ApiResult<Arc<Release>> {
     let found = app.ota.library.release(id);
     found
-        .filter(|release| sees(caller, release.owner))
+        .filter(|release| caller.sees(release.owner))
         .ok_or_else(no_release)
 }
 
@@ -101,7 +101,7 @@ fn check_images(
     let mut images: Vec<Arc<Firmware>> = Vec::with_capacity(ids.len());
     for id in ids {
         let image = app.ota.library.get(*id);
-        let image = image.filter(|image| sees(caller, image.owner));
+        let image = image.filter(|image| caller.sees(image.owner));
         let image = image.ok_or_else(|| wrong(format!("there is no image {id}")))?;
         let offered = app
             .ota

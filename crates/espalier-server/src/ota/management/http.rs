@@ -6,6 +6,7 @@ use super::{assign, library};
 use crate::devices::cms::LegacyProblem;
 use crate::http::{Json, Query};
 use crate::identity::Caller;
+use crate::ota::delivery::DEFAULT_TYPE;
 use crate::ota::library::Firmware;
 use crate::{ApiError, AppState};
 use axum::extract::{Path, Request, State};
@@ -13,9 +14,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
-
-/// The type of an upload that names none.
-const USUAL_TYPE: &str = "ESP32_PersonalCMS";
 
 type Legacy<T> = Result<Json<T>, Failure>;
 /// Who asks; a refusal has the shape that clients of these paths read.
@@ -41,7 +39,7 @@ pub struct LegacyFirmwareForm {
 fn images(app: &AppState, caller: &Caller, kind: Option<&str>) -> Vec<Arc<Firmware>> {
     app.ota
         .library
-        .list(|one| library::sees(caller, one.owner) && kind.is_none_or(|kind| one.kind() == kind))
+        .list(|one| caller.sees(one.owner) && kind.is_none_or(|kind| one.kind() == kind))
 }
 
 /// Upload a firmware image (old path).
@@ -63,7 +61,7 @@ pub async fn upload(
     let caller = caller?;
     let (mut upload, _held) = library::receive(&app, caller.account, request).await?;
     let kind = upload.device_type.take();
-    upload.device_type = Some(kind.unwrap_or_else(|| USUAL_TYPE.to_owned()));
+    upload.device_type = Some(kind.unwrap_or_else(|| DEFAULT_TYPE.to_owned()));
     let auto_assign = upload.auto_assign;
     let kept = library::keep(&app, &caller, upload).await?;
     let firmware = kept.firmware();
@@ -149,7 +147,7 @@ pub async fn delete(
 ) -> Legacy<DeletedFirmware> {
     let caller = caller?;
     let found = app.ota.library.by_key(&key);
-    let found = found.filter(|one| library::sees(&caller, one.owner));
+    let found = found.filter(|one| caller.sees(one.owner));
     let found = found.ok_or_else(|| ApiError::not_found("Firmware"))?;
     assign::unassign(&app, &caller, &found).await?;
     library::remove(&app, &caller, found.id).await?;

@@ -55,10 +55,38 @@ pub async fn tick(app: &AppState) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Calls off what an aborted rollout has not brought to its end.
+pub fn call_off(core: &mut Core, id: RolloutId, now: i64) {
+    let open: Vec<_> = core.rollouts.get(&id).map_or_else(Vec::new, |rollout| {
+        let max_attempts = rollout.row.plan.max_attempts;
+        let tracks = rollout.tracks.iter();
+        tracks
+            .filter(|(_, track)| !track.is_over(max_attempts))
+            .map(|(device, _)| *device)
+            .collect()
+    });
+    for device in open {
+        let way = Way::Forward(id);
+        if let Some(track) = core.track_mut(device, way) {
+            track.pending = None;
+            track.update.cancel(now);
+        }
+        core.changed(device, way, now);
+    }
+}
+
 /// Puts every device of what was under way when the server stopped where it stands.
 pub fn restore(app: &AppState) {
     let ids: Vec<RolloutId> = {
-        let core = app.ota.rollouts.core.lock();
+        let mut core = app.ota.rollouts.core.lock();
+        let rollouts = core.rollouts.values();
+        let aborted: Vec<_> = rollouts
+            .filter(|r| r.row.state == State::Aborted)
+            .map(|r| r.row.id)
+            .collect();
+        for id in aborted {
+            call_off(&mut core, id, app.clock.now_ms());
+        }
         core.rollouts
             .values()
             .filter(|r| r.is_live())

@@ -133,7 +133,7 @@ async fn list(
             .state
             .as_deref()
             .is_none_or(|state| r.row.state.as_str() == state);
-        state && (r.row.owner == caller.account || caller.role.is_admin())
+        state && caller.sees(r.row.owner)
     };
     let mut found: Vec<_> = core.rollouts.values().filter(sees).collect();
     found.sort_by_key(|r| std::cmp::Reverse((r.row.created_at, r.row.id)));
@@ -558,8 +558,7 @@ async fn force(
         .and_then(|id| app.ota.library.get(id))
         .ok_or_else(missing)?;
     // The image must be of the library whose keys the device trusts, whoever else may manage the device.
-    let sees = firmware.owner == caller.account || caller.role.is_admin();
-    if firmware.owner != device.owner || !sees {
+    if firmware.owner != device.owner || !caller.sees(firmware.owner) {
         return Err(missing());
     }
     updates::force(&app, &caller, &device, firmware).await?;

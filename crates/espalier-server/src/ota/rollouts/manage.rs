@@ -25,7 +25,7 @@ pub fn release(app: &AppState, caller: &Caller, id: &str) -> ApiResult<Arc<Relea
     let missing = || ApiError::not_found("Release");
     let id = id.parse().map_err(|_| missing())?;
     let release = app.ota.library.release(id).ok_or_else(missing)?;
-    if release.owner != caller.account && !caller.role.is_admin() {
+    if !caller.sees(release.owner) {
         return Err(missing());
     }
     if release.withdrawn_at.is_some() {
@@ -380,30 +380,13 @@ pub async fn abort(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<
     let _alone = app.ota.rollouts.changing.lock().await;
     let (_, state) = obeyed(app, id, Command::Abort)?;
     let now = app.clock.now_ms();
-    {
-        let mut core = app.ota.rollouts.core.lock();
-        let open: Vec<_> = core.rollouts.get(&id).map_or_else(Vec::new, |r| {
-            let max = r.row.plan.max_attempts;
-            r.tracks
-                .iter()
-                .filter(|(_, t)| !t.is_over(max))
-                .map(|(device, _)| *device)
-                .collect()
-        });
-        for device in open {
-            let way = super::memory::Way::Forward(id);
-            if let Some(track) = core.track_mut(device, way) {
-                track.pending = None;
-                track.update.cancel(now);
-            }
-            core.changed(device, way, now);
-        }
-    }
-    engine::flush(app).await?;
+    // First of all: a board that asks meanwhile must not begin.
     enter(app, caller, id, state, "aborted", move |row| {
         row.ended_at = Some(now)
     })
     .await?;
+    engine::call_off(&mut app.ota.rollouts.core.lock(), id, now);
+    engine::flush(app).await?;
     events::tell(app);
     Ok(())
 }

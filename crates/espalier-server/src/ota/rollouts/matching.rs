@@ -31,23 +31,12 @@ fn facts<'a>(device: &'a Device, running: Option<&'a Running>) -> Facts<'a> {
     }
 }
 
-fn revision(firmware: &Firmware, key: &str) -> Option<u16> {
-    firmware
-        .facts
-        .get(key)?
-        .as_u64()
-        .and_then(|n| u16::try_from(n).ok())
-}
-
 fn image<'a>(app: &AppState, firmware: &'a Firmware, running: Option<&Running>) -> Image<'a> {
     // What only a retired key signed is as good as unsigned.
     let retired = matches!(app.ota.library.signed(firmware), Signed::Retired(_));
     Image {
         chip: &firmware.chip,
-        revisions: (
-            revision(firmware, "min_chip_revision").unwrap_or(0),
-            revision(firmware, "max_chip_revision").unwrap_or(u16::MAX),
-        ),
+        revisions: firmware.revisions(),
         size: firmware.size,
         secure_version: firmware.secure_version,
         device_type: firmware.device_type.as_deref(),

@@ -199,7 +199,7 @@ fn require(
     let id = id.parse().map_err(|_| missing())?;
     let core = app.ota.rollouts.core.lock();
     let rollout = core.rollouts.get(&id).ok_or_else(missing)?;
-    if rollout.row.owner == caller.account || caller.role.is_admin() {
+    if caller.sees(rollout.row.owner) {
         return Ok(id);
     }
     Err(missing())

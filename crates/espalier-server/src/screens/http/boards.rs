@@ -194,9 +194,7 @@ pub async fn get_upload(
         return Err(missing().into());
     };
     let mut fit = None;
-    let owner = who
-        .person()
-        .is_some_and(|caller| caller.account == image.owner || caller.role.is_admin());
+    let owner = who.person().is_some_and(|caller| caller.sees(image.owner));
     for device in shown_on.iter().filter_map(|id| app.devices.get(*id)) {
         if who.speaks_for(&app, &device) {
             fit = Some(view::of(&app, &device).await?.settings.fit);

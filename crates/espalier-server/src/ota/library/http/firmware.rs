@@ -5,7 +5,7 @@ use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
 use crate::identity::Caller;
 use crate::ota::delivery;
-use crate::ota::library::firmware::{self, Wanted, sees, visible};
+use crate::ota::library::firmware::{self, Wanted, visible};
 use crate::ota::library::{Firmware, Kept, Signed, intake};
 use crate::{ApiError, AppState};
 use axum::extract::{Path, Request, State};
@@ -222,7 +222,7 @@ pub async fn list(
         return Err(ApiError::invalid(&["query", "limit"], why));
     }
     let q = filter.q.as_deref().map(str::to_lowercase);
-    let wanted = |one: &Firmware| sees(&caller, one.owner) && filter.fits(one, q.as_deref());
+    let wanted = |one: &Firmware| caller.sees(one.owner) && filter.fits(one, q.as_deref());
     let found = app.ota.library.list(wanted);
     let page = found.iter().skip(filter.offset.unwrap_or(0)).take(limit);
     let views: Vec<_> = page.map(|one| firmware_view(&app, one)).collect();

@@ -6,7 +6,6 @@ use crate::error::{ApiResult, Problem};
 use crate::http::{Json, Query};
 use crate::identity::Caller;
 use crate::ota::library::Release;
-use crate::ota::library::firmware::sees;
 use crate::ota::library::releases::{self, Draft, Wanted, visible};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -40,7 +39,7 @@ pub async fn list(
         id.is_ok_and(|id| release.firmware.contains(&id))
     };
     let found = app.ota.library.releases(|release| {
-        sees(&caller, release.owner)
+        caller.sees(release.owner)
             && filter
                 .channel
                 .as_ref()
