@@ -4,8 +4,9 @@
 //! [`crate::app::parse`].
 
 use crate::app::{Body, Head, Header, MAGIC};
-use crate::bytes::{crc32, u8_at, u32_at};
+use crate::bytes::{u8_at, u32_at};
 use crate::chip::Chip;
+use crate::otadata::Entry;
 use crate::partitions::{self, Table};
 use core::fmt;
 
@@ -244,12 +245,8 @@ fn flash(bytes: &[u8]) -> Option<Kind> {
     if Table::parse(bytes).is_ok() {
         return Some(Kind::PartitionTable);
     }
-    let ota_entry = |at: usize| {
-        let sequence = bytes.get(at..at.checked_add(4)?)?;
-        let sound = u32_at(bytes, at.checked_add(28)?)? == crc32(u32::MAX, sequence);
-        (sound && sequence != [0xFF; 4]).then_some(())
-    };
-    if bytes.len() == 0x2000 && ota_entry(0).or_else(|| ota_entry(0x1000)).is_some() {
+    let is_entry = |entry: &[u8]| Entry::parse(entry).is_some();
+    if bytes.len() == 0x2000 && bytes.chunks(0x1000).any(is_entry) {
         return Some(Kind::OtaData);
     }
     let nvs_page = matches!(

@@ -9,6 +9,8 @@ use core::fmt;
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
+use crate::bytes::{array, crc32, u32_at};
+
 /// Bytes of one entry.
 pub const ENTRY: usize = 32;
 /// Bytes of one sector; the partition has two.
@@ -85,21 +87,15 @@ impl Entry {
         }
     }
 
-    /// Reads an entry; none when it is erased or torn.
-    pub fn parse(bytes: &[u8; ENTRY]) -> Option<Self> {
-        let word = |at: usize| {
-            let mut four = [0; 4];
-            four.copy_from_slice(&bytes[at..at + 4]);
-            u32::from_le_bytes(four)
-        };
-        let mut label = [0; 20];
-        label.copy_from_slice(&bytes[4..24]);
+    /// Reads an entry at the beginning of `bytes`; none when it is erased, torn, or not whole.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
         let entry = Entry {
-            sequence: word(0),
-            label,
-            state: State::from_u32(word(24)),
+            sequence: u32_at(bytes, 0)?,
+            label: array(bytes, 4)?,
+            state: State::from_u32(u32_at(bytes, 24)?),
         };
-        (entry.sequence <= MAX_SEQUENCE && word(28) == checksum(entry.sequence)).then_some(entry)
+        let sound = u32_at(bytes, 28)? == checksum(entry.sequence);
+        (sound && entry.sequence <= MAX_SEQUENCE).then_some(entry)
     }
 
     /// Returns the bytes for the flash.
@@ -126,19 +122,7 @@ impl Entry {
 
 /// The checksum of an entry: the CRC-32 of the ROM, started with all ones, over the sequence number.
 pub fn checksum(sequence: u32) -> u32 {
-    // The ROM inverts on the way in and out, so a start of all ones begins with zero.
-    let mut crc = 0_u32;
-    for byte in sequence.to_le_bytes() {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                (crc >> 1) ^ 0xedb8_8320
-            } else {
-                crc >> 1
-            };
-        }
-    }
-    !crc
+    crc32(u32::MAX, &sequence.to_le_bytes())
 }
 
 /// Why OTA data could not be read or changed.
