@@ -7,13 +7,7 @@ use embedded_storage::nor_flash::{
 };
 use espalier_device::records::Records;
 use espalier_device::settings::Settings;
-
-/// Bytes of the flash, and its first slot and records: those of `espalier_virt::boot`.
-const SIZE: usize = 4 << 20;
-const SLOT: usize = 0x1_0000;
-const SLOT_SIZE: usize = 0x1e_0000;
-const RECORDS: u32 = 0x3d_0000;
-const RECORDS_SIZE: u32 = 0x2_0000;
+use espalier_device::update::table::{FLASH, RECORDS, SLOTS};
 
 /// Flash in memory; whoever writes it here does so as a chip allows.
 struct Memory(Vec<u8>);
@@ -41,7 +35,7 @@ impl ReadNorFlash for Memory {
     }
 
     fn capacity(&self) -> usize {
-        SIZE
+        FLASH as usize
     }
 }
 
@@ -70,12 +64,13 @@ impl NorFlash for Memory {
 /// # Errors
 /// When the image does not fit, or the authority is too long.
 pub fn make(image: &[u8], authority: Option<&[u8]>) -> Result<Vec<u8>> {
+    let slot = SLOTS[0];
     ensure!(
-        image.len() <= SLOT_SIZE,
+        image.len() <= slot.size as usize,
         "the image is larger than its slot"
     );
-    let mut flash = Memory(vec![0xff; SIZE]);
-    flash.0[SLOT..SLOT + image.len()].copy_from_slice(image);
+    let mut flash = Memory(vec![0xff; FLASH as usize]);
+    flash.0[slot.offset as usize..][..image.len()].copy_from_slice(image);
     let Some(authority) = authority else {
         return Ok(flash.0);
     };
@@ -83,7 +78,7 @@ pub fn make(image: &[u8], authority: Option<&[u8]>) -> Result<Vec<u8>> {
     settings
         .set_ca(authority)
         .map_err(|error| anyhow!("{error}"))?;
-    let mut records = Records::new(flash, RECORDS, RECORDS_SIZE)
+    let mut records = Records::new(flash, RECORDS.offset, RECORDS.size)
         .ok()
         .context("the records do not fit the flash")?;
     settings

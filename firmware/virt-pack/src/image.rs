@@ -1,6 +1,7 @@
 //! Images for the emulated board: what the compiler made, as one piece of memory, in the form of an ESP32-C3's image.
 
 use anyhow::{Context, Result, ensure};
+use espalier_device::update::table::SLOTS;
 use espalier_image::app;
 use espalier_image::chip::Chip;
 use espalier_image::make::Make;
@@ -10,8 +11,6 @@ use object::{Endianness, read::elf::ElfFile32};
 
 /// Where the firmware runs: its first instruction is its first byte.
 const APP: u64 = 0x8020_0000;
-/// The longest image that a slot takes, in bytes.
-const SLOT: u64 = 0x1e_0000;
 /// The name of the project in every image.
 const PROJECT: &str = "espalier-virt";
 
@@ -31,7 +30,7 @@ pub fn make(elf: &[u8], version: &str) -> Result<Vec<u8>> {
     .bytes();
     // What the loader would refuse is not made.
     let parsed = app::parse(&image).context("the image that was made is none")?;
-    parsed.fits(SLOT)?;
+    parsed.fits(u64::from(SLOTS[0].size))?;
     Ok(image)
 }
 

@@ -2,28 +2,12 @@
 
 use core::ptr;
 
-use espalier_device::update::{BootReason, Layout, Part};
+use espalier_device::update::BootReason;
+pub use espalier_device::update::table::{OTADATA, RECORDS, SLOTS, layout};
 
-/// The OTA data, two sectors.
-pub const OTADATA: u32 = 0xd000;
-/// The two slots.
-pub const SLOTS: [Part; 2] = [
-    Part {
-        offset: 0x1_0000,
-        size: 0x1e_0000,
-    },
-    Part {
-        offset: 0x1f_0000,
-        size: 0x1e_0000,
-    },
-];
-/// The records of the board.
-pub const RECORDS: Part = Part {
-    offset: 0x3d_0000,
-    size: 0x2_0000,
-};
 /// Bytes of the flash.
-pub const FLASH: usize = 4 << 20;
+pub const FLASH: usize = espalier_device::update::table::FLASH as usize;
+
 /// Where the firmware runs, and how long it may be with everything it needs.
 pub const APP: usize = 0x8020_0000;
 pub const APP_SIZE: usize = 8 << 20;
@@ -33,11 +17,6 @@ pub const STAGING: usize = 0x8100_0000;
 const KEPT: usize = 0x8010_0000;
 /// Says that the page was written since the power came.
 const MAGIC: u32 = 0x4553_4b50;
-
-/// Returns where updates are.
-pub fn layout() -> Option<Layout> {
-    Layout::new(OTADATA, &SLOTS)
-}
 
 /// What survives a restart and no power cut.
 #[repr(C)]

@@ -12,6 +12,7 @@
 //! | `ask`, `answers` | requests and reports, and when; what the answers mean |
 //! | `journal` | what is remembered across restarts |
 //! | [`Layout`] | where the slots are; the image that runs |
+//! | [`table`] | where they are on a board without a partition table to read |
 //!
 //! # The order of things, and why the power may fail anywhere
 //! 1. The slot that does not run is written page by page; what is there for sure is noted every 64 kB. After a restart the bytes
@@ -36,6 +37,7 @@ mod journal;
 mod layout;
 mod load;
 mod offer;
+pub mod table;
 mod work;
 
 use espalier_image::chip::Chip;

@@ -19,31 +19,13 @@ use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 use espalier_device::records::Records;
-use espalier_device::update::{Layout, Part};
+use espalier_device::update::table;
+pub use espalier_device::update::table::{OTADATA, RECORDS, SLOTS, layout};
 
 /// Bytes of a sector.
 pub const SECTOR: usize = 4096;
 /// Bytes of the chip.
-pub const SIZE: usize = 4 << 20;
-/// Where the OTA data are, two sectors.
-pub const OTADATA: u32 = 0xd000;
-/// The two slots.
-pub const SLOTS: [Part; 2] = [
-    Part {
-        offset: 0x10000,
-        size: 0x1e_0000,
-    },
-    Part {
-        offset: 0x1f_0000,
-        size: 0x1e_0000,
-    },
-];
-
-/// Where the records are.
-pub const RECORDS: Part = Part {
-    offset: 0x3d_0000,
-    size: 0x2_0000,
-};
+pub const SIZE: usize = table::FLASH as usize;
 
 /// Takes the records of a board, which lie in its chip and so in its file.
 ///
@@ -51,14 +33,6 @@ pub const RECORDS: Part = Part {
 /// Never: the region is made of whole sectors and within the chip.
 pub fn records(flash: &Flash) -> Records<Flash> {
     Records::new(flash.clone(), RECORDS.offset, RECORDS.size).expect("a region of whole sectors")
-}
-
-/// Returns where the slots are, as the partition table of the firmware has them.
-///
-/// # Panics
-/// Never: the parts are made of whole sectors.
-pub fn layout() -> Layout {
-    Layout::new(OTADATA, &SLOTS).expect("two slots of whole sectors")
 }
 
 type Sector = [u8; SECTOR];
