@@ -2,28 +2,9 @@
 #![cfg(feature = "encode")]
 
 use espalier_image::delta::{
-    BoardPatcher, EncodeError, Failed, Images, Patcher, Squeeze, encode, encode_unless, encode_with,
+    BoardPatcher, EncodeError, Memory, Patcher, Squeeze, encode, encode_unless, encode_with,
 };
 use proptest::prelude::*;
-
-struct Memory<'a> {
-    old: &'a [u8],
-    new: Vec<u8>,
-}
-
-impl Images for Memory<'_> {
-    fn read_old(&mut self, at: u32, into: &mut [u8]) -> Result<(), Failed> {
-        let at = at as usize;
-        into.copy_from_slice(self.old.get(at..at + into.len()).ok_or(Failed)?);
-        Ok(())
-    }
-
-    fn write_new(&mut self, at: u32, bytes: &[u8]) -> Result<(), Failed> {
-        assert_eq!(at as usize, self.new.len());
-        self.new.extend_from_slice(bytes);
-        Ok(())
-    }
-}
 
 fn apply<const WINDOW: usize>(old: &[u8], patch: &[u8], chunks: &[usize]) -> Vec<u8> {
     let mut memory = Memory {

@@ -16,16 +16,21 @@
 //! A number has 6 bits and a sign (0x40) in its first byte and 7 bits in each further one, lowest first; 0x80 says that more follow.
 //!
 //! A patch names neither of its images: who applies one checks the SHA-256 of the old image before and of the new one after.
-//! [`Patcher`] applies a patch on a board without a heap; `encode` (feature `encode`) makes one.
+//! [`Patcher`] applies a patch on a board without a heap; `encode` (feature `encode`) makes one, and `apply` tries it in
+//! memory.
 
 mod apply;
 #[cfg(feature = "encode")]
 mod encode;
 mod heatshrink;
+#[cfg(feature = "encode")]
+mod memory;
 
 pub use apply::{Failed, Images, PatchError, Patcher};
 #[cfg(feature = "encode")]
 pub use encode::{EncodeError, Squeeze, encode, encode_unless, encode_with};
+#[cfg(feature = "encode")]
+pub use memory::{Memory, apply};
 
 /// The first byte of every patch: type "sequential", compression "heatshrink".
 const TYPE: u8 = 0x04;

@@ -2,7 +2,7 @@
 
 use crate::ota_kit::{image, image_for, keep, key, trust};
 use espalier_image::chip::Chip;
-use espalier_image::delta::{BoardPatcher, Failed, Images};
+use espalier_image::delta as patches;
 use espalier_server::ota::deltas::{self, Patch};
 use espalier_server::ota::library::Firmware;
 use espalier_testkit::{Client, TestApp, story};
@@ -22,30 +22,11 @@ async fn firmware(app: &TestApp, client: &Client, image: &[u8]) -> Arc<Firmware>
     app.app.ota.library.get(id).expect("it was just kept")
 }
 
-struct Memory<'a>(&'a [u8], Vec<u8>);
-
-impl Images for Memory<'_> {
-    fn read_old(&mut self, at: u32, into: &mut [u8]) -> Result<(), Failed> {
-        let at = at as usize;
-        into.copy_from_slice(self.0.get(at..at + into.len()).ok_or(Failed)?);
-        Ok(())
-    }
-
-    fn write_new(&mut self, _: u32, bytes: &[u8]) -> Result<(), Failed> {
-        self.1.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
 /// What a board makes of a patch.
 async fn applied(app: &TestApp, old: &[u8], patch: &Patch) -> Vec<u8> {
     let bytes = app.app.ota.blobs.get(&patch.sha256).await.unwrap();
     assert_eq!(bytes.len() as u64, patch.size);
-    let mut memory = Memory(old, Vec::new());
-    let mut patcher = BoardPatcher::new(old.len() as u32, 1 << 20);
-    patcher.push(&mut memory, &bytes).unwrap();
-    patcher.finish().unwrap();
-    memory.1
+    patches::apply(old, &bytes).unwrap()
 }
 
 story!(a_patch_is_made_once_and_kept, |app| async move {
@@ -165,11 +146,8 @@ story!(a_board_fetches_a_patch_whole_or_in_part, |app| async move {
         assert_eq!(part.headers["content-range"], range);
         pieces.extend(part.bytes);
     }
-    let mut memory = Memory(&old, Vec::new());
-    let mut patcher = BoardPatcher::new(old.len() as u32, 1 << 20);
-    patcher.push(&mut memory, &pieces).unwrap();
-    patcher.finish().unwrap();
-    assert!(memory.1 == new, "the patch makes another image");
+    let made = patches::apply(&old, &pieces).unwrap();
+    assert!(made == new, "the patch makes another image");
     let beyond = board.header("range", &format!("bytes={}-", whole.bytes.len()));
     assert_eq!(beyond.get(&path).await.status, 416);
     // Another board is told nothing of it, and who runs something else gets no patch.

@@ -232,7 +232,7 @@ story!(
         let rollout = id.clone();
         let half = move |c: &espalier_db::Conn<'_>| {
             let sql = "update rollout set state = 'aborted', ended_at = 1 where id = $1";
-            c.execute(sql, espalier_db::params![rollout]).map(drop)
+            c.execute(sql, espalier_db::params![&rollout]).map(drop)
         };
         lab.app.app.db.write(half).await.unwrap();
         lab.app.restart().await;

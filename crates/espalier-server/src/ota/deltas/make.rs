@@ -3,9 +3,9 @@
 use super::{Pair, Patch, store};
 use crate::AppState;
 use crate::error::ApiResult;
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use bytes::Bytes;
-use espalier_image::delta::{BoardPatcher, Failed, Images, encode_unless};
+use espalier_image::delta::{self, encode_unless};
 use sha2::Digest as _;
 use std::time::Instant;
 
@@ -117,39 +117,7 @@ async fn make(app: &AppState, pair: Pair) -> ApiResult<Option<Option<Patch>>> {
 /// Makes a patch and applies it as a board will.
 fn tried(old: &[u8], new: &[u8], stop: &dyn Fn() -> bool) -> anyhow::Result<Vec<u8>> {
     let patch = encode_unless(old, new, stop)?;
-    let mut images = Memory {
-        old,
-        new: Vec::with_capacity(new.len()),
-    };
-    let size = u32::try_from(old.len()).context("the old image is too large")?;
-    let mut patcher = Box::new(BoardPatcher::new(size, u32::MAX));
-    patcher.push(&mut images, &patch)?;
-    patcher.finish()?;
-    ensure!(
-        images.new == new,
-        "the patch makes another image than it should"
-    );
+    let made = delta::apply(old, &patch)?;
+    ensure!(made == new, "the patch makes another image than it should");
     Ok(patch)
-}
-
-/// Both images in memory.
-struct Memory<'a> {
-    old: &'a [u8],
-    new: Vec<u8>,
-}
-
-impl Images for Memory<'_> {
-    fn read_old(&mut self, at: u32, into: &mut [u8]) -> Result<(), Failed> {
-        let at = at as usize;
-        into.copy_from_slice(self.old.get(at..at + into.len()).ok_or(Failed)?);
-        Ok(())
-    }
-
-    fn write_new(&mut self, at: u32, bytes: &[u8]) -> Result<(), Failed> {
-        if at as usize != self.new.len() {
-            return Err(Failed);
-        }
-        self.new.extend_from_slice(bytes);
-        Ok(())
-    }
 }
