@@ -55,5 +55,5 @@ class App:
         network = self._wifi.keep()
         if time.ticks_diff(self._ticks(), self._last) >= self._interval:
             self._last = self._ticks()
-            self.device.send({"free_heap": gc.mem_free(), "uptime": self._ticks() // 1000, "v0": self._led.value()})
+            self.device.send({"free_heap": gc.mem_free(), "uptime": self.device.uptime_s(), "v0": self._led.value()})
         self.device.step(network)

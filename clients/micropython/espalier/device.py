@@ -169,6 +169,11 @@ class Device:
         self._tick()
         return None if self._offset is None else self._now + self._offset
 
+    def uptime_s(self):
+        """Whole seconds since this object was made. It goes on where `ticks` wraps, if it is stepped at least once a week."""
+        self._tick()
+        return self._now // 1000
+
     def step(self, network=True):
         """Does the one thing that is due. `network`: whether there is one at all."""
         self._tick()
@@ -470,7 +475,7 @@ class Device:
                 return
 
     def _beat(self):
-        body = {"uptime": self._now // 1000}
+        body = {"uptime": self.uptime_s()}
         if hasattr(gc, "mem_free"):
             body["free_heap"] = gc.mem_free()
         if self._firmware:

@@ -284,6 +284,7 @@ def test_an_uptime_that_wraps_around_changes_nothing():
         assert 2 <= len(desk.asked) - asked <= 3 and desk.device.settled(), desk.asked
         assert desk.device.utc_ms() - desk.clock.now == difference
     assert desk.clock.now > prepare.LAST_TICK
+    assert desk.device.uptime_s() == (desk.clock.now - desk.began) // 1000
 
 
 def test_flash_that_is_full_or_broken_keeps_the_newest_samples_in_memory():
