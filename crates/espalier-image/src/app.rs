@@ -158,7 +158,7 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// Whether the image runs on a chip of this kind and revision.
+    /// Whether the image runs on a chip of this kind; [`Self::runs_on_revision`] says whether on its revision.
     ///
     /// # Errors
     /// Says that the image is for another chip.

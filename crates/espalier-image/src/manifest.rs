@@ -186,6 +186,9 @@ impl fmt::Display for MatchError {
 impl core::error::Error for MatchError {}
 
 /// Writes the manifest of an image, without a signature.
+///
+/// # Errors
+/// When the bytes are no sound image.
 #[cfg(feature = "encode")]
 pub fn of(bytes: &[u8]) -> Result<String, crate::ImageError> {
     use sha2::{Digest, Sha256};

@@ -77,6 +77,9 @@ pub fn visible(app: &AppState, caller: &Caller, id: FirmwareId) -> ApiResult<Arc
 }
 
 /// Checks a type: it is a part of names and addresses, so it is plain.
+///
+/// # Errors
+/// 422 when it is empty, too long or holds anything else.
 pub fn check_type(text: &str) -> ApiResult<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let fits = (1..=MAX_TYPE).contains(&text.len()) && text.chars().all(plain);
@@ -87,7 +90,10 @@ pub fn check_type(text: &str) -> ApiResult<String> {
     Err(ApiError::invalid(&["body", "device_type"], why))
 }
 
-/// Checks a description.
+/// Checks a description, and returns it without the spaces around it.
+///
+/// # Errors
+/// 422 when it is too long or holds a NUL.
 pub fn check_description(text: &str) -> ApiResult<String> {
     if text.chars().count() <= MAX_DESCRIPTION && !text.contains('\0') {
         return Ok(text.trim().to_owned());
@@ -96,7 +102,10 @@ pub fn check_description(text: &str) -> ApiResult<String> {
     Err(ApiError::invalid(&["body", "description"], why))
 }
 
-/// Looks at a file without keeping it.
+/// Looks at a file without keeping it: what it says of itself, or why it is no image.
+///
+/// # Errors
+/// When the work was cut off.
 pub async fn inspect(bytes: Bytes) -> ApiResult<Result<Look, NoImage>> {
     let work = move || look(&bytes);
     tokio::task::spawn_blocking(work)
@@ -104,7 +113,10 @@ pub async fn inspect(bytes: Bytes) -> ApiResult<Result<Look, NoImage>> {
         .map_err(ApiError::internal)
 }
 
-/// Checks the signature of a file that was looked at; without one there is nothing to check.
+/// Checks the signature of a file that was looked at and returns the key that made it; without one there is nothing to check.
+///
+/// # Errors
+/// 422 when it belongs to another file, or to no key of the account.
 pub fn check_signature(
     app: &AppState,
     owner: AccountId,

@@ -90,6 +90,10 @@ pub async fn read(mut field: Field<'_>, limit: usize) -> ApiResult<Option<Bytes>
     Ok(Some(bytes.freeze()))
 }
 
+/// Reads a field of a form that is a text of at most `limit` bytes.
+///
+/// # Errors
+/// 422 when it is longer or no UTF-8, 400 when the body breaks off.
 pub async fn text(field: Field<'_>, name: &str, limit: usize) -> ApiResult<String> {
     let bytes = read(field, limit).await?;
     let wrong = |why: String| ApiError::invalid(&["body", name], why);
@@ -97,6 +101,7 @@ pub async fn text(field: Field<'_>, name: &str, limit: usize) -> ApiResult<Strin
     String::from_utf8(bytes.into()).map_err(|_| wrong("must be UTF-8 text".to_owned()))
 }
 
+/// The refusal of a file that no board has flash for.
 pub fn too_large() -> ApiError {
     ApiError::too_large(format!(
         "The file is larger than {} MB, the flash of the largest boards; upload the app's .bin file alone.",
@@ -104,6 +109,7 @@ pub fn too_large() -> ApiError {
     ))
 }
 
+/// The refusal of a form that could not be read.
 pub fn broken(error: &MultipartError) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large();
