@@ -25,6 +25,8 @@ pub(crate) const DESCRIPTOR: usize = HEADER + SEGMENT_HEADER;
 /// Bytes of an image's header.
 pub(crate) const HEADER: usize = 24;
 const SEGMENT_HEADER: usize = 8;
+/// The checksum is the last byte of a block of 16.
+const CHECKSUM_PLACE: u32 = 15;
 /// Bytes of an app descriptor.
 pub(crate) const DESCRIPTOR_SIZE: usize = 256;
 /// What the checksum begins with.
@@ -179,6 +181,21 @@ impl<'a> Head<'a> {
     }
 }
 
+impl Head<'_> {
+    /// Returns the bytes of the image without what may follow, for who does not hold it in memory. `number` reads the 32-bit number at
+    /// an offset of the image; none when it cannot, or when the image is longer than 4 GB.
+    pub fn length(&self, mut number: impl FnMut(u32) -> Option<u32>) -> Option<u32> {
+        let (header, segment_header) = (HEADER as u32, SEGMENT_HEADER as u32);
+        let mut at = header;
+        for _ in 0..self.segments {
+            let length = number(at.checked_add(4)?)?;
+            at = at.checked_add(segment_header)?.checked_add(length)?;
+        }
+        let digest = if self.hash_appended { 32 } else { 0 };
+        (at | CHECKSUM_PLACE).checked_add(1 + digest)
+    }
+}
+
 /// A revision that 0 and 65535 mean no limit for.
 fn limit(revision: u16) -> Option<Revision> {
     (revision != 0 && revision != u16::MAX).then_some(Revision(revision))
@@ -323,8 +340,7 @@ impl Body {
             let segment = segments.step()?;
             wanted = segment.data.iter().fold(wanted, |sum, byte| sum ^ byte);
         }
-        // The checksum is the last byte of a block of 16.
-        let place = segments.at | 15;
+        let place = segments.at | CHECKSUM_PLACE as usize;
         let plain = place.saturating_add(1);
         let length = plain.saturating_add(if header.hash_appended { 32 } else { 0 });
         let cut = ImageError::CutShort {

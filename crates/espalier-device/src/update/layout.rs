@@ -95,7 +95,7 @@ impl Running {
         let (sha256, size) = match installed {
             Some(known) => known,
             None => {
-                let size = measure(flash, part, head.segments, head.hash_appended)?;
+                let size = head.length(|at| number(flash, part, at))?;
                 (digest(flash, part, size)?, size)
             }
         };
@@ -109,23 +109,14 @@ impl Running {
     }
 }
 
-/// Returns the bytes of an image without signature blocks.
-fn measure<F: ReadNorFlash>(flash: &mut F, part: Part, segments: u8, hash: bool) -> Option<u32> {
-    let mut at = 24_u32;
-    for _ in 0..segments {
-        let mut header = [0; 8];
-        if at.checked_add(8)? > part.size {
-            return None;
-        }
-        flash.read(part.offset + at, &mut header).ok()?;
-        let [_, _, _, _, a, b, c, d] = header;
-        at = at
-            .checked_add(8)?
-            .checked_add(u32::from_le_bytes([a, b, c, d]))?;
+/// Reads a number of 32 bits in a part.
+fn number<F: ReadNorFlash>(flash: &mut F, part: Part, at: u32) -> Option<u32> {
+    let mut bytes = [0; 4];
+    if at.checked_add(4)? > part.size {
+        return None;
     }
-    // The checksum is the last byte of a block of 16.
-    let end = (at | 15).checked_add(if hash { 33 } else { 1 })?;
-    (end <= part.size).then_some(end)
+    flash.read(part.offset.checked_add(at)?, &mut bytes).ok()?;
+    Some(u32::from_le_bytes(bytes))
 }
 
 /// Returns the digest of the first `size` bytes of a part.

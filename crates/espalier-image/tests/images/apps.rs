@@ -261,6 +261,8 @@ proptest! {
         let image = app::parse(&bytes).unwrap();
         prop_assert_eq!((image.head.project, image.head.version), (&*project, &*version));
         prop_assert!(image.payload().starts_with(&payload));
+        let number = |at: u32| bytes.get(at as usize..)?.first_chunk().copied().map(u32::from_le_bytes);
+        prop_assert_eq!(image.head.length(number), u32::try_from(bytes.len()).ok());
     }
 
     /// The digest covers everything before it, and the file ends with it.

@@ -81,16 +81,13 @@ fn place(mut flash: Flash<'_>, slot: u8) -> Result<(), &'static str> {
 
 /// Returns how long the image at the beginning of a slot is, as its headers say.
 fn app_length(bytes: &[u8]) -> Option<usize> {
-    let head = app::Head::parse(bytes).ok()?;
-    let mut at = 24_usize;
-    for _ in 0..head.segments {
-        let length = bytes.get(at + 4..at + 8)?;
-        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-        at = at.checked_add(8)?.checked_add(length)?;
-        bytes.get(..at)?;
-    }
-    // The checksum ends a block of 16, the digest follows.
-    Some((at | 15) + 1 + 32)
+    let number = |at: u32| {
+        let at = usize::try_from(at).ok()?;
+        let four = bytes.get(at..at.checked_add(4)?)?;
+        Some(u32::from_le_bytes(four.try_into().ok()?))
+    };
+    let length = app::Head::parse(bytes).ok()?.length(number)?;
+    usize::try_from(length).ok()
 }
 
 fn jump() -> ! {
