@@ -281,18 +281,23 @@ impl<F: NorFlash, P: Parts> Hands<F, P> {
         if waiting > 0 {
             desk.say(format_args!("{waiting} samples wait for the server"));
         }
-        for (key, value) in core.switches().iter() {
-            if self.parts.set(key, value).is_none() {
-                node.apply(key, value);
-            }
-        }
+        core.resume(|key, value| {
+            let text = self.parts.set(key, value);
+            text.unwrap_or_else(|| node.apply(key, value))
+        });
         drop(station);
         desk.station_bell.signal(());
         all
     }
 
     fn add_vitals(&mut self, sample: &mut Sample) {
-        if self.samples.is_multiple_of(VITALS_EVERY) {
+        let is_due = self.samples.is_multiple_of(VITALS_EVERY);
+        let safe = self.desk.station.borrow_mut().node().is_safe();
+        // The end of safe mode is told, too: who looks at the last value must not see it for ever.
+        if safe || is_due {
+            sample.add("safe_mode", Value::Bool(safe));
+        }
+        if is_due {
             if let Some(rssi) = self.desk.rssi.get() {
                 sample.add("rssi", Value::Int(i64::from(rssi)));
             }

@@ -8,7 +8,7 @@
 //!    `Input::LocalChange`; [`NodeOutput::AskForUpdate`] is [`crate::Core::ask_for_update`]; what [`crate::Core::led`],
 //!    [`crate::Core::wall_ms`] and [`crate::Core::update_state`] return goes into [`NodeInput::Core`] after every step of the core.
 //! 4. At the start: [`crate::safe::Boots::start`], then [`Node::new`], [`Node::restore`] and [`Node::declare`]; restore the core, and
-//!    [`Node::apply`] what its switches remember.
+//!    let [`crate::Core::resume`] hand what its switches remember to [`Node::apply`].
 //!
 //! # Variants
 //! The kinds of firmware are capabilities of one node ([`Capabilities`]), not copies of it.
