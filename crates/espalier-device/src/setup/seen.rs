@@ -5,8 +5,11 @@ use heapless::String;
 use super::{MAX_SEEN, Seen, Setup};
 use crate::settings::MAX_SSID;
 
+/// Milliseconds after which a scan is old.
+const SCAN_AFTER_MS: u64 = 10_000;
+
 /// A network that was seen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
     pub ssid: String<MAX_SSID>,
     pub rssi: i32,
@@ -21,13 +24,17 @@ impl Setup {
         }
     }
 
+    /// Says whether the last scan tells too little of what is there now.
+    pub(super) fn scan_is_old(&self) -> bool {
+        self.scanned_at.is_none() || self.due(self.scanned_at, SCAN_AFTER_MS)
+    }
+
     pub(super) fn scanned(&mut self, seen: &[Seen<'_>]) {
         self.seen.clear();
         for one in seen.iter().filter(|one| !one.ssid.is_empty()) {
             self.see(one);
         }
         self.scanned_at = Some(self.now);
-        self.shown = self.shown.wrapping_add(1);
         self.scan_ended();
     }
 
