@@ -8,11 +8,12 @@ use crate::settings::MAX_SSID;
 /// Milliseconds after which a scan is old.
 const SCAN_AFTER_MS: u64 = 10_000;
 
-/// A network that was seen.
+/// A network that was seen. Small, because every page that is on its way keeps a list of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
-    pub ssid: String<MAX_SSID>,
-    pub rssi: i32,
+    pub ssid: String<MAX_SSID, u8>,
+    /// Signal strength in dBm.
+    pub rssi: i8,
     pub encryption: u8,
 }
 
@@ -43,8 +44,9 @@ impl Setup {
         let Ok(ssid) = String::try_from(one.ssid) else {
             return;
         };
+        let rssi = one.rssi.clamp(i8::MIN.into(), i8::MAX.into()) as i8;
         if let Some(at) = self.seen.iter().position(|known| known.ssid == ssid) {
-            if self.seen[at].rssi >= one.rssi {
+            if self.seen[at].rssi >= rssi {
                 return;
             }
             self.seen.remove(at);
@@ -52,7 +54,7 @@ impl Setup {
         let at = self
             .seen
             .iter()
-            .take_while(|known| known.rssi >= one.rssi)
+            .take_while(|known| known.rssi >= rssi)
             .count();
         if at == MAX_SEEN {
             return;
@@ -60,7 +62,7 @@ impl Setup {
         self.seen.truncate(MAX_SEEN - 1);
         let known = Known {
             ssid,
-            rssi: one.rssi,
+            rssi,
             encryption: one.encryption,
         };
         // There is room now.
