@@ -29,6 +29,8 @@ use crate::tls::{Trust, anchors};
 const QUEUE: usize = 8192;
 /// Bytes of a frame.
 const FRAME: usize = 2048;
+/// Bytes of heap that firmware on trial must leave: with fewer the radio does not live long.
+const LEAST_HEAP: u32 = 8 * 1024;
 /// Every so many samples the board adds its own vital signs.
 const VITALS_EVERY: u32 = 6;
 
@@ -281,18 +283,23 @@ impl<F: NorFlash, P: Parts> Hands<F, P> {
         if waiting > 0 {
             desk.say(format_args!("{waiting} samples wait for the server"));
         }
-        for (key, value) in core.switches().iter() {
-            if self.parts.set(key, value).is_none() {
-                node.apply(key, value);
-            }
-        }
+        core.resume(|key, value| {
+            let text = self.parts.set(key, value);
+            text.unwrap_or_else(|| node.apply(key, value))
+        });
         drop(station);
         desk.station_bell.signal(());
         all
     }
 
     fn add_vitals(&mut self, sample: &mut Sample) {
-        if self.samples.is_multiple_of(VITALS_EVERY) {
+        let is_due = self.samples.is_multiple_of(VITALS_EVERY);
+        let safe = self.desk.station.borrow_mut().node().is_safe();
+        // The end of safe mode is told, too: who looks at the last value must not see it for ever.
+        if safe || is_due {
+            sample.add("safe_mode", Value::Bool(safe));
+        }
+        if is_due {
             if let Some(rssi) = self.desk.rssi.get() {
                 sample.add("rssi", Value::Int(i64::from(rssi)));
             }
@@ -366,8 +373,19 @@ impl<F: NorFlash, P: Parts> Hardware for Hands<F, P> {
     }
 
     async fn self_test(&mut self) -> bool {
-        // Whoever asks was reached over the network; what is left is that the board would find its server again.
-        knows_its_server(&mut *self.desk.store.borrow_mut())
+        // Whoever asks was reached over the network; what is left is that the board would find its server again, and lives.
+        let silent = self
+            .desk
+            .station
+            .borrow_mut()
+            .node()
+            .silent(self.desk.now_ms());
+        let does_well = does_well(silent, (self.desk.chip.heap_free)());
+        if let Err(why) = does_well {
+            self.desk
+                .say(format_args!("the check of this firmware failed: {why}"));
+        }
+        does_well.is_ok() && knows_its_server(&mut *self.desk.store.borrow_mut())
     }
 
     async fn happens(&mut self) -> Happening {
@@ -396,6 +414,18 @@ impl<F: NorFlash, P: Parts> Hardware for Hands<F, P> {
 
     fn alive(&mut self) {
         self.desk.alive(Task::Link);
+    }
+}
+
+/// Checks that no task hangs, and that there is heap left where there is one.
+///
+/// # Errors
+/// Says what is wrong.
+fn does_well(silent: Option<Task>, heap_free: Option<u32>) -> Result<(), &'static str> {
+    match (silent, heap_free) {
+        (Some(task), _) => Err(task.as_str()),
+        (None, Some(bytes)) if bytes < LEAST_HEAP => Err("too little heap"),
+        _ => Ok(()),
     }
 }
 
@@ -435,6 +465,18 @@ mod tests {
         fn write(&mut self, _: Slot, _: &[&[u8]]) -> Result<(), ()> {
             Err(())
         }
+    }
+
+    #[test]
+    fn the_self_test_wants_live_tasks_and_some_heap() {
+        for heap in [None, Some(LEAST_HEAP)] {
+            assert_eq!(does_well(None, heap), Ok(()));
+            assert_eq!(does_well(Some(Task::Radio), heap), Err("the radio"));
+        }
+        assert_eq!(
+            does_well(None, Some(LEAST_HEAP - 1)),
+            Err("too little heap")
+        );
     }
 
     #[test]

@@ -3,30 +3,11 @@
 use embassy_futures::select::select;
 use embassy_time::{Duration, Timer};
 use embedded_storage::nor_flash::NorFlash;
-use espalier_device::node::{StationInput, StationOutput};
+use espalier_device::node::{GLOW_KEYS, StationInput, StationOutput, glow_modes};
 use espalier_wire::json::Value;
 
 use crate::desk::Desk;
 use crate::radio::Order;
-
-/// Keys of the pattern of the LED.
-const GLOW: [&str; 4] = [
-    "led_mode",
-    "led_brightness",
-    "blink_interval",
-    "external_led",
-];
-/// Names of patterns, the only texts that a board changes by itself.
-const PATTERNS: [&str; 8] = [
-    "status",
-    "off",
-    "on",
-    "heartbeat",
-    "fast",
-    "slow",
-    "breathing",
-    "triple",
-];
 
 /// The pins that a station drives.
 pub trait Pins {
@@ -121,21 +102,22 @@ fn say<F>(desk: &Desk<F>, mut said: &[u8]) {
     }
 }
 
-/// Makes a change that may wait: keys of switches live as long as the desk, all other texts are known.
-fn owned<F>(desk: &'static Desk<F>, key: &str, value: Value<'_>) -> Wish {
+/// Makes a change that may wait: keys of switches live as long as the desk, and modes of the LED are the only texts that a board
+/// changes by itself.
+fn owned<F: NorFlash>(desk: &'static Desk<F>, key: &str, value: Value<'_>) -> Wish {
     let switches = desk.profile.switched().map(|pin| pin.key.as_str());
-    let key = switches.chain(GLOW).find(|known| *known == key);
+    let key = switches.chain(GLOW_KEYS).find(|known| *known == key);
     let value = match value {
         Value::Bool(on) => Some(Value::Bool(on)),
         Value::Int(number) => Some(Value::Int(number)),
-        Value::Text(text) => PATTERNS
-            .into_iter()
-            .find(|known| text == **known)
-            .map(Value::from),
+        Value::Text(text) => glow_modes().find(|known| text == **known).map(Value::from),
         Value::Float(_) | Value::Json(_) => None,
     };
     match (key, value) {
         (Some(key), Some(value)) => Wish::Change(key, value),
-        _ => Wish::Nothing,
+        _ => {
+            desk.say(format_args!("a change at the board cannot be told"));
+            Wish::Nothing
+        }
     }
 }

@@ -21,7 +21,8 @@ pub struct Backoff {
 impl Backoff {
     /// Notes a failure and returns the delay before the next attempt, in milliseconds.
     pub fn next_delay(&mut self, rng: &mut Rng) -> u64 {
-        let ceiling = BASE_MS.saturating_shl(self.failures).min(CAP_MS);
+        // From so many failures on it is the cap.
+        let ceiling = (BASE_MS << self.failures.min(16)).min(CAP_MS);
         self.failures = self.failures.saturating_add(1);
         FLOOR_MS.max(rng.up_to(ceiling))
     }
@@ -35,25 +36,6 @@ impl Backoff {
     /// Forgets the failures.
     pub fn reset(&mut self) {
         self.failures = 0;
-    }
-
-    /// Returns the number of failures in a row.
-    pub const fn failures(&self) -> u32 {
-        self.failures
-    }
-}
-
-trait SaturatingShl {
-    fn saturating_shl(self, bits: u32) -> Self;
-}
-
-impl SaturatingShl for u64 {
-    fn saturating_shl(self, bits: u32) -> u64 {
-        if bits > self.leading_zeros() {
-            u64::MAX
-        } else {
-            self << bits
-        }
     }
 }
 

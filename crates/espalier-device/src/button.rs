@@ -175,11 +175,6 @@ impl Button {
             _ => u64::MAX,
         }
     }
-
-    /// Says whether the button counts as down.
-    pub const fn is_down(&self) -> bool {
-        matches!(self.phase, Phase::Down { .. })
-    }
 }
 
 #[cfg(test)]

@@ -101,18 +101,30 @@ impl Pattern {
         })
     }
 
+    /// The names of patterns that a person can choose.
+    pub const NAMES: [&'static str; 7] = [
+        "off",
+        "on",
+        "heartbeat",
+        "fast",
+        "slow",
+        "breathing",
+        "triple",
+    ];
+
     /// Reads the name of a pattern.
     pub fn named(name: &str, slow_ms: u32) -> Option<Self> {
-        Some(match name {
-            "off" => Pattern::Off,
-            "on" => Pattern::On,
-            "heartbeat" => Pattern::Heartbeat,
-            "fast" => Pattern::Fast,
-            "slow" => Pattern::Slow(slow_ms),
-            "breathing" => Pattern::Breathing,
-            "triple" => Pattern::Triple,
-            _ => return None,
-        })
+        let patterns = [
+            Pattern::Off,
+            Pattern::On,
+            Pattern::Heartbeat,
+            Pattern::Fast,
+            Pattern::Slow(slow_ms),
+            Pattern::Breathing,
+            Pattern::Triple,
+        ];
+        let at = Pattern::NAMES.iter().position(|known| *known == name)?;
+        patterns.get(at).copied()
     }
 
     /// Returns what the pattern shows `elapsed` milliseconds after it began, at most so bright.

@@ -369,6 +369,17 @@ impl Switches {
         count
     }
 
+    /// Hands out every value, as after [`Switches::restore`]. One that is not taken is not what the device does: it stays stored,
+    /// and is not reported until it changes.
+    pub fn resume(&mut self, mut take: impl FnMut(&str, Json<'_>) -> bool) {
+        for switch in &mut self.list {
+            let value = Json::parse(switch.text(&self.long));
+            if value.is_ok_and(|value| !take(&switch.key, value)) {
+                switch.report = Report::Clean;
+            }
+        }
+    }
+
     /// Returns a number that differs after every change of a value.
     pub const fn changes(&self) -> u32 {
         self.changes

@@ -69,14 +69,10 @@ impl World {
         let mut core = Core::new(config, 5);
         assert!(node.declare(&mut core));
         core.restore(&mut records, &mut [0; 8_300]);
-        let remembered: Vec<(String, String)> = core
-            .switches()
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.as_str().to_owned()))
-            .collect();
-        for (key, value) in &remembered {
-            assert!(node.apply(key, Json::parse(value).unwrap()), "{key}");
-        }
+        core.resume(|key, value| {
+            assert!(node.apply(key, value), "{key}");
+            true
+        });
         let mut world = World {
             core,
             node,

@@ -25,13 +25,6 @@ pub const CHIP: Chip = THIS.0;
 /// The profile of a board that was not told which one it is.
 pub const BOARD: &str = THIS.1;
 
-/// Where Espressif's boards have their coloured LED. That of the S3 moved with a revision of its board; the ESP32 has none.
-pub const COLOURED: &[u8] = cfg_select! {
-    feature = "esp32" => &[],
-    feature = "esp32s3" => &[38, 48],
-    _ => &[8],
-};
-
 /// Bytes of heap: in what the bootloader leaves, and beside the firmware's own data. On the ESP32 the memory of the link is in the
 /// former.
 pub const HEAP: (usize, usize) = cfg_select! {

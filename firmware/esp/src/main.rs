@@ -255,7 +255,7 @@ fn begin(mut flash: Flash) -> Result<(Boot, Places, Start), Unusable> {
             );
             // Counted before the radio, whose driver may be what fails.
             let at = places.records.offset + BOOTS_OFFSET;
-            let count = Boots::start(&mut flash, at, places.booted);
+            let count = Boots::start(&mut flash, at, places.booted, reason);
             Ok((boot, places, count))
         }
         Gate::Restart => {
@@ -302,7 +302,7 @@ fn lay(setup: Setup, mut store: Store, count: Start, random: &mut Random) -> &'s
         random.next_u64(),
     );
     if station.node().is_safe() {
-        println!("espalier: safe mode after {} failed starts", count.failed);
+        println!("espalier: safe mode, because the last starts ended too early");
     }
     station.restore(&mut store);
     DESK.init_with(|| Desk::new(desk::CHIP, station, profile, store, count.boots))

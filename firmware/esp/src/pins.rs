@@ -61,7 +61,7 @@ impl Outputs {
             let driver = match pin.role {
                 #[cfg(feature = "outputs")]
                 Role::Relay => Some(switch(pin)),
-                Role::Led if chip::COLOURED.contains(&pin.gpio) && !pin.inverted => {
+                Role::Led if profile.is_coloured(pin) => {
                     pulses.take().and_then(|pulses| coloured(pin, pulses))
                 }
                 // Without dimmer: on or off.

@@ -171,8 +171,8 @@ fn lay(store: Store, mut flash: Flash<'static>, boot: &Boot, random: &Random) ->
     let Ok(profile) = Profile::from_json(board::PROFILE) else {
         missing("profile")
     };
-    let (slot, _) = Kept::started();
-    let count = Boots::start(&mut flash, RECORDS.offset + BOOTS_OFFSET, slot);
+    let (slot, reason) = Kept::started();
+    let count = Boots::start(&mut flash, RECORDS.offset + BOOTS_OFFSET, slot, reason);
     let mut station = Station::new(
         setup,
         &profile,

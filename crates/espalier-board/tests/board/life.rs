@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 
+use embassy_futures::join::join;
 use embassy_futures::poll_once;
 use espalier_board::desk::Desk;
 use espalier_board::life::{self, Firmware, Memory, Parts, Start};
@@ -12,14 +13,14 @@ use espalier_board::{FetchNothing, Sample, station};
 use espalier_device::UpdatePolicy;
 use espalier_device::parts::health::Sensor;
 use espalier_device::update::{Boot, BootReason, Gate, gate};
-use espalier_image::otadata::{OtaData, State, choose};
+use espalier_image::otadata::{self, OtaData, choose};
 use espalier_wire::json::Value;
 use rand_core::OsRng;
 use tokio::time::timeout;
 
-use crate::server::{DEVICE, Server, TOKEN, desired};
+use crate::server::{DEVICE, Server, State, TOKEN, desired};
 use crate::story::PATIENCE;
-use crate::whole::{NoPins, Shared, desk, flash, has_said, now, set_now};
+use crate::whole::{NoPins, Shared, desk, desk_after, flash, has_said, now, set_now};
 use crate::world::{Net, OTADATA, layout};
 
 /// Ten minutes, the patience of a trial whose record is lost.
@@ -112,11 +113,77 @@ async fn long_schedules_are_taken_and_sensors_say_whether_they_work() {
         .expect("it leaves");
 }
 
+/// Lets a board live with its station until the server has seen something.
+async fn until(
+    server: &Server,
+    desk: &'static Desk<Shared>,
+    flash: &Shared,
+    seen: impl Fn(&State) -> bool,
+) {
+    let mut pins = NoPins;
+    let all = async {
+        tokio::select! {
+            () = live(desk, flash, Rc::default()) => panic!("the board restarted"),
+            _ = station::serve(desk, &mut pins, || {}) => {}
+            () = server.until(seen) => {}
+        }
+    };
+    timeout(PATIENCE, all)
+        .await
+        .expect("it does what it should");
+}
+
+#[tokio::test]
+async fn safe_mode_claims_no_switch_and_says_that_it_is_there() {
+    let server = Server::start(None).await;
+    server.with(|s| s.wanted = Some(desired("v0", "true", 3)));
+    let flash = flash(&settings(server.port));
+    let board = desk(&flash);
+    let mut pins = NoPins;
+    let first = async {
+        let seen = async {
+            let on = ("v0".to_owned(), "true".to_owned(), 3);
+            let told = r#""safe_mode":false"#;
+            server
+                .until(|s| s.reported.contains(&on) && s.sample.contains(told))
+                .await;
+            board.leave.signal(());
+        };
+        tokio::select! {
+            ((), ()) = join(live(board, &flash, Rc::default()), seen) => {}
+            _ = station::serve(board, &mut pins, || {}) => {}
+        }
+    };
+    timeout(PATIENCE, first)
+        .await
+        .expect("it stores what it knows and leaves");
+    let crashed = || desk_after(&flash, BootReason::Panic);
+    let (_, _, board) = (crashed(), crashed(), crashed());
+    assert!(board.station.borrow_mut().node().is_safe());
+    server.with(|s| (s.wanted, s.samples) = (None, 0));
+    server.with(|s| s.reported.clear());
+    until(&server, board, &flash, |s| {
+        s.samples >= 8 && s.sample.contains(r#""safe_mode":true"#)
+    })
+    .await;
+    server.with(|s| {
+        let claimed: Vec<_> = s.reported.iter().filter(|r| r.0 != "schedules").collect();
+        assert!(claimed.is_empty(), "{claimed:?}");
+    });
+    // The value is kept for the time after.
+    board.settle();
+    let board = desk(&flash);
+    until(&server, board, &flash, |s| {
+        s.reported.iter().any(|r| r.0 == "v0" && r.1 == "true")
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_image_on_trial_that_knows_no_server_is_taken_back() {
     for unusable in ["", r#"{"v":99,"server":"http://127.0.0.1:9"}"#] {
         let flash = flash(unusable);
-        choose(&mut flash.clone(), OTADATA, 2, 0, State::New).unwrap();
+        choose(&mut flash.clone(), OTADATA, 2, 0, otadata::State::New).unwrap();
         let desk = desk(&flash);
         let mut life = pin!(live(desk, &flash, Rc::default()));
         assert!(poll_once(life.as_mut()).is_pending());

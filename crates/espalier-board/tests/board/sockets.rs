@@ -11,12 +11,15 @@ use embassy_net::StackResources;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use embedded_io_async::{Read, Write};
 use embedded_nal_async::{AddrType, Dns, TcpConnect};
+use espalier_board::desk::Desk;
 use espalier_board::portal;
 use espalier_board::sockets::{self, CONNECTIONS, Client, Connection, Lines, PAGES};
+use espalier_device::node::StationInput;
+use espalier_device::setup::Seen;
 use tokio::time::timeout;
 
 use crate::story::PATIENCE;
-use crate::whole::{desk, flash};
+use crate::whole::{Shared, desk, flash};
 
 const MTU: usize = 1514;
 
@@ -108,20 +111,38 @@ async fn connect<'c>(client: &'c Client<'static>, at: SocketAddr) -> Connection<
     }
 }
 
-/// Fetches the page of the portal over a connection of the client.
-async fn page(client: &Client<'static>, at: SocketAddr) -> String {
+/// Fetches the page of the portal over a connection of the client; something happens when its first bytes are there.
+async fn page_while(client: &Client<'static>, at: SocketAddr, happens: impl FnOnce()) -> String {
     let mut connection = connect(client, at).await;
     let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", at.ip());
     connection.write_all(request.as_bytes()).await.unwrap();
     connection.flush().await.unwrap();
     let (mut text, mut piece) = (Vec::new(), [0; 512]);
+    let count = connection.read(&mut piece).await.unwrap();
+    text.extend_from_slice(&piece[..count]);
+    happens();
     while let Ok(count @ 1..) = connection.read(&mut piece).await {
         text.extend_from_slice(&piece[..count]);
     }
     String::from_utf8(text).unwrap()
 }
 
-async fn at_the_portal(client: Client<'static>) {
+/// Fetches the page of the portal.
+async fn page(client: &Client<'static>, at: SocketAddr) -> String {
+    page_while(client, at, || {}).await
+}
+
+/// A scan ends, as it does that the opening of the portal begins.
+fn scan_ends(desk: &Desk<Shared>, ssid: &str) {
+    let seen = Seen {
+        ssid,
+        rssi: -50,
+        encryption: 3,
+    };
+    desk.tell(StationInput::Scanned(&[seen]));
+}
+
+async fn at_the_portal(client: Client<'static>, desk: &Desk<Shared>) {
     // The portal gives it an address, and is every name.
     let found = client.get_host_by_name("anything.example", AddrType::IPv4);
     let address = found.await.unwrap();
@@ -133,6 +154,17 @@ async fn at_the_portal(client: Client<'static>) {
             assert!(text.starts_with("HTTP/1.1 200"), "{text}");
             assert!(text.contains("</html>"), "{text}");
         }
+    }
+    // A scan that ends in the middle of a page leaves it whole.
+    for ssid in ["Garden", "Cellar"] {
+        let text = page_while(&client, at, || scan_ends(desk, ssid)).await;
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let length = std::format!("Content-Length: {}\r\n", body.len());
+        assert!(
+            head.contains(&length) && body.ends_with("</html>\n"),
+            "{text}"
+        );
+        assert!(!body.contains(ssid) && page(&client, at).await.contains(ssid));
     }
     // One more than there are sockets is refused, and goes when another one has gone.
     let first = connect(&client, at).await;
@@ -174,7 +206,7 @@ async fn a_station_reaches_a_portal_with_every_socket_in_use() {
             _ = station_runner.run() => {}
             _ = portal_runner.run() => {}
             _ = services => {}
-            () = at_the_portal(client) => {}
+            () = at_the_portal(client, desk) => {}
         }
     };
     timeout(PATIENCE, all).await.expect("nothing hangs");

@@ -12,6 +12,7 @@ use espalier_device::profile;
 use espalier_device::records::Records;
 use espalier_device::safe::{BOOTS_OFFSET, Boots};
 use espalier_device::setup::{About, Setup};
+use espalier_device::update::BootReason;
 use espalier_device::wifi::Policy;
 use espalier_device::{Slot, Storage};
 
@@ -102,13 +103,19 @@ pub fn flash(settings: &str) -> Shared {
 
 /// Starts a board up to the desk.
 pub fn desk(flash: &Shared) -> &'static Desk<Shared> {
+    desk_after(flash, BootReason::PowerOn)
+}
+
+/// Starts a board for a reason, up to the desk.
+pub fn desk_after(flash: &Shared, reason: BootReason) -> &'static Desk<Shared> {
     set_now(0);
     SAID.with_borrow_mut(String::clear);
     let mut store = flash.records();
     let about = About::new("espalier-test", "1.0.0", "ESP32-C3", [2, 0, 0, 1, 2, 3]);
     let setup = Setup::open(about, &mut store, |_| None, [7; 16]);
     let board = profile::named("esp32-c3-things").unwrap();
-    let count = Boots::start(&mut flash.clone(), RECORDS.offset + BOOTS_OFFSET, 0);
+    let at = RECORDS.offset + BOOTS_OFFSET;
+    let count = Boots::start(&mut flash.clone(), at, 0, reason);
     let mut station = Station::new(
         setup,
         &board,

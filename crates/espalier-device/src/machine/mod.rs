@@ -9,7 +9,7 @@ mod polling;
 mod timers;
 mod updating;
 
-use espalier_wire::json::{Value, write_object};
+use espalier_wire::json::{Json, Value, write_object};
 use heapless::{String, Vec};
 
 use crate::backoff::Backoff;
@@ -396,6 +396,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// Returns the switches.
     pub const fn switches(&self) -> &Switches {
         &self.switches
+    }
+
+    /// Hands out what was [restored](Core::restore). A value that is not taken is not reported, because the device does not have it.
+    pub fn resume(&mut self, take: impl FnMut(&str, Json<'_>) -> bool) {
+        self.switches.resume(take);
     }
 
     /// Returns the number of samples that the server has not acknowledged.

@@ -6,8 +6,9 @@ use heapless::String;
 
 use crate::led::{Pattern, SLOW_MAX_MS, SLOW_MIN_MS, SLOW_MS};
 
-/// The keys, in the order of the flags of what has changed.
-const KEYS: [&str; 4] = [
+/// The keys of the pattern of the LED.
+// In the order of the flags of what has changed.
+pub const KEYS: [&str; 4] = [
     "led_mode",
     "led_brightness",
     "blink_interval",
@@ -15,6 +16,11 @@ const KEYS: [&str; 4] = [
 ];
 /// The mode that shows the status of the board.
 const STATUS: &str = "status";
+
+/// Returns the texts that `led_mode` can be.
+pub fn modes() -> impl Iterator<Item = &'static str> {
+    core::iter::once(STATUS).chain(Pattern::NAMES)
+}
 
 /// How `led_mode` was given, to be reported alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,4 +147,26 @@ fn small(value: Json<'_>) -> Option<u8> {
 fn interval(value: Json<'_>) -> Option<u32> {
     let ms = u32::try_from(value.as_u64()?).ok()?;
     (SLOW_MIN_MS..=SLOW_MAX_MS).contains(&ms).then_some(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    #[test]
+    fn every_name_of_a_mode_is_taken_and_told() {
+        let mut glow = Glow::default();
+        for name in modes() {
+            let text = std::format!("\"{name}\"");
+            assert!(
+                glow.set_here(KEYS[0], Json::parse(&text).unwrap()),
+                "{name}"
+            );
+            assert_eq!(glow.next_change(), Some((KEYS[0], Value::from(name))));
+        }
+        let other = Json::parse("\"sparkling\"").unwrap();
+        assert!(!glow.set_here(KEYS[0], other) && !glow.has_changes());
+    }
 }

@@ -8,7 +8,7 @@
 //!    `Input::LocalChange`; [`NodeOutput::AskForUpdate`] is [`crate::Core::ask_for_update`]; what [`crate::Core::led`],
 //!    [`crate::Core::wall_ms`] and [`crate::Core::update_state`] return goes into [`NodeInput::Core`] after every step of the core.
 //! 4. At the start: [`crate::safe::Boots::start`], then [`Node::new`], [`Node::restore`] and [`Node::declare`]; restore the core, and
-//!    [`Node::apply`] what its switches remember.
+//!    let [`crate::Core::resume`] hand what its switches remember to [`Node::apply`].
 //!
 //! # Variants
 //! The kinds of firmware are capabilities of one node ([`Capabilities`]), not copies of it.
@@ -50,6 +50,7 @@ use crate::storage::Storage;
 use crate::update::UpdateState;
 use crate::wifi::{self, Status, Wifi};
 use glow::Glow;
+pub use glow::{KEYS as GLOW_KEYS, modes as glow_modes};
 use hands::{Hands, Wish};
 pub use io::{Capabilities, NodeInput, NodeOutput, View, Why};
 pub use lights::IDENTIFY_MS;
@@ -346,11 +347,6 @@ impl Node {
     /// Says whether the board runs in safe mode: then the binding measures nothing and shows nothing on displays.
     pub const fn is_safe(&self) -> bool {
         self.safe.is_safe()
-    }
-
-    /// Returns what the firmware can do.
-    pub const fn capabilities(&self) -> Capabilities {
-        self.can
     }
 
     /// Returns the Wi-Fi machine, to look at.

@@ -167,6 +167,11 @@ pub fn profile_of(settings: &Settings, chip: Chip) -> Result<Profile, StationErr
     }
 }
 
+/// The zone of the settings. One that cannot be read counts as UTC.
+fn zone_of(settings: &Settings) -> Zone {
+    Zone::parse(settings.tz()).unwrap_or(Zone::UTC)
+}
+
 /// What is left for the next poll.
 #[derive(Debug, Default)]
 struct Pending {
@@ -202,7 +207,7 @@ impl Station {
         failed: u32,
         seed: u64,
     ) -> Self {
-        let zone = Zone::parse(setup.settings().tz()).unwrap_or(Zone::UTC);
+        let zone = zone_of(setup.settings());
         let mut station = Station {
             node: Node::new(profile, can, wifi, zone, failed, seed),
             setup,
@@ -306,9 +311,13 @@ impl Station {
     fn catch_up(&mut self) {
         let uptime = self.node.uptime_ms();
         let mut event = None;
-        if core::mem::take(&mut self.pending.changed) && self.guest.is_none() {
-            self.take_networks();
+        if core::mem::take(&mut self.pending.changed) {
+            let zone = zone_of(self.setup.settings());
+            self.node.schedules.set_zone(zone);
             event = Some(Event::Tick);
+            if self.guest.is_none() {
+                self.take_networks();
+            }
         }
         if core::mem::take(&mut self.pending.used) {
             event = Some(Event::PortalUsed);
@@ -397,7 +406,10 @@ impl Station {
                 }
             }
             Action::Disconnect => StationOutput::Disconnect,
-            Action::OpenPortal => StationOutput::OpenPortal,
+            Action::OpenPortal => {
+                self.setup.portal_opens();
+                StationOutput::OpenPortal
+            }
             Action::ClosePortal => StationOutput::ClosePortal,
             Action::Online { .. } => StationOutput::Online,
             Action::Offline => StationOutput::Offline,

@@ -8,6 +8,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use espalier_image::chip::Chip;
+use espalier_wire::json::Json;
 use proptest::prelude::*;
 
 use super::*;
@@ -296,6 +297,7 @@ fn the_portal_opens_from_the_serial_line() {
 #[test]
 fn improv_tries_a_network_before_it_is_saved_and_has_the_radio_meanwhile() {
     let mut w = World::new(&[("Home", "secret88"), ("Shed", "secret99")]);
+    w.until("the scan for the portal is over", |w| !w.scan);
     w.improv("Home", "secret88");
     assert!(w.saved().is_empty());
     assert_eq!(w.join, Some(("Home".into(), "secret88".into())));
@@ -481,4 +483,57 @@ proptest! {
         w.until("online", |w| w.online.is_some());
         w.until("the portal closes", |w| !w.portal);
     }
+}
+
+#[test]
+fn a_new_board_says_how_to_reach_it_and_looks_around_before_the_first_page() {
+    let mut w = World::new(&[("Home", "secret88")]);
+    assert!(w.portal && w.scan, "it has begun to look");
+    let told = "Network: Espalier-ABCDEF\r\nPassword: ";
+    assert!(w.heard.starts_with(told), "{}", w.heard);
+    w.turn();
+    let mut request = Request::default();
+    request.feed(w.now, b"GET / HTTP/1.1\r\nHost: 192.168.4.1\r\n\r\n");
+    let (setup, records) = (w.station.setup(), &mut w.records);
+    let answer = setup.http(w.now, &request, records);
+    let mut page = vec![0; 20_000];
+    let count = setup.answer(&answer, 0, &mut page).unwrap();
+    let page = String::from_utf8_lossy(&page[..count]).to_string();
+    assert!(page.contains("<option value=\"Home\">"), "{page}");
+    w.drain();
+    assert_eq!(w.scans, 1);
+    // Who has saved a network is not told on every line.
+    w.types("wifi\nHome\nsecret88\n");
+    w.restart();
+    w.heard.clear();
+    w.nets.clear();
+    w.until("the portal", |w| w.portal);
+    assert_eq!(w.heard, "");
+}
+
+#[test]
+fn another_zone_counts_at_once() {
+    let mut w = World::new(&[]);
+    let list = r#"[{"key":"external_led","value":false,"at":"12:00"}]"#;
+    assert!(
+        w.station
+            .node()
+            .apply("schedules", Json::parse(list).unwrap())
+    );
+    // 2026-01-15 10:30:00 UTC.
+    let view = View {
+        wall_ms: Some(1_768_473_000_000),
+        ..View::default()
+    };
+    w.step(StationInput::Core(view));
+    w.log.clear();
+    w.types("zone EET-2\n");
+    // The next noon there is ten o'clock in UTC, at which nothing was due.
+    let noon = View {
+        wall_ms: Some(1_768_473_000_000 + 84_600_000),
+        ..View::default()
+    };
+    w.step(StationInput::Core(noon));
+    let told = w.log.iter().any(|line| line.contains("external_led"));
+    assert!(told, "{:?}", w.log);
 }

@@ -21,6 +21,8 @@ pub(super) struct Pins {
     taken: &'static [(u8, u8, &'static str)],
     input_only: &'static [(u8, u8)],
     straps: &'static [Strap],
+    /// Where Espressif's boards have their coloured LED. That of the S3 moved with a revision of its board; the ESP32 has none.
+    coloured: &'static [u8],
 }
 
 const FLASH: &str = "its flash";
@@ -51,6 +53,7 @@ const ESP32: Pins = Pins {
         strap(12, true, false),
         strap(15, true, true),
     ],
+    coloured: &[],
 };
 
 const S3: Pins = Pins {
@@ -67,6 +70,7 @@ const S3: Pins = Pins {
         // High keeps the ROM from its download mode.
         strap(46, true, false),
     ],
+    coloured: &[38, 48],
 };
 
 const C3: Pins = Pins {
@@ -79,6 +83,7 @@ const C3: Pins = Pins {
         // The button BOOT.
         strap(9, true, true),
     ],
+    coloured: &[8],
 };
 
 const C6: Pins = Pins {
@@ -92,6 +97,7 @@ const C6: Pins = Pins {
         strap(9, true, true),
         strap(15, true, true),
     ],
+    coloured: &[8],
 };
 
 fn within(ranges: &[(u8, u8)], gpio: u8) -> bool {
@@ -127,6 +133,10 @@ impl Pins {
 
     pub fn is_input_only(&self, gpio: u8) -> bool {
         within(self.input_only, gpio)
+    }
+
+    pub fn is_coloured(&self, gpio: u8) -> bool {
+        self.coloured.contains(&gpio)
     }
 
     pub fn strap(&self, gpio: u8) -> Option<Strap> {

@@ -18,6 +18,7 @@ use core::fmt;
 
 use espalier_image::chip::Chip;
 use espalier_wire::json::Json;
+use espalier_wire::limits::check_key;
 use heapless::{String, Vec};
 
 pub use boards::{NAMES, named};
@@ -25,6 +26,8 @@ use chips::Pins;
 
 /// Most pins of a profile.
 pub const MAX_PINS: usize = 24;
+/// Most pins that are dimmed: the channels that the chips have in common.
+pub const MAX_DIMMED: usize = 6;
 /// Longest name of a profile or key of a pin, in bytes.
 pub const MAX_KEY: usize = 32;
 
@@ -171,6 +174,10 @@ pub enum ProfileError {
     Twice(u8),
     /// A relay or PWM pin has no key.
     NoKey(u8),
+    /// The key of a relay or PWM pin has characters that no key may have.
+    BadKey(u8),
+    /// It is one more pin to be dimmed than [`MAX_DIMMED`].
+    TooManyDimmed(u8),
     /// The chip has no such pin.
     NoPin(u8, Chip),
     /// The chip uses the pin itself.
@@ -206,6 +213,14 @@ impl fmt::Display for ProfileError {
                     "GPIO{pin} is to be switched and needs a key, such as relay1"
                 )
             }
+            ProfileError::BadKey(pin) => write!(
+                f,
+                "the key of GPIO{pin} may have only letters, digits, spaces and _ . : - /"
+            ),
+            ProfileError::TooManyDimmed(pin) => write!(
+                f,
+                "GPIO{pin} is one too many: a board has at most {MAX_DIMMED} pins for LEDs and PWM"
+            ),
             ProfileError::NoPin(pin, chip) => {
                 write!(f, "the {} has no GPIO{pin}", chip.title())
             }
@@ -281,9 +296,20 @@ impl Profile {
             if pin.role.is_switched() && pin.key.is_empty() {
                 return Err(ProfileError::NoKey(pin.gpio));
             }
+            if pin.role.is_switched() && check_key(&pin.key).is_err() {
+                return Err(ProfileError::BadKey(pin.gpio));
+            }
             self.check_pin(pin, &pins)?;
         }
-        Ok(())
+        match self
+            .pins
+            .iter()
+            .filter(|pin| self.is_dimmed(pin))
+            .nth(MAX_DIMMED)
+        {
+            Some(pin) => Err(ProfileError::TooManyDimmed(pin.gpio)),
+            None => Ok(()),
+        }
     }
 
     fn check_pin(&self, pin: &Pin, pins: &Pins) -> Result<(), ProfileError> {
@@ -316,6 +342,18 @@ impl Profile {
         } else {
             Err(ProfileError::Strapping(pin.gpio, role, self.chip))
         }
+    }
+
+    /// Says whether a pin is the coloured LED of its chip's own board, which is told its colour by pulses.
+    pub fn is_coloured(&self, pin: &Pin) -> bool {
+        let has = |pins: Pins| pins.is_coloured(pin.gpio);
+        pin.role == Role::Led && !pin.inverted && Pins::of(self.chip).is_some_and(has)
+    }
+
+    /// Says whether a pin needs a channel of the chip for brightness.
+    fn is_dimmed(&self, pin: &Pin) -> bool {
+        let role = matches!(pin.role, Role::Led | Role::ExternalLed | Role::Pwm);
+        role && !self.is_coloured(pin)
     }
 
     /// Returns the pin with a role that is there once.

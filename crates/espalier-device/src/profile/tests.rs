@@ -254,3 +254,48 @@ proptest! {
         }
     }
 }
+
+fn with_pins(chip: &str, pins: &[String]) -> Result<Profile, ProfileError> {
+    let pins = pins.join(",");
+    Profile::from_json(&std::format!(r#"{{"chip":"{chip}","pins":[{pins}]}}"#))
+}
+
+#[test]
+fn a_board_dims_no_more_pins_than_its_chip_has_channels() {
+    let pwm = |gpio: &u8| std::format!(r#"{{"gpio":{gpio},"role":"pwm","key":"p{gpio}"}}"#);
+    let role = |gpio: u8, role: &str| std::format!(r#"{{"gpio":{gpio},"role":"{role}"}}"#);
+    let mut pins: std::vec::Vec<String> = [0, 1, 3, 4, 5].iter().map(pwm).collect();
+    pins.push(role(6, "external_led"));
+    assert!(with_pins("ESP32-C3", &pins).is_ok());
+    let seventh = [pins.clone(), std::vec![pwm(&7)]].concat();
+    let refused = with_pins("ESP32-C3", &seventh);
+    assert_eq!(refused, Err(ProfileError::TooManyDimmed(7)));
+    let refused = with_pins(
+        "ESP32-C3",
+        &[pins.clone(), std::vec![role(7, "led")]].concat(),
+    );
+    assert_eq!(refused, Err(ProfileError::TooManyDimmed(7)));
+    // The coloured LED and relays need no channel.
+    pins.push(role(8, "led"));
+    pins.push(r#"{"gpio":7,"role":"relay","key":"r"}"#.into());
+    assert!(with_pins("ESP32-C3", &pins).is_ok());
+    let plain = r#"{"gpio":8,"role":"led","inverted":true}"#;
+    pins[6] = plain.into();
+    let refused = with_pins("ESP32-C3", &pins);
+    assert_eq!(refused, Err(ProfileError::TooManyDimmed(8)));
+}
+
+#[test]
+fn a_key_is_one_that_the_wire_carries() {
+    for (key, good) in [
+        ("fan 1", true),
+        ("pump/a.b:c-d_e", true),
+        ("lüfter", false),
+        ("a,b", false),
+    ] {
+        let pin = std::format!(r#"{{"gpio":4,"role":"relay","key":"{key}"}}"#);
+        let read = with_pins("ESP32-C3", &[pin]);
+        assert_eq!(read.is_ok(), good, "{key}");
+        assert!(good || read == Err(ProfileError::BadKey(4)));
+    }
+}

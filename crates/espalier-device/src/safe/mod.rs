@@ -1,9 +1,11 @@
 //! What keeps a board reachable that cannot live with what it was told: the count of starts that failed, safe mode after three of
 //! them, and when the watchdog may be fed. Firmware on trial has its own judge, [`crate::update::gate`].
 //!
-//! A start has *failed* when the next one comes before the board has been up for [`STABLE_MS`] and without its own wish. After
-//! [`MAX_FAILED`] of them in a row, with the same image, the board runs in safe mode: the connection, updates and the console,
-//! no sensors, no outputs, no schedules. It leaves it by a restart of its own after [`SAFE_MS`] without a failure.
+//! A start has *failed* when a panic, the watchdog, a brown-out or something that the chip does not name ends it before the board
+//! has been up for [`STABLE_MS`]. After [`MAX_FAILED`] of them in a row, with the same image, the board runs in safe mode: the
+//! connection, updates and the console, no sensors, no outputs, no schedules. It leaves it by a restart of its own after [`SAFE_MS`]
+//! without a failure. A power cut, the reset pin, USB or a wish of the board ends a start without making it failed or good; only
+//! [`MAX_CUT`] early ends in a row lead to safe mode whatever ended them, because some chips call a brown-out a power-on.
 //!
 //! | file | holds |
 //! |---|---|
@@ -19,6 +21,9 @@ pub use watchdog::{Task, Watchdog};
 
 /// Failed starts in a row after which the board runs in safe mode.
 pub const MAX_FAILED: u32 = 3;
+/// Starts in a row that ended too early, whatever ended them, after which the board runs in safe mode: more than a person who
+/// presses a button or plugs a board in again and again gets to by chance.
+pub const MAX_CUT: u32 = 10;
 /// How long a board must live for its start to count as good, in milliseconds.
 pub const STABLE_MS: u64 = 60_000;
 /// How long a board stays in safe mode, in milliseconds: long enough to update it.

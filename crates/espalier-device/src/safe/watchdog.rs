@@ -1,5 +1,5 @@
 //! When the watchdog may be fed: only while everyone who should be alive says so. Not a timer of a chip: the binding feeds that
-//! one whenever [`Watchdog::may_feed`] allows it, and else lets it bite.
+//! one while [`Watchdog::silent`] names nobody, and else lets it bite.
 
 /// Most tasks that are watched.
 pub const MAX_TASKS: usize = 4;

@@ -105,7 +105,7 @@ impl Settings {
                 Ok(())
             }
             "keys" => self.take_keys(value),
-            "tz" => self.set_tz(&plain(value, "tz")?),
+            "tz" => self.take_tz(&plain(value, "tz")?),
             _ => Ok(()),
         }
     }
@@ -124,6 +124,13 @@ impl Settings {
             let network = Network::new(&ssid, &password)?;
             self.networks.push(network).map_err(|_| BAD_NETWORKS)?;
         }
+        Ok(())
+    }
+
+    /// Whether it is a zone is judged when it is used: one that cannot be read must not take everything else with it.
+    fn take_tz(&mut self, tz: &str) -> Result<(), SettingsError> {
+        let refused = member("tz", "have at most 64 ASCII characters");
+        self.tz = super::text(tz, super::is_ascii, refused)?;
         Ok(())
     }
 

@@ -30,6 +30,7 @@ use crate::config::{
     UpdatePolicy,
 };
 use crate::profile::{Profile, ProfileError};
+use crate::schedule::Zone;
 use crate::storage::{Slot, Storage};
 
 /// The version of the record that this firmware writes, and the newest that it reads.
@@ -56,6 +57,9 @@ pub const MAX_PINS: usize = 2;
 pub const MAX_BOARD: usize = 1024;
 /// Longest time zone, in bytes.
 pub const MAX_TZ: usize = 64;
+
+/// What a person is told who gives the board a server that [`Settings::has_local_server`] means.
+pub(crate) const LOCAL_SERVER: &str = "This firmware cannot look up names that end in .local: it needs the server's address in numbers, or a name that the router knows.";
 
 /// A network that the board may join. `Debug` hides the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -241,13 +245,16 @@ impl Settings {
         Ok(())
     }
 
-    /// Sets the time zone in the form of POSIX `TZ`.
+    /// Sets the time zone in the form of POSIX `TZ`, as [`Zone::parse`] reads it.
     ///
     /// # Errors
-    /// Refuses more than [`MAX_TZ`] characters, and what is no printable ASCII.
+    /// Refuses anything else, and more than [`MAX_TZ`] characters.
     pub fn set_tz(&mut self, tz: &str) -> Result<(), SettingsError> {
-        let refused = member("tz", "be a POSIX time zone of at most 64 ASCII characters");
-        self.tz = text(tz, is_ascii, refused)?;
+        let refused = member(
+            "tz",
+            "be a POSIX time zone of at most 64 characters, like CET-1CEST,M3.5.0,M10.5.0/3 or UTC0",
+        );
+        self.tz = text(tz, |tz| Zone::parse(tz).is_ok(), refused)?;
         Ok(())
     }
 
@@ -370,13 +377,21 @@ impl Settings {
         &self.tz
     }
 
+    /// Says whether the server has a name that only multicast DNS knows, which this firmware does not speak.
+    pub(crate) fn has_local_server(&self) -> bool {
+        let host = Endpoint::parse(&self.server).map_or("", |endpoint| endpoint.host);
+        let end = host.strip_suffix('.').unwrap_or(host).as_bytes();
+        end.last_chunk::<6>()
+            .is_some_and(|end| end.eq_ignore_ascii_case(b".local"))
+    }
+
     /// Says whether the board knows its server and who it is there.
     pub fn has_identity(&self) -> bool {
         !self.server.is_empty() && !self.device.is_empty() && !self.token.is_empty()
     }
 
     /// Returns what a factory reset leaves: the portal's password, which may stand on a label, the profile, which is what the board
-    /// is made of, the keys that sign its firmware, and whom it believes over `https`. The last two are no secrets and no places:
+    /// is made of, the time zone, the keys that sign its firmware, and whom it believes over `https`. The last three are no secrets:
     /// without them a board would be worth less to the one who resets it than when it was new, and who needs others gives them.
     pub(crate) fn kept_by_reset(&self) -> Self {
         Settings {
@@ -386,6 +401,7 @@ impl Settings {
             ca: self.ca.clone(),
             pins: self.pins.clone(),
             keys: self.keys.clone(),
+            tz: self.tz.clone(),
             ..Settings::default()
         }
     }

@@ -4,10 +4,14 @@
 use core::fmt::{self, Write};
 
 use super::serial::{Event, MAX_LINE};
-use super::{MAX_SERIAL, Notice, Setup};
+use super::{Facts, MAX_SERIAL, Notice, Setup};
 use crate::config::{MAX_DEVICE_ID, MAX_TOKEN, MAX_URL};
 use crate::profile::{self, Profile, ProfileError};
-use crate::settings::{AccessError, MAX_SSID, NO_PIN, Network, Settings, SettingsError};
+use crate::schedule::Zone;
+use crate::settings::{
+    AccessError, LOCAL_SERVER, MAX_BOARD, MAX_PORTAL, MAX_SSID, MAX_TZ, NO_PIN, Network, Settings,
+    SettingsError,
+};
 use crate::storage::Storage;
 use heapless::{String, Vec};
 
@@ -40,6 +44,7 @@ const KEYS: usize = 4;
 const HELP: &str = "provision  enter device id, device token and API URL; `provision KEY` also says who signs firmware\r\n\
     pin        enter the SHA-256 of the key of an https server, or of two\r\n\
     wifi       enter a Wi-Fi network\r\n\
+    zone       show the time zone; `zone CET-1CEST,M3.5.0,M10.5.0/3` sets it, for schedules by the clock\r\n\
     profile    show which pins do what; `profile NAME` or `profile {JSON}` sets it\r\n\
     status     show who this board is and how it does\r\n\
     portal     open the board's own network and show its password\r\n\
@@ -65,6 +70,19 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let safe = |c: char| if c.is_control() { '\u{fffd}' } else { c };
         self.0.chars().map(safe).try_for_each(|c| f.write_char(c))
+    }
+}
+
+/// A time zone for people.
+struct Zoned<'a>(&'a str);
+
+impl fmt::Display for Zoned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => f.write_str("not set, so UTC"),
+            tz if Zone::parse(tz).is_ok() => fmt::Display::fmt(&Shown(tz), f),
+            tz => write!(f, "{} cannot be read, so UTC", Shown(tz)),
+        }
     }
 }
 
@@ -199,16 +217,15 @@ impl Setup {
         } else if is("pin") {
             self.dialog = Dialog::Pin;
             self.ask();
+        } else if word.eq_ignore_ascii_case("zone") {
+            self.zone(rest.trim(), storage);
         } else if word.eq_ignore_ascii_case("profile") {
             self.profile(rest.trim(), storage);
         } else if is("wifi") {
             self.dialog = Dialog::Ssid;
             self.ask();
         } else if is("portal") {
-            let ssid = self.portal_ssid();
-            let password = self.settings.clone();
-            self.say(format_args!("Network: {ssid}"));
-            self.say(format_args!("Password: {}", password.portal()));
+            self.tell_portal();
             self.portal_wanted = true;
         } else if is("reset") {
             match self.factory_reset(self.now, storage) {
@@ -270,19 +287,48 @@ impl Setup {
         if next == self.settings {
             return self.say(format_args!("Nothing is changed."));
         }
+        let is_local = next.has_local_server();
         let saved = self.save_and_restart(next, storage);
         self.tell_saved(saved, "Saved. Restarting.");
+        if is_local {
+            self.say(format_args!("{LOCAL_SERVER}"));
+        }
+    }
+
+    /// Says the name and the password of the board's own network.
+    pub(super) fn tell_portal(&mut self) {
+        let (ssid, password) = (
+            self.portal_ssid(),
+            fit::<MAX_PORTAL>(self.settings.portal()),
+        );
+        self.say(format_args!("Network: {ssid}"));
+        self.say(format_args!("Password: {password}"));
+    }
+
+    /// Shows the time zone, or takes one, which counts at once.
+    fn zone<S: Storage>(&mut self, given: &str, storage: &mut S) {
+        if given.is_empty() {
+            let zone = fit::<MAX_TZ>(self.settings.tz());
+            return self.say(format_args!("Time zone: {}", Zoned(&zone)));
+        }
+        let mut next = self.settings.clone();
+        if let Err(SettingsError::Member { must, .. }) = next.set_tz(given) {
+            return self.say(format_args!("The time zone must {must}."));
+        }
+        let saved = self.save(next, storage);
+        self.tell_saved(saved, "Saved.");
     }
 
     /// Shows which pins do what, or takes a profile: the name of a board that is known, or one of a person's own.
     fn profile<S: Storage>(&mut self, given: &str, storage: &mut S) {
         if given.is_empty() {
-            let settings = self.settings.clone();
-            return match (settings.board(), settings.profile()) {
-                ("", "") => self.say(format_args!("Profile: not set")),
-                ("", name) => self.say(format_args!("Profile: {}", Shown(name))),
-                (own, _) => self.say(format_args!("Profile: {}", Shown(own))),
-            };
+            let profile =
+                fit::<MAX_BOARD>(match (self.settings.board(), self.settings.profile()) {
+                    ("", "") => "not set",
+                    ("", name) => name,
+                    (own, _) => own,
+                });
+            return self.say(format_args!("Profile: {}", Shown(&profile)));
         }
         let mut next = self.settings.clone();
         let profile = if given.starts_with('{') {
@@ -326,68 +372,28 @@ impl Setup {
     }
 
     fn status(&mut self) {
-        let (about, settings, facts) = (self.about.clone(), self.settings.clone(), self.facts);
-        let or = |text, otherwise| match text {
-            "" => Shown(otherwise),
-            text => Shown(text),
-        };
-        let set = |text: &str| if text.is_empty() { "not set" } else { "set" };
-        self.say(format_args!(
-            "Firmware: {} {} on {}",
+        self.make_room();
+        let Setup {
+            about,
+            settings,
+            facts,
+            notice,
+            out,
+            ..
+        } = self;
+        let mut line = Line(out);
+        // What has no room is lost: the line is slower than the one who asks.
+        let _ = write!(
+            line,
+            "Firmware: {} {} on {}\r\n",
             about.firmware, about.version, about.chip
-        ));
-        self.say(format_args!("Name: {}", or(settings.name(), "not set")));
-        self.say(format_args!(
-            "Device ID: {}",
-            or(settings.device(), "not set")
-        ));
-        self.say(format_args!("Device Token: {}", set(settings.token())));
-        self.say(format_args!(
-            "API URL: {}",
-            or(settings.server(), "not set")
-        ));
-        match (settings.ca().is_empty(), settings.pins().len()) {
-            (true, 0) => {}
-            (true, count) => self.say(format_args!("Server pins: {count}")),
-            (false, 0) => self.say(format_args!("Server certificate: set")),
-            (false, count) => self.say(format_args!("Server certificate: set, and {count} pins")),
-        }
-        match settings.keys().len() {
-            0 => self.say(format_args!(
-                "Signing keys: none given, the first that the server names are kept"
-            )),
-            count => self.say(format_args!("Signing keys: {count} given")),
-        }
-        for network in settings.networks() {
-            let kind = if network.is_open() {
-                "open"
-            } else {
-                "password set"
-            };
-            self.say(format_args!("Wi-Fi: {} ({kind})", Shown(network.ssid())));
-        }
-        if settings.networks().is_empty() {
-            self.say(format_args!("Wi-Fi: not set"));
-        }
-        match (facts.address, facts.rssi) {
-            (None, _) => self.say(format_args!("Network: not connected")),
-            (Some([a, b, c, d]), None) => self.say(format_args!("Network: {a}.{b}.{c}.{d}")),
-            (Some([a, b, c, d]), Some(rssi)) => {
-                self.say(format_args!("Network: {a}.{b}.{c}.{d}, {rssi} dBm"));
-            }
-        }
-        match (facts.online, facts.trouble) {
-            (true, _) => self.say(format_args!("Server: answers")),
-            (false, None) => self.say(format_args!("Server: does not answer")),
-            (false, Some(why)) => self.say(format_args!("Server: does not answer: {why}")),
-        }
-        self.say(format_args!("Uptime: {} s", facts.uptime_ms / 1000));
-        if let Some(bytes) = facts.heap_free {
-            self.say(format_args!("Free heap: {bytes} bytes"));
-        }
-        if let Notice::Unreadable(error) = self.notice {
-            self.say(format_args!("Settings: {error}"));
-        }
+        )
+        .and_then(|()| write_settings(&mut line, settings))
+        .and_then(|()| write_facts(&mut line, facts))
+        .and_then(|()| match notice {
+            Notice::Unreadable(error) => write!(line, "Settings: {error}\r\n"),
+            _ => Ok(()),
+        });
     }
 
     fn tell_saved<E>(&mut self, saved: Result<(), AccessError<E>>, done: &str) {
@@ -398,6 +404,64 @@ impl Setup {
                 self.say(format_args!("Not saved: the flash cannot be written."));
             }
         }
+    }
+}
+
+/// Writes who the board is and whom it knows, without secrets.
+fn write_settings(line: &mut Line<'_>, settings: &Settings) -> fmt::Result {
+    let or = |text, otherwise| match text {
+        "" => Shown(otherwise),
+        text => Shown(text),
+    };
+    let set = |text: &str| if text.is_empty() { "not set" } else { "set" };
+    write!(line, "Name: {}\r\n", or(settings.name(), "not set"))?;
+    write!(line, "Device ID: {}\r\n", or(settings.device(), "not set"))?;
+    write!(line, "Device Token: {}\r\n", set(settings.token()))?;
+    write!(line, "API URL: {}\r\n", or(settings.server(), "not set"))?;
+    match (settings.ca().is_empty(), settings.pins().len()) {
+        (true, 0) => {}
+        (true, count) => write!(line, "Server pins: {count}\r\n")?,
+        (false, 0) => write!(line, "Server certificate: set\r\n")?,
+        (false, count) => write!(line, "Server certificate: set, and {count} pins\r\n")?,
+    }
+    match settings.keys().len() {
+        0 => line
+            .write_str("Signing keys: none given, the first that the server names are kept\r\n")?,
+        count => write!(line, "Signing keys: {count} given\r\n")?,
+    }
+    write!(line, "Time zone: {}\r\n", Zoned(settings.tz()))?;
+    for network in settings.networks() {
+        let kind = if network.is_open() {
+            "open"
+        } else {
+            "password set"
+        };
+        write!(line, "Wi-Fi: {} ({kind})\r\n", Shown(network.ssid()))?;
+    }
+    if settings.networks().is_empty() {
+        line.write_str("Wi-Fi: not set\r\n")?;
+    }
+    Ok(())
+}
+
+/// Writes how the board does.
+fn write_facts(line: &mut Line<'_>, facts: &Facts) -> fmt::Result {
+    match (facts.address, facts.rssi) {
+        (None, _) => line.write_str("Network: not connected\r\n")?,
+        (Some([a, b, c, d]), None) => write!(line, "Network: {a}.{b}.{c}.{d}\r\n")?,
+        (Some([a, b, c, d]), Some(rssi)) => {
+            write!(line, "Network: {a}.{b}.{c}.{d}, {rssi} dBm\r\n")?;
+        }
+    }
+    match (facts.online, facts.trouble) {
+        (true, _) => line.write_str("Server: answers\r\n")?,
+        (false, None) => line.write_str("Server: does not answer\r\n")?,
+        (false, Some(why)) => write!(line, "Server: does not answer: {why}\r\n")?,
+    }
+    write!(line, "Uptime: {} s\r\n", facts.uptime_ms / 1000)?;
+    match facts.heap_free {
+        Some(bytes) => write!(line, "Free heap: {bytes} bytes\r\n"),
+        None => Ok(()),
     }
 }
 

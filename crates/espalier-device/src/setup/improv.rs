@@ -5,6 +5,7 @@ use heapless::Vec;
 
 use super::Setup;
 use super::serial::{PREFIX, checksum};
+use crate::config::MAX_URL;
 use crate::settings::Network;
 use crate::storage::Storage;
 
@@ -59,8 +60,8 @@ impl Setup {
                 }
             }
             GET_DEVICE => {
-                let (about, settings) = (self.about.clone(), self.settings.clone());
-                let name = match settings.name() {
+                let about = self.about.clone();
+                let name = match self.settings.name() {
                     "" => self.portal_ssid(),
                     name => cut(name),
                 };
@@ -149,8 +150,7 @@ impl Setup {
 
     /// Tells where to go on: to the server, when the board knows it.
     fn improv_url(&mut self, command: u8) {
-        let settings = self.settings.clone();
-        match settings.server() {
+        match cut::<MAX_URL>(self.settings.server()).as_str() {
             "" => self.improv_result(command, &[]),
             server => self.improv_result(command, &[server]),
         }

@@ -21,7 +21,7 @@
 //! | `io.rs` | what comes in and what goes out |
 //! | `seen.rs` | the networks of the last scan |
 //! | `serial.rs` | the byte stream that the console and Improv share |
-//! | `console.rs` | the commands `provision`, `pin`, `wifi`, `profile`, `status`, `portal`, `reset`, `help` |
+//! | `console.rs` | the commands `provision`, `pin`, `wifi`, `zone`, `profile`, `status`, `portal`, `reset`, `help` |
 //! | `improv.rs` | the Improv protocol |
 //! | `portal/` | the captive portal: requests, form, page, answers |
 //! | `dns.rs`, `dhcp.rs` | what leads a phone to the portal |
@@ -101,7 +101,7 @@ pub struct Setup {
     join_wanted: bool,
     form: portal::Entered,
     notice: Notice,
-    /// Counts what changes the page, so that no answer is made of two.
+    /// Counts what people change of the page, so that no answer is made of two. What changes by itself is kept by each answer.
     shown: u32,
     changed: bool,
     used: bool,
@@ -118,11 +118,6 @@ fn forget_doings<S: Storage>(storage: &mut S) -> Result<(), S::Error> {
     [Slot::Queue, Slot::State, Slot::Schedules]
         .into_iter()
         .try_for_each(|slot| storage.forget(slot))
-}
-
-fn trouble(facts: &Facts) -> Option<&'static str> {
-    let in_network = facts.address.is_some() && !facts.online;
-    facts.trouble.filter(|_| in_network)
 }
 
 impl fmt::Debug for Setup {
@@ -207,17 +202,11 @@ impl Setup {
                 self.facts.address = Some(address);
                 if matches!(self.notice, Notice::NotJoined { .. }) {
                     self.notice = Notice::None;
-                    self.shown = self.shown.wrapping_add(1);
                 }
                 self.joined(ssid, storage);
             }
             Input::NotJoined { ssid, refused } => self.not_joined(ssid, refused),
-            Input::Facts(facts) => {
-                if self.trouble() != trouble(&facts) {
-                    self.shown = self.shown.wrapping_add(1);
-                }
-                self.facts = facts;
-            }
+            Input::Facts(facts) => self.facts = facts,
         }
         self.serial.tick(self.now);
         if self.due(self.scan_since, SCAN_TIMEOUT_MS) {
@@ -233,7 +222,8 @@ impl Setup {
 
     /// Returns why a board that is in a network does not reach its server.
     fn trouble(&self) -> Option<&'static str> {
-        trouble(&self.facts)
+        let in_network = self.facts.address.is_some() && !self.facts.online;
+        self.facts.trouble.filter(|_| in_network)
     }
 
     fn due(&self, since: Option<u64>, after: u64) -> bool {
@@ -311,6 +301,17 @@ impl Setup {
         out
     }
 
+    /// The board's own network opens: looks for networks, so that the first page has them, and says how to join it when the board
+    /// is in no other way to be had.
+    pub(crate) fn portal_opens(&mut self) {
+        if self.settings.networks().is_empty() {
+            self.tell_portal();
+        }
+        if self.scan_is_old() {
+            self.want_scan();
+        }
+    }
+
     /// Answers a DHCP packet of the board's own network: writes the answer and returns where it goes and its length.
     pub fn dhcp(
         &mut self,
@@ -322,8 +323,8 @@ impl Setup {
     }
 
     /// Takes the board back to what it was when it left the hand that made it, and restarts it: it forgets its name, its server,
-    /// who it is there, its networks, switches, samples and schedules. The portal's password, the profile, whom it believes over
-    /// `https`, and the keys that sign firmware stay, as do the records of updates.
+    /// who it is there, its networks, switches, samples and schedules. The portal's password, the profile, the time zone, whom it
+    /// believes over `https`, and the keys that sign firmware stay, as do the records of updates.
     ///
     /// Only keys that a board without any in its settings has learned from its server go with that server: it was the person's trust
     /// in the server that made them count, and the next owner's server must be able to update the board.
@@ -404,9 +405,8 @@ impl Setup {
             self.improv_not_joined();
         } else if let Ok(ssid) = String::try_from(ssid) {
             let told = Notice::NotJoined { ssid, refused };
-            if self.notice != told && !matches!(self.notice, Notice::Unreadable(_)) {
+            if !matches!(self.notice, Notice::Unreadable(_)) {
                 self.notice = told;
-                self.shown = self.shown.wrapping_add(1);
             }
         }
     }

@@ -5,11 +5,15 @@ use heapless::String;
 use super::{MAX_SEEN, Seen, Setup};
 use crate::settings::MAX_SSID;
 
-/// A network that was seen.
-#[derive(Debug, Clone)]
+/// Milliseconds after which a scan is old.
+const SCAN_AFTER_MS: u64 = 10_000;
+
+/// A network that was seen. Small, because every page that is on its way keeps a list of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
-    pub ssid: String<MAX_SSID>,
-    pub rssi: i32,
+    pub ssid: String<MAX_SSID, u8>,
+    /// Signal strength in dBm.
+    pub rssi: i8,
     pub encryption: u8,
 }
 
@@ -21,13 +25,17 @@ impl Setup {
         }
     }
 
+    /// Says whether the last scan tells too little of what is there now.
+    pub(super) fn scan_is_old(&self) -> bool {
+        self.scanned_at.is_none() || self.due(self.scanned_at, SCAN_AFTER_MS)
+    }
+
     pub(super) fn scanned(&mut self, seen: &[Seen<'_>]) {
         self.seen.clear();
         for one in seen.iter().filter(|one| !one.ssid.is_empty()) {
             self.see(one);
         }
         self.scanned_at = Some(self.now);
-        self.shown = self.shown.wrapping_add(1);
         self.scan_ended();
     }
 
@@ -36,8 +44,9 @@ impl Setup {
         let Ok(ssid) = String::try_from(one.ssid) else {
             return;
         };
+        let rssi = one.rssi.clamp(i8::MIN.into(), i8::MAX.into()) as i8;
         if let Some(at) = self.seen.iter().position(|known| known.ssid == ssid) {
-            if self.seen[at].rssi >= one.rssi {
+            if self.seen[at].rssi >= rssi {
                 return;
             }
             self.seen.remove(at);
@@ -45,7 +54,7 @@ impl Setup {
         let at = self
             .seen
             .iter()
-            .take_while(|known| known.rssi >= one.rssi)
+            .take_while(|known| known.rssi >= rssi)
             .count();
         if at == MAX_SEEN {
             return;
@@ -53,7 +62,7 @@ impl Setup {
         self.seen.truncate(MAX_SEEN - 1);
         let known = Known {
             ssid,
-            rssi: one.rssi,
+            rssi,
             encryption: one.encryption,
         };
         // There is room now.

@@ -215,11 +215,6 @@ impl Wifi {
         }
     }
 
-    /// Says which network worked before the restart, so that it is tried first.
-    pub fn prefer(&mut self, network: u8) {
-        self.known.worked(network);
-    }
-
     /// Takes one event at `now`, milliseconds of a clock that counts up. Poll afterwards until nothing is left.
     pub fn step(&mut self, now: u64, event: Event<'_>) {
         self.now = self.now.max(now);
@@ -352,11 +347,6 @@ impl Wifi {
     /// Says whether the board is in a network.
     pub const fn is_online(&self) -> bool {
         matches!(self.radio, Radio::Online { .. })
-    }
-
-    /// Says whether the portal is open.
-    pub const fn portal_is_open(&self) -> bool {
-        self.portal.is_some()
     }
 
     /// Says whether an event ends what the radio was asked for.

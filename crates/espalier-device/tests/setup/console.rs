@@ -353,7 +353,7 @@ fn the_status_tells_everything_but_secrets() {
     assert_eq!(
         status,
         "Firmware: espalier-base 1.2.3 on ESP32-C3\r\nName: Kitchen\r\nDevice ID: dev1\r\nDevice Token: set\r\n\
-         API URL: http://old:8000\r\nSigning keys: 1 given\r\nWi-Fi: Home (password set)\r\nWi-Fi: Guest (open)\r\n\
+         API URL: http://old:8000\r\nSigning keys: 1 given\r\nTime zone: UTC0\r\nWi-Fi: Home (password set)\r\nWi-Fi: Guest (open)\r\n\
          Network: 10.0.0.7, -61 dBm\r\nServer: answers\r\nUptime: 61 s\r\nFree heap: 70000 bytes\r\n"
     );
     let bare = Bench::new().types("status\n");
@@ -361,6 +361,7 @@ fn the_status_tells_everything_but_secrets() {
         "Device ID: not set",
         "Device Token: not set",
         "Signing keys: none given, the first that the server names are kept",
+        "Time zone: not set, so UTC",
         "Wi-Fi: not set",
         "Network: not connected",
     ] {
@@ -369,6 +370,36 @@ fn the_status_tells_everything_but_secrets() {
     bench.types("provision\nx\nt0ken-secret2\nwifi-secret");
     let shown = format!("{:?}", bench.setup);
     assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn a_zone_is_set_without_a_restart_and_a_wrong_one_is_refused() {
+    let mut bench = Bench::set(SET);
+    assert_eq!(bench.types("zone\n"), "Time zone: UTC0\r\n");
+    let told = bench.types("zone Europe/Berlin\n");
+    assert!(told.starts_with(
+        "The time zone must be a POSIX time zone of at most 64 characters, like CET-1"
+    ));
+    assert_eq!(bench.stored().tz(), "UTC0");
+    assert_eq!(
+        bench.types("Zone CET-1CEST,M3.5.0,M10.5.0/3\n"),
+        "Saved.\r\n"
+    );
+    assert_eq!(bench.stored().tz(), "CET-1CEST,M3.5.0,M10.5.0/3");
+    bench.wait(RESTART_AFTER_MS);
+    assert_eq!((bench.changes, bench.restarts, bench.halts), (1, 0, 0));
+}
+
+#[test]
+fn a_server_that_the_firmware_cannot_look_up_is_saved_with_a_warning() {
+    let mut bench = Bench::new();
+    let told = bench.types("provision\ndev1\nt0ken\nhttp://farm.local:8000\n");
+    assert!(
+        told.contains(
+            "Saved. Restarting.\r\nThis firmware cannot look up names that end in .local"
+        )
+    );
+    assert_eq!(bench.stored().server(), "http://farm.local:8000");
 }
 
 #[test]
@@ -395,7 +426,8 @@ fn a_reset_forgets_who_the_board_is_and_keeps_what_it_is() {
     let left = bench.stored();
     assert_eq!((left.portal(), left.profile()), ("portal-secret", "c3"));
     assert_eq!(left.keys().len(), 1);
-    assert!(!left.has_identity() && left.networks().is_empty() && left.tz().is_empty());
+    assert!(!left.has_identity() && left.networks().is_empty());
+    assert_eq!(left.tz(), "UTC0");
     let bytes = bench.nor.bytes();
     for secret in [&b"wifi-secret"[..], b"t0ken-secret"] {
         assert!(!bytes.windows(secret.len()).any(|w| w == secret));
@@ -506,7 +538,7 @@ fn long_lines_strange_bytes_and_backspaces() {
     bench.heard.clear();
     bench.step(Input::Serial(b"\xff\xfe\n"));
     assert_eq!(bench.heard, b"That was no UTF-8 text.\r\n");
-    assert_eq!(bench.types("\0\t\x01?\n").lines().count(), 9);
+    assert_eq!(bench.types("\0\t\x01?\n").lines().count(), 10);
     assert_eq!(bench.types("\r\n\r\n\n"), "");
     let status = bench.types("statué\x7fs\n");
     assert!(status.starts_with("Firmware"), "{status}");

@@ -34,7 +34,7 @@ fn the_page_comes_in_pieces_of_any_size() {
     let whole = bench.ask_in_pieces(request, 20_000);
     assert_eq!(status(&whole), 200);
     let page = body(&whole);
-    assert!(page.len() < 8_000, "{} bytes", page.len());
+    assert!(page.len() < 9_500, "{} bytes", page.len());
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
     for size in [1, 7, 64, 512, 1460] {
         assert_eq!(bench.ask_in_pieces(request, size), whole);
@@ -147,14 +147,14 @@ fn the_page_says_why_the_server_is_not_reached() {
     let page = bench.get("/");
     let told = "role=\"status\">The board is in its Wi-Fi and does not reach its server: &lt;b&gt;&amp;.</div>";
     assert!(page.contains(told), "{page}");
-    // A page that is being sent is not made of two.
+    // A page that is being sent stays what it was.
     let mut request = Request::default();
     request.feed(bench.now, b"GET / HTTP/1.1\r\n\r\n");
     let answer = bench
         .setup
         .http(bench.now, &request, &mut records(&bench.nor));
     bench.step(facts(true, "<b>&"));
-    assert_eq!(bench.setup.answer(&answer, 0, &mut [0; 64]), None);
+    assert!(bench.sent(&answer, 512).contains(told));
     assert!(!bench.get("/").contains("does not reach"));
 }
 
@@ -545,16 +545,61 @@ fn more_networks_than_there_is_room_for() {
 }
 
 #[test]
-fn a_page_that_changes_while_it_is_sent_is_broken_off() {
+fn a_page_that_is_being_sent_keeps_what_it_shows() {
     let mut bench = Bench::new();
     let mut reader = Request::default();
     reader.feed(0, b"GET / HTTP/1.1\r\n\r\n");
     let answer = bench
         .setup
         .http(bench.now, &reader, &mut records(&bench.nor));
-    assert_eq!(bench.setup.answer(&answer, 0, &mut [0; 100]), Some(100));
+    let whole = bench.sent(&answer, 1460);
+    // Half of it is away when the scan ends that the page has begun, and the network is lost that the board was in.
     bench.step(Input::Scanned(&seen()));
+    bench.step(Input::NotJoined {
+        ssid: "Home",
+        refused: true,
+    });
+    assert_eq!(bench.sent(&answer, 512), whole);
+    body(&whole);
+    let next = bench.get("/");
+    assert!(next.contains("Café") && next.contains("Home refused the password"));
+    // What a person changes is another page.
+    bench.submit("server_url=nonsense");
     assert_eq!(bench.setup.answer(&answer, 100, &mut [0; 100]), None);
+}
+
+#[test]
+fn a_time_zone_is_taken_from_the_form_and_shown_again() {
+    let mut bench = Bench::set(SET);
+    let form = |zone| format!("server_url=http%3A%2F%2Fold%3A8000&time_zone={zone}");
+    assert_eq!(status(&bench.submit(&form("Berlin"))), 400);
+    let page = bench.get("/");
+    assert!(page.contains("The time zone must be a POSIX time zone"));
+    assert!(page.contains("<details open>") && page.contains("value=\"Berlin\""));
+    assert_eq!(bench.stored().tz(), "");
+    let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
+    let answer = bench.submit(&form("CET-1CEST%2CM3.5.0%2CM10.5.0%2F3"));
+    assert_eq!((status(&answer), bench.stored().tz()), (200, rule));
+    // The script fills only a field that is empty, and an empty one keeps what is set.
+    assert!(bench.get("/").contains(&format!("value=\"{rule}\"")));
+    bench.submit(&form(""));
+    assert_eq!(bench.stored().tz(), rule);
+}
+
+#[test]
+fn a_server_that_the_firmware_cannot_look_up_is_saved_with_a_warning() {
+    for (server, warned) in [
+        ("http://farm.local:8000", true),
+        ("http://Farm.LOCAL.", true),
+        ("http://local:8000", false),
+        ("http://farm.localnet", false),
+        ("http://10.0.0.5", false),
+    ] {
+        let mut bench = Bench::set(SET);
+        let answer = bench.submit(&format!("server_url={server}"));
+        assert_eq!((status(&answer), bench.stored().server()), (200, server));
+        assert_eq!(answer.contains("end in .local"), warned, "{server}");
+    }
 }
 
 #[test]

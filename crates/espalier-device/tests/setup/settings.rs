@@ -247,6 +247,19 @@ fn the_last_network_that_was_given_comes_first() {
     assert_eq!(settings.networks().len(), 4);
 }
 
+#[test]
+fn a_zone_that_cannot_be_read_is_not_set_and_takes_nothing_with_it() {
+    let mut settings = Settings::default();
+    settings.set_tz("CET-1CEST").unwrap();
+    for bad in ["Europe/Berlin", "UTC", "CET-1CEST,M3.5.0", "é"] {
+        assert!(settings.set_tz(bad).is_err(), "{bad}");
+    }
+    assert_eq!(settings.tz(), "CET-1CEST");
+    // Another program wrote it: the board must still find its server.
+    let read = Settings::parse(r#"{"server":"http://h","tz":"Europe/Berlin"}"#).unwrap();
+    assert_eq!((read.server(), read.tz()), ("http://h", "Europe/Berlin"));
+}
+
 proptest! {
     /// What was read is written so that it is read again.
     #[test]
@@ -254,12 +267,12 @@ proptest! {
         name in "\\PC{0,16}",
         ssids in prop::collection::vec(("\\PC{1,8}", "[ -~]{8,63}"), 0..4),
         ca in prop::collection::vec(any::<u8>(), 0..200),
-        tz in "[ -~]{0,64}",
+        tz in prop::sample::select(vec!["", "UTC0", "<+0330>-3:30", "CET-1CEST,M3.5.0,M10.5.0/3"]),
     ) {
         let mut settings = Settings::default();
         prop_assume!(settings.set_name(&name).is_ok());
         settings.set_ca(&ca).unwrap();
-        settings.set_tz(&tz).unwrap();
+        settings.set_tz(tz).unwrap();
         for (ssid, password) in &ssids {
             settings.put_network(Network::new(ssid, password).unwrap());
         }

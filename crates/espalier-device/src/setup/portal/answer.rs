@@ -5,8 +5,11 @@
 
 use core::fmt::{self, Write};
 
+use heapless::Vec;
+
 use super::page;
-use crate::setup::{ADDRESS, Setup};
+use crate::setup::seen::Known;
+use crate::setup::{ADDRESS, MAX_SEEN, Notice, Setup};
 
 /// What an answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +26,23 @@ pub(super) enum Content {
     Sentence(&'static str),
 }
 
+/// What a page shows that changes by itself, as it was when the answer began: a scan that ends, or a network that is lost, must not
+/// tear a page that is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub seen: Vec<Known, MAX_SEEN>,
+    pub notice: Notice,
+    pub trouble: Option<&'static str>,
+}
+
 /// An answer that is being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub(super) status: u16,
     pub(super) content: Content,
     pub(super) without_body: bool,
-    /// What the page showed when the answer began.
+    pub(super) moment: Moment,
+    /// Which settings and which form the page showed when the answer began.
     pub(super) shown: u32,
     /// Bytes of the body.
     pub(super) length: usize,
@@ -96,20 +109,31 @@ const fn phrase(status: u16) -> &'static str {
 impl Setup {
     /// Begins an answer.
     pub(super) fn begin(&self, status: u16, content: Content, without_body: bool) -> Answer {
+        let moment = self.moment(content);
         let mut count = Count(0);
         // Counting has room for everything.
-        let _ = self.write_body(content, &mut count);
+        let _ = self.write_body(content, &moment, &mut count);
         Answer {
             status,
             content,
             without_body,
+            moment,
             shown: self.shown,
             length: count.0,
         }
     }
 
-    /// Writes the bytes of an answer from the place `from` on into a buffer, and returns how many; 0 at its end. Nothing when what
-    /// it shows has changed meanwhile: close the connection, the browser asks again.
+    fn moment(&self, content: Content) -> Moment {
+        let shows = matches!(content, Content::Page | Content::Networks);
+        Moment {
+            seen: if shows { self.seen.clone() } else { Vec::new() },
+            notice: self.notice.clone(),
+            trouble: self.trouble(),
+        }
+    }
+
+    /// Writes the bytes of an answer from the place `from` on into a buffer, and returns how many; 0 at its end. Nothing when a
+    /// person has changed the settings or sent a form meanwhile: close the connection, the browser asks again.
     pub fn answer(&self, answer: &Answer, from: usize, into: &mut [u8]) -> Option<usize> {
         if answer.shown != self.shown {
             return None;
@@ -152,14 +176,14 @@ impl Setup {
         if answer.without_body {
             return Ok(());
         }
-        self.write_body(answer.content, out)
+        self.write_body(answer.content, &answer.moment, out)
     }
 
-    fn write_body(&self, content: Content, out: &mut impl Write) -> fmt::Result {
+    fn write_body(&self, content: Content, moment: &Moment, out: &mut impl Write) -> fmt::Result {
         match content {
-            Content::Page => page::form(self, out),
+            Content::Page => page::form(self, moment, out),
             Content::Saved => page::saved(self, out),
-            Content::Networks => page::networks(self, out),
+            Content::Networks => page::networks(&moment.seen, out),
             Content::Elsewhere => Ok(()),
             Content::Sentence(text) => writeln!(out, "{text}"),
         }

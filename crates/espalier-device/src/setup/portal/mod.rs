@@ -9,7 +9,7 @@
 //! | anything else | 302 to the page: also the addresses by which phones and computers find out about portals |
 //!
 //! Fields of the form: `device_name`, `wifi_ssid` or `custom_wifi_ssid`, `wifi_password`, `server_url`, `device_id`,
-//! `device_token`, `server_pin` (for `https`), `signing_key`; `occupation`, `ota_username`, `ota_password` and `prefs` of older forms are taken and not used.
+//! `device_token`, `server_pin` (for `https`), `signing_key`, `time_zone`; `occupation`, `ota_username`, `ota_password` and `prefs` of older forms are taken and not used.
 //!
 //! Whoever knows the password of the board's network may use the portal. Beside that, a form counts only when it was sent to the
 //! board's address by a page of the board, so that no page from elsewhere can send one. Stored secrets are never shown.
@@ -30,11 +30,10 @@ pub use request::{
 
 use super::{Notice, Setup};
 use crate::config::{MAX_DEVICE_ID, MAX_URL};
-use crate::settings::{AccessError, MAX_LABEL, MAX_SSID, NO_PIN, Network, Settings, SettingsError};
+use crate::settings::{
+    AccessError, MAX_LABEL, MAX_SSID, MAX_TZ, NO_PIN, Network, Settings, SettingsError,
+};
 use crate::storage::Storage;
-
-/// Milliseconds after which `/scan` makes a new one.
-const SCAN_AFTER_MS: u64 = 10_000;
 
 /// What a person entered last, shown again when something was wrong with it. No secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,13 +44,14 @@ pub(super) struct Entered {
     pub device: String<MAX_DEVICE_ID>,
     pub pin: String<MAX_VALUE>,
     pub key: String<MAX_VALUE>,
+    pub zone: String<MAX_TZ>,
 }
 
-/// The fields as they were sent; none means not sent.
+/// The body of a form.
 struct Fields<'f>(&'f [u8]);
 
 impl Fields<'_> {
-    /// Returns a value, trimmed unless spaces may belong to it; an empty one when it was not sent.
+    /// Returns a value with its spaces; an empty one when it was not sent.
     fn get(&self, name: &str, fault: SettingsError) -> Result<String<MAX_VALUE>, SettingsError> {
         form::field(self.0, name).map_or(Ok(String::new()), |value| value.ok_or(fault))
     }
@@ -86,8 +86,7 @@ impl Setup {
             }
             (Method::Get | Method::Head, "/scan") if ours => {
                 self.used = true;
-                let since = self.scanned_at;
-                if since.is_none() || self.due(since, SCAN_AFTER_MS) {
+                if self.scan_is_old() {
                     self.want_scan();
                 }
                 self.begin(200, Content::Networks, without_body)
@@ -123,6 +122,7 @@ impl Setup {
             device: fields.shown("device_id"),
             pin: fields.shown("server_pin"),
             key: fields.shown("signing_key"),
+            zone: fields.shown("time_zone"),
         };
         self.shown = self.shown.wrapping_add(1);
         let mut next = self.settings.clone();
@@ -151,12 +151,13 @@ impl Setup {
             next.set_name(name.trim()).map_err(Notice::Fault)?;
         }
         type Set = fn(&mut Settings, &str) -> Result<(), SettingsError>;
-        let plain: [(&str, &'static str, Set); 5] = [
+        let plain: [(&str, &'static str, Set); 6] = [
             ("server_url", "server", Settings::set_server),
             ("device_id", "device", Settings::set_device),
             ("device_token", "token", Settings::set_token),
             ("server_pin", "pins", Settings::set_pins),
             ("signing_key", "keys", Settings::set_keys),
+            ("time_zone", "tz", Settings::set_tz),
         ];
         for (field, member, set) in plain {
             let value = fields

@@ -4,7 +4,9 @@ use core::fmt::{self, Display, Write};
 
 use espalier_wire::json::ObjectWriter;
 
-use crate::settings::{NO_PIN, SettingsError};
+use super::answer::Moment;
+use crate::settings::{LOCAL_SERVER, NO_PIN, SettingsError};
+use crate::setup::seen::Known;
 use crate::setup::{Notice, Setup};
 
 /// A text within HTML, also within quotes.
@@ -52,7 +54,7 @@ summary{margin-top:18px;padding:6px 0;color:var(--soft)}
 const FOOT: &str = "</main></body></html>\n";
 
 const SCRIPT: &str = r#"<script>
-var s=document.getElementById("s"),c=document.getElementById("c"),o=document.getElementById("o"),b=document.getElementById("b"),n=0;
+var s=document.getElementById("s"),c=document.getElementById("c"),o=document.getElementById("o"),b=document.getElementById("b"),z=document.getElementById("z"),n=0;
 function other(){c.hidden=o.disabled=s.value!==""}
 function add(v,t){var e=document.createElement("option");e.value=v;e.textContent=t;s.add(e,s.options[s.options.length-1])}
 function scan(){b.disabled=true;fetch("/scan").then(function(r){return r.json()}).then(function(l){
@@ -62,7 +64,18 @@ l.forEach(function(w){add(w.ssid,w.ssid+(w.encryption?"":" (open)")+(w.rssi<-80?
 if(now&&!l.some(function(w){return w.ssid===now}))add(now,now);
 s.value=now;other();b.disabled=false;n=0
 }).catch(function(){b.disabled=false})}
-s.onchange=other;b.onclick=function(){scan();setTimeout(scan,4000)};other();if(s.options.length<2)scan();
+function zone(){
+function f(t){return-new Date(t).getTimezoneOffset()}
+function w(m){var a=Math.abs(m);return(m>0?"-":"")+Math.floor(a/60)+(a%60?":"+("0"+a%60).slice(-2):"")}
+function r(e){var d=new Date(e[0]+e[1]*6e4),k=d.getUTCDate(),m=d.getUTCMonth()+1,h=d.getUTCHours();
+return",M"+m+"."+(k+7>new Date(Date.UTC(d.getUTCFullYear(),m,0)).getUTCDate()?5:Math.ceil(k/7))+"."+d.getUTCDay()+(h===2?"":"/"+h)}
+var y=new Date().getFullYear(),t=Date.UTC(y,0,1),p=f(t),q,e=[];
+for(;t<=Date.UTC(y+1,0,1);t+=18e5){q=f(t);if(q!==p)e.push([t,p,q]);p=q}
+if(!e.length)return"STD"+w(p);
+if(e.length!==2||e[0][1]!==e[1][2])return"";
+if(e[0][2]<e[0][1])e.reverse();
+return"STD"+w(e[0][1])+"DST"+(e[0][2]-e[0][1]===60?"":w(e[0][2]))+r(e[0])+r(e[1])}
+z.value=z.value||zone();s.onchange=other;b.onclick=function(){scan();setTimeout(scan,4000)};other();if(s.options.length<2)scan();
 </script>
 "#;
 
@@ -72,7 +85,7 @@ fn or<'a>(first: &'a str, otherwise: &'a str) -> &'a str {
 }
 
 /// Writes the page with the form.
-pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+pub(super) fn form(setup: &Setup, moment: &Moment, out: &mut impl Write) -> fmt::Result {
     let (settings, entered) = (&setup.settings, &setup.form);
     out.write_str(HEAD)?;
     writeln!(
@@ -82,8 +95,8 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
         Html(&setup.about.version),
         Html(&setup.about.chip)
     )?;
-    notice(&setup.notice, out)?;
-    if let Some(why) = setup.trouble() {
+    notice(&moment.notice, out)?;
+    if let Some(why) = moment.trouble {
         writeln!(
             out,
             "<div class=\"bad\" role=\"status\">The board is in its Wi-Fi and does not reach its server: {}.</div>",
@@ -100,10 +113,10 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
     out.write_str(
         "<label for=\"s\">Wi-Fi</label><div class=\"row\"><select id=\"s\" name=\"wifi_ssid\">",
     )?;
-    options(setup, out)?;
+    options(setup, &moment.seen, out)?;
     out.write_str("</select><button type=\"button\" id=\"b\">Scan</button></div>\n")?;
     let ssid = &setup.form.ssid;
-    let is_listed = setup.seen.iter().any(|known| known.ssid == *ssid)
+    let is_listed = moment.seen.iter().any(|known| known.ssid == *ssid)
         || setup.settings.network(ssid).is_some();
     let custom = if is_listed { "" } else { ssid.as_str() };
     writeln!(
@@ -115,14 +128,14 @@ pub(super) fn form(setup: &Setup, out: &mut impl Write) -> fmt::Result {
         "<label for=\"p\">Wi-Fi password</label><input id=\"p\" name=\"wifi_password\" type=\"password\" maxlength=\"64\" autocomplete=\"off\">\
          <small>Empty for an open network, or to keep the saved password.</small>\n",
     )?;
-    identity(setup, out)?;
+    identity(setup, &moment.notice, out)?;
     out.write_str("<button>Save and connect</button></form>\n")?;
     out.write_str(SCRIPT)?;
     out.write_str(FOOT)
 }
 
 /// Writes the server and who the board is there.
-fn identity(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+fn identity(setup: &Setup, notice: &Notice, out: &mut impl Write) -> fmt::Result {
     let (settings, entered) = (&setup.settings, &setup.form);
     let server = or(&entered.server, settings.server());
     writeln!(
@@ -131,7 +144,11 @@ fn identity(setup: &Setup, out: &mut impl Write) -> fmt::Result {
         Html(server)
     )?;
     let device = or(&entered.device, settings.device());
-    let asked = Notice::Fault(NO_PIN) == setup.notice || !settings.has_identity();
+    let is_within = |fault: &SettingsError| {
+        *fault == NO_PIN || matches!(fault, SettingsError::Member { name: "tz", .. })
+    };
+    let asked = matches!(notice, Notice::Fault(fault) if is_within(fault));
+    let asked = asked || !settings.has_identity();
     let open = if asked { " open" } else { "" };
     let saved = |is: bool| if is { "saved" } else { "" };
     let token = saved(!settings.token().is_empty());
@@ -148,21 +165,26 @@ fn identity(setup: &Setup, out: &mut impl Write) -> fmt::Result {
         "<label for=\"i\">Server pin, for https</label><input id=\"i\" name=\"server_pin\" maxlength=\"190\" autocapitalize=\"none\" placeholder=\"{}\" value=\"{}\">\
          <small>SHA-256 of the public key of its certificate, 64 hexadecimal digits.</small>\
          <label for=\"k\">Signing key</label><input id=\"k\" name=\"signing_key\" maxlength=\"190\" autocapitalize=\"none\" placeholder=\"{}\" value=\"{}\">\
-         <small>Who signs the firmware. Without it the board keeps the first key that the server names.</small></details>",
+         <small>Who signs the firmware. Without it the board keeps the first key that the server names.</small>",
         saved(!settings.ca().is_empty() || !settings.pins().is_empty()),
         Html(&entered.pin),
         saved(!settings.keys().is_empty()),
         Html(&entered.key)
     )?;
-    Ok(())
+    writeln!(
+        out,
+        "<label for=\"z\">Time zone</label><input id=\"z\" name=\"time_zone\" maxlength=\"64\" autocapitalize=\"none\" placeholder=\"UTC0\" value=\"{}\">\
+         <small>For schedules by the clock, as a POSIX rule. This page knows that of your device.</small></details>",
+        Html(or(&entered.zone, settings.tz()))
+    )
 }
 
-fn options(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+fn options(setup: &Setup, seen: &[Known], out: &mut impl Write) -> fmt::Result {
     let chosen = match setup.form.ssid.as_str() {
         "" => setup.settings.networks().first().map_or("", |n| n.ssid()),
         ssid => ssid,
     };
-    for known in &setup.seen {
+    for known in seen {
         let selected = if known.ssid == chosen {
             " selected"
         } else {
@@ -176,7 +198,7 @@ fn options(setup: &Setup, out: &mut impl Write) -> fmt::Result {
             "<option value=\"{ssid}\"{selected}>{ssid}{open}{weak}</option>"
         )?;
     }
-    let is_seen = setup.seen.iter().any(|known| known.ssid == *chosen);
+    let is_seen = seen.iter().any(|known| known.ssid == *chosen);
     let is_saved = setup.settings.network(chosen).is_some();
     if is_saved && !is_seen {
         let ssid = Html(chosen);
@@ -212,6 +234,7 @@ fn notice(notice: &Notice, out: &mut impl Write) -> fmt::Result {
                 "password" => "The Wi-Fi password",
                 "pins" => "The pin of the server",
                 "keys" => "The signing key",
+                "tz" => "The time zone",
                 other => other,
             };
             write!(out, "{} must {}.", Html(label), Html(must))?;
@@ -268,14 +291,17 @@ pub(super) fn saved(setup: &Setup, out: &mut impl Write) -> fmt::Result {
             "<p>The board has no device id and token yet: add a device on the server, then enter both here or over USB.</p>",
         )?;
     }
+    if settings.has_local_server() {
+        write!(out, "<p>{}</p>", Html(LOCAL_SERVER))?;
+    }
     out.write_str("</div>")?;
     out.write_str(FOOT)
 }
 
 /// Writes the networks of the last scan as JSON.
-pub(super) fn networks(setup: &Setup, out: &mut impl Write) -> fmt::Result {
+pub(super) fn networks(seen: &[Known], out: &mut impl Write) -> fmt::Result {
     out.write_char('[')?;
-    for (n, known) in setup.seen.iter().enumerate() {
+    for (n, known) in seen.iter().enumerate() {
         if n > 0 {
             out.write_char(',')?;
         }
