@@ -159,7 +159,6 @@ pub async fn run_with<
         next: Job::default(),
         led: None,
         sensors_rest: None,
-        restart_wanted: false,
     };
     // The first to end is the main loop: the other two have no end.
     select3(
@@ -178,7 +177,6 @@ struct Main<'s, 'a, H, S, F, R, const QUEUE: usize, const FRAME: usize> {
     led: Option<Led>,
     /// Until when the sensors are left alone.
     sensors_rest: Option<Instant>,
-    restart_wanted: bool,
 }
 
 impl<H, S, F, R, const QUEUE: usize, const FRAME: usize> Main<'_, '_, H, S, F, R, QUEUE, FRAME>
@@ -247,7 +245,7 @@ where
             match self.next_wish() {
                 None => {
                     self.shared.set(&self.shared.settled, true);
-                    return self.restart_wanted;
+                    return false;
                 }
                 Some(Wish::Restart) => return true,
                 Some(wish) => self.grant(wish).await,
@@ -450,7 +448,7 @@ where
             Done::Measure if self.measure_now().await => Ok(None),
             Done::Measure => Err("this board measures nothing now: no sensor answers"),
             Done::Restart => {
-                self.restart_wanted = true;
+                self.shared.node.borrow_mut().core.want_restart();
                 Ok(None)
             }
         };
