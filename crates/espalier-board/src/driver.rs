@@ -13,10 +13,11 @@ use espalier_device::node::View;
 use espalier_device::state::{MAX_LONG_VALUE, MAX_SWITCH_KEY};
 use espalier_device::{Core, Input, Led, Output, Storage};
 use espalier_wire::json::Json;
+use espalier_wire::limits::MAX_DOWN_BYTES;
 use heapless::String;
 use rand_core::{CryptoRng, RngCore};
 
-use crate::buffers::{Buffers, FRAME_HEADER};
+use crate::buffers::{BESIDE_MESSAGE, Buffers, FRAME_HEADER};
 use crate::error::NetError;
 use crate::fetch::{Fetch, FetchNothing};
 use crate::hardware::{Done, HARDWARE_TIMEOUT, Happening, Hardware, Sample};
@@ -137,6 +138,10 @@ pub async fn run_with<
         assert!(
             OUT >= FRAME + FRAME_HEADER,
             "OUT must hold a frame of the core and its header"
+        );
+        assert!(
+            MESSAGE >= MAX_DOWN_BYTES + BESIDE_MESSAGE && ANSWER >= MAX_DOWN_BYTES,
+            "MESSAGE and ANSWER must hold what a server sends at once"
         );
     }
     let Buffers {
