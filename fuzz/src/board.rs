@@ -262,6 +262,7 @@ fn frames(bytes: &[u8]) -> Verdict {
             'T' => 0x81,
             'C' => 0x88,
             'P' => 0x89,
+            'L' => continue,
             _ => 0x8a,
         };
         let mut again = vec![first];

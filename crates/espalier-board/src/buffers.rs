@@ -1,7 +1,14 @@
 //! The memory of the driver, in one struct that a board puts where it has room. Not the queue of samples, which is the core's.
 
+use espalier_wire::limits::MAX_DOWN_BYTES;
+
 /// Bytes of the largest TLS record with its header, and so of a buffer that can take whatever a server sends.
 pub const FULL_RECORD: usize = 16_640;
+/// Bytes of the larger buffers: what a server of ours sends at once, and as much for what comes with it. Heads of answers grow on
+/// their way through other servers.
+const ROOMY: usize = 2 * MAX_DOWN_BYTES;
+/// Bytes that [`Buffers`] need for messages besides [`MAX_DOWN_BYTES`]: the head of a message, and a whole control frame.
+pub(crate) const BESIDE_MESSAGE: usize = 160;
 /// Bytes before the text of an outgoing WebSocket frame.
 pub const FRAME_HEADER: usize = 8;
 
@@ -11,16 +18,16 @@ pub const FRAME_HEADER: usize = 8;
 /// |---|---|---|
 /// | `RECORD_IN` | one incoming TLS record, twice (link and exchange) | [`FULL_RECORD`] |
 /// | `RECORD_OUT` | one outgoing TLS record, twice; at least 512 | 2,048 |
-/// | `MESSAGE` | one incoming frame of the socket, or its parts | 4,096 |
+/// | `MESSAGE` | one incoming frame of the socket, or its parts; at least [`MAX_DOWN_BYTES`] and 160 | 4,096 |
 /// | `OUT` | one outgoing frame: at least the core's `FRAME` and [`FRAME_HEADER`] | 2,056 |
-/// | `ANSWER` | the head of an answer, then its body or a piece of a download | 4,096 |
+/// | `ANSWER` | the head of an answer, then its body or a piece of a download; at least [`MAX_DOWN_BYTES`] | 4,096 |
 #[derive(Debug)]
 pub struct Buffers<
     const RECORD_IN: usize = FULL_RECORD,
     const RECORD_OUT: usize = 2048,
-    const MESSAGE: usize = 4096,
+    const MESSAGE: usize = ROOMY,
     const OUT: usize = 2056,
-    const ANSWER: usize = 4096,
+    const ANSWER: usize = ROOMY,
 > {
     pub(crate) link: Records<RECORD_IN, RECORD_OUT>,
     pub(crate) exchange: Records<RECORD_IN, RECORD_OUT>,

@@ -13,10 +13,11 @@ use espalier_device::node::View;
 use espalier_device::state::{MAX_LONG_VALUE, MAX_SWITCH_KEY};
 use espalier_device::{Core, Input, Led, Output, Storage};
 use espalier_wire::json::Json;
+use espalier_wire::limits::MAX_DOWN_BYTES;
 use heapless::String;
 use rand_core::{CryptoRng, RngCore};
 
-use crate::buffers::{Buffers, FRAME_HEADER};
+use crate::buffers::{BESIDE_MESSAGE, Buffers, FRAME_HEADER};
 use crate::error::NetError;
 use crate::fetch::{Fetch, FetchNothing};
 use crate::hardware::{Done, HARDWARE_TIMEOUT, Happening, Hardware, Sample};
@@ -138,6 +139,10 @@ pub async fn run_with<
             OUT >= FRAME + FRAME_HEADER,
             "OUT must hold a frame of the core and its header"
         );
+        assert!(
+            MESSAGE >= MAX_DOWN_BYTES + BESIDE_MESSAGE && ANSWER >= MAX_DOWN_BYTES,
+            "MESSAGE and ANSWER must hold what a server sends at once"
+        );
     }
     let Buffers {
         link: link_records,
@@ -159,7 +164,6 @@ pub async fn run_with<
         next: Job::default(),
         led: None,
         sensors_rest: None,
-        restart_wanted: false,
     };
     // The first to end is the main loop: the other two have no end.
     select3(
@@ -178,7 +182,6 @@ struct Main<'s, 'a, H, S, F, R, const QUEUE: usize, const FRAME: usize> {
     led: Option<Led>,
     /// Until when the sensors are left alone.
     sensors_rest: Option<Instant>,
-    restart_wanted: bool,
 }
 
 impl<H, S, F, R, const QUEUE: usize, const FRAME: usize> Main<'_, '_, H, S, F, R, QUEUE, FRAME>
@@ -247,7 +250,7 @@ where
             match self.next_wish() {
                 None => {
                     self.shared.set(&self.shared.settled, true);
-                    return self.restart_wanted;
+                    return false;
                 }
                 Some(Wish::Restart) => return true,
                 Some(wish) => self.grant(wish).await,
@@ -450,7 +453,7 @@ where
             Done::Measure if self.measure_now().await => Ok(None),
             Done::Measure => Err("this board measures nothing now: no sensor answers"),
             Done::Restart => {
-                self.restart_wanted = true;
+                self.shared.node.borrow_mut().core.want_restart();
                 Ok(None)
             }
         };

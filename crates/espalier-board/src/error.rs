@@ -23,8 +23,10 @@ pub enum NetError {
     Answer,
     /// The server does not speak WebSocket here; with its HTTP status.
     Refused(u16),
-    /// A WebSocket frame breaks the rules, or is longer than the buffer for it.
+    /// A WebSocket frame breaks the rules.
     Frame,
+    /// A message or an answer is longer than the buffer for it; it was left out, and the connection goes on.
+    TooLarge,
     /// A head to be sent does not fit its buffer.
     TooLong,
 }
@@ -46,7 +48,10 @@ impl NetError {
             NetError::Answer => "the answer is no HTTP or too long",
             NetError::Refused(401 | 403) => "the server does not take this device id and token",
             NetError::Refused(_) => "the server refuses the socket",
-            NetError::Frame => "a WebSocket frame is malformed or too long",
+            NetError::Frame => "a WebSocket frame is malformed",
+            NetError::TooLarge => {
+                "the server has sent more at once than this board can hold; it is left out"
+            }
             NetError::TooLong => "the request does not fit its buffer",
         }
     }

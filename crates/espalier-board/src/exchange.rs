@@ -135,7 +135,11 @@ where
     let (status, date, retry_after_s) = (head.status, head.date, head.retry_after_s);
     let mut body = Body::new(head.framing);
     answer.copy_within(length..filled, 0);
-    let kept = read_to_end(&mut channel, &mut body, answer, filled - length).await?;
+    let (kept, whole) = read_to_end(&mut channel, &mut body, answer, filled - length).await?;
+    // What a post is answered with matters to nobody.
+    if !whole && method == Method::Get {
+        shared.too_large();
+    }
     shared.tell(Input::Answer {
         status,
         body: text(answer.get(..kept).unwrap_or_default()),
@@ -145,21 +149,23 @@ where
     Ok(())
 }
 
-/// Reads a body, or as much of it as the buffer holds. The buffer begins with `filled` bytes that are here already.
+/// Reads a body, or as much of it as the buffer holds; returns its bytes and whether they are all of it. The buffer begins with
+/// `filled` bytes that are here already.
 async fn read_to_end<C: embedded_io_async::Read + embedded_io_async::Write>(
     channel: &mut Channel<'_, '_, C>,
     body: &mut Body,
     buffer: &mut [u8],
     filled: usize,
-) -> Result<usize, NetError> {
+) -> Result<(usize, bool), NetError> {
     let (mut total, mut filled) = (0, filled);
     loop {
         let room = buffer.get_mut(total..).unwrap_or_default();
         if room.is_empty() {
-            return Ok(total);
+            let more = body.read(channel, &mut [0; 64], 0).await?;
+            return Ok((total, more == 0));
         }
         match body.read(channel, room, filled).await? {
-            0 => return Ok(total),
+            0 => return Ok((total, true)),
             count => total += count,
         }
         filled = 0;

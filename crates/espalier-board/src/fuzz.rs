@@ -67,10 +67,10 @@ pub fn is_named(names: &[u8], host: &str) -> bool {
 }
 
 /// Takes WebSocket frames that arrive in pieces of one size, and hands out what is in them: the letter `T` with a text, `C`, `P` or
-/// `O` with the payload of a close, ping or pong.
+/// `O` with the payload of a close, ping or pong, `L` without anything where a message does not fit `room`.
 ///
 /// # Errors
-/// When a frame breaks the rules, or does not fit `room`.
+/// When a frame breaks the rules, or `room` is too small for a control frame.
 pub fn frames(
     bytes: &[u8],
     piece: usize,
@@ -103,6 +103,7 @@ pub fn frames(
                 };
                 seen(letter, room.get(payload).ok_or(NetError::Frame)?);
             }
+            Incoming::TooLong => seen('L', &[]),
             Incoming::Other => {}
         }
     }

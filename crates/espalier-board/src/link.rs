@@ -101,6 +101,10 @@ where
                 let payload = message.get(payload).ok_or(NetError::Frame)?;
                 control(&mut channel, opcode, payload, shared).await?;
             }
+            Incoming::TooLong => {
+                shared.too_large();
+                shared.tell(Input::FrameTooLong);
+            }
             Incoming::Other => {}
             Incoming::Partial => {
                 let room = message.get_mut(frames.filled..).ok_or(NetError::Frame)?;

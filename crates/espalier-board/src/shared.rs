@@ -103,6 +103,8 @@ pub(crate) struct Shared<'a, S, F, R, const QUEUE: usize, const FRAME: usize> {
     pub exchange_idle: Cell<bool>,
     /// What went wrong last, for the log.
     pub trouble: Cell<Option<NetError>>,
+    /// Whether the log has heard that something was too large for a buffer.
+    pub said_too_large: Cell<bool>,
 }
 
 impl<'a, S, F, R, const QUEUE: usize, const FRAME: usize> Shared<'a, S, F, R, QUEUE, FRAME> {
@@ -131,6 +133,7 @@ impl<'a, S, F, R, const QUEUE: usize, const FRAME: usize> Shared<'a, S, F, R, QU
             abandon: Cell::new(false),
             exchange_idle: Cell::new(true),
             trouble: Cell::new(None),
+            said_too_large: Cell::new(false),
         }
     }
 }
@@ -143,6 +146,13 @@ impl<'a, S: Storage, F: NorFlash, R: RngCore + CryptoRng, const QUEUE: usize, co
         self.settled.set(false);
         self.node.borrow_mut().core.step(now_ms(), input);
         self.set(&self.heard, true);
+    }
+
+    /// Notes that something was too large for a buffer: a line in the log once, because the server may send it again and again.
+    pub fn too_large(&self) {
+        if !self.said_too_large.replace(true) {
+            self.trouble.set(Some(NetError::TooLarge));
+        }
     }
 
     /// Hands bytes of a download to the core.

@@ -131,9 +131,12 @@ pub(crate) enum Incoming {
     },
     /// Something that is not for us, like a binary message.
     Other,
+    /// A message has ended that was longer than the buffer; nothing of it is left.
+    TooLong,
 }
 
-/// Takes frames out of a buffer. Its beginning holds the parts of a message that came in several frames.
+/// Takes frames out of a buffer. Its beginning holds the parts of a message that came in several frames. A message that does not fit
+/// is thrown away as it comes, and the next one is heard.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     /// Bytes of the buffer that are filled.
@@ -146,48 +149,102 @@ pub(crate) struct Frames {
     used: usize,
     /// Whether the message was handed out and goes at the next call.
     delivered: bool,
+    /// Whether the message does not fit, so that nothing of it is kept.
+    lost: bool,
+    /// Bytes still to come of a frame of that message.
+    skip: usize,
 }
 
 impl Frames {
     /// Returns the next thing in the buffer. Ranges are valid until the next call.
     ///
     /// # Errors
-    /// When a frame breaks the rules, or does not fit the buffer.
+    /// When a frame breaks the rules, or the buffer is too small for a control frame.
     pub fn next(&mut self, buffer: &mut [u8]) -> Result<Incoming, NetError> {
         self.tidy(buffer);
+        if self.skip > 0 {
+            return Ok(self.skip_on());
+        }
         let at = self.message;
         let filled = buffer.get(..self.filled).ok_or(NetError::Frame)?;
         let Some((header, payload)) = parse_header(filled.get(at..).unwrap_or_default())? else {
-            return self.partial(buffer.len());
+            return self.partial(buffer);
         };
         let start = at + header.length;
         let end = start.checked_add(payload).ok_or(NetError::Frame)?;
-        if end > buffer.len() {
-            return Err(NetError::Frame);
+        let Some(first) = self.message_of(&header, payload)? else {
+            if end > buffer.len() {
+                return self.make_room(buffer);
+            }
+            if end > self.filled {
+                return Ok(Incoming::Partial);
+            }
+            self.used = end - at;
+            return Ok(Incoming::Control {
+                opcode: header.opcode,
+                payload: start..end,
+            });
+        };
+        if self.lost || end > buffer.len() {
+            self.lose(buffer);
+            (self.used, self.skip) = (header.length, payload);
+            self.opcode = (!header.last).then_some(first);
+            return Ok(self.after_lost());
         }
         if end > self.filled {
             return Ok(Incoming::Partial);
         }
-        match header.opcode {
-            Opcode::Close | Opcode::Ping | Opcode::Pong => {
-                if !header.last || payload > 125 {
-                    return Err(NetError::Frame);
-                }
-                self.used = end - at;
-                Ok(Incoming::Control {
-                    opcode: header.opcode,
-                    payload: start..end,
-                })
+        Ok(self.part(buffer, first, header.last, start..end))
+    }
+
+    /// What the message is that a frame is a part of; none for a control frame.
+    fn message_of(&self, header: &Header, payload: usize) -> Result<Option<Opcode>, NetError> {
+        match (header.opcode, self.opcode) {
+            (Opcode::Close | Opcode::Ping | Opcode::Pong, _) if header.last && payload <= 125 => {
+                Ok(None)
             }
-            first @ (Opcode::Text | Opcode::Binary) if self.opcode.is_none() => {
-                Ok(self.part(buffer, first, header.last, start..end))
-            }
-            Opcode::Continuation => {
-                let first = self.opcode.ok_or(NetError::Frame)?;
-                Ok(self.part(buffer, first, header.last, start..end))
-            }
+            (first @ (Opcode::Text | Opcode::Binary), None) => Ok(Some(first)),
+            (Opcode::Continuation, Some(first)) => Ok(Some(first)),
             _ => Err(NetError::Frame),
         }
+    }
+
+    /// Forgets what has come of a message that does not fit.
+    fn lose(&mut self, buffer: &mut [u8]) {
+        buffer.copy_within(self.message..self.filled, 0);
+        self.filled -= self.message;
+        (self.message, self.lost) = (0, true);
+    }
+
+    /// Throws away what is here of a frame of a lost message.
+    fn skip_on(&mut self) -> Incoming {
+        let there = self.filled.min(self.skip);
+        self.used = there;
+        self.skip -= there;
+        if self.skip > 0 {
+            // All of the buffer is free.
+            (self.filled, self.used) = (0, 0);
+            return Incoming::Partial;
+        }
+        self.after_lost()
+    }
+
+    /// Says that a lost message has ended, when it has.
+    const fn after_lost(&mut self) -> Incoming {
+        if self.skip > 0 || self.opcode.is_some() {
+            return Incoming::Other;
+        }
+        self.lost = false;
+        Incoming::TooLong
+    }
+
+    /// A message in parts gives way to a frame that finds no room behind it.
+    fn make_room(&mut self, buffer: &mut [u8]) -> Result<Incoming, NetError> {
+        if self.message == 0 {
+            return Err(NetError::Frame);
+        }
+        self.lose(buffer);
+        Ok(Incoming::Other)
     }
 
     /// A part of a message goes to the end of the message.
@@ -228,12 +285,11 @@ impl Frames {
         self.message = gone_from;
     }
 
-    const fn partial(&self, room: usize) -> Result<Incoming, NetError> {
-        if self.filled < room {
-            Ok(Incoming::Partial)
-        } else {
-            Err(NetError::Frame)
+    fn partial(&mut self, buffer: &mut [u8]) -> Result<Incoming, NetError> {
+        if self.filled < buffer.len() {
+            return Ok(Incoming::Partial);
         }
+        self.make_room(buffer)
     }
 }
 
@@ -263,6 +319,9 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(Header, usize)>, NetError> {
         (126, _) => return Ok(None),
         (short, _) => (2, u64::from(short)),
     };
+    if payload > u64::MAX >> 1 {
+        return Err(NetError::Frame);
+    }
     let payload = usize::try_from(payload).map_err(|_| NetError::Frame)?;
     let last = first & 0x80 != 0;
     Ok(Some((
@@ -377,6 +436,7 @@ mod tests {
                     seen.push(std::format!("{opcode:?} {payload}"));
                 }
                 Incoming::Other => {}
+                Incoming::TooLong => seen.push(Text::from("too long")),
             }
         }
     }
@@ -411,6 +471,50 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_does_not_fit_is_left_out_and_the_next_is_heard() {
+        let parts = |part: &[u8]| {
+            let more = [frame(0x01, b"begun"), frame(0x00, part), frame(0x00, part)];
+            [more.concat(), frame(0x89, b"alive?"), frame(0x80, part)].concat()
+        };
+        // In one frame, in three that do not fit together, in frames of which none fits.
+        let bytes = [
+            frame(0x81, b"one"),
+            frame(0x81, &[b'x'; 157]),
+            frame(0x8a, b"still here"),
+            frame(0x81, &[b'x'; 40_000]),
+            parts(&[b'y'; 60]),
+            frame(0x81, b"two"),
+            parts(&[b'z'; 500]),
+            frame(0x81, &[b'w'; 156]),
+        ]
+        .concat();
+        for piece in [1, 2, 3, 7, 100, 159, 160, bytes.len()] {
+            let seen = arrive(&bytes, piece).unwrap();
+            let wanted = [
+                "one",
+                "too long",
+                "Pong still here",
+                "too long",
+                "Ping alive?",
+                "too long",
+                "two",
+                "Ping alive?",
+                "too long",
+            ];
+            assert_eq!(seen[..9], wanted, "{piece}");
+            assert_eq!(seen[9], "w".repeat(156));
+        }
+    }
+
+    #[test]
+    fn a_message_in_parts_gives_way_to_a_control_frame() {
+        let full = [frame(0x01, &[b'x'; 150]), frame(0x89, b"are you alive?")].concat();
+        let rest = [frame(0x80, b"end"), frame(0x81, b"next")].concat();
+        let seen = arrive(&[full, rest].concat(), 9).unwrap();
+        assert_eq!(seen, ["Ping are you alive?", "too long", "next"]);
+    }
+
+    #[test]
     fn broken_rules_end_the_connection() {
         for bad in [
             frame(0x83, b"unknown"),
@@ -419,8 +523,9 @@ mod tests {
             [frame(0x01, b"a"), frame(0x81, b"inside another")].concat(),
             frame(0x09, b"a ping in parts"),
             frame(0x89, &[0; 126]),
-            frame(0x81, &[b'x'; 158]),
+            [frame(0x01, &[b'x'; 158]), frame(0x81, b"inside another")].concat(),
             std::vec![0x81, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            std::vec![0x81, 127, 0x80, 0, 0, 0, 0, 0, 0, 0],
             std::vec![0x81, 0x83, 1, 2, 3, 4, 5, 6, 7],
         ] {
             assert_eq!(arrive(&bad, 7), Err(NetError::Frame), "{bad:?}");

@@ -22,6 +22,8 @@ enum Phase {
     Running,
     /// The result must be sent.
     Done,
+    /// The result is in a request whose answer says whether the server has it.
+    Posting,
     /// The result was handed to the transport.
     Sent,
 }
@@ -127,10 +129,27 @@ impl Commands {
         }
     }
 
-    /// Hands out the next result to send.
+    /// Hands out the next result to send on a socket.
     pub fn next_result(&mut self) -> Option<CommandResult<'_>> {
+        self.hand_out(Phase::Sent)
+    }
+
+    /// Hands out the next result to send in a request; [`Commands::posted`] says what became of it.
+    pub fn next_post(&mut self) -> Option<CommandResult<'_>> {
+        self.hand_out(Phase::Posting)
+    }
+
+    /// Notes whether the result in the request needs no telling any more; otherwise it must be sent again.
+    pub fn posted(&mut self, told: bool) {
+        let posting = self.slots.iter_mut().find(|s| s.phase == Phase::Posting);
+        if let Some(slot) = posting {
+            slot.phase = if told { Phase::Sent } else { Phase::Done };
+        }
+    }
+
+    fn hand_out(&mut self, phase: Phase) -> Option<CommandResult<'_>> {
         let slot = self.slots.iter_mut().find(|s| s.phase == Phase::Done)?;
-        slot.phase = Phase::Sent;
+        slot.phase = phase;
         Some(CommandResult {
             id: Text::new(&slot.id),
             ok: slot.ok,

@@ -64,6 +64,11 @@ impl Refusals {
         !self.0.is_empty()
     }
 
+    /// Says whether something waits to be told.
+    pub fn is_due(&self) -> bool {
+        self.due().next().is_some()
+    }
+
     /// Returns how many refusals that wait fit into `room` bytes.
     pub fn due_within(&self, room: usize) -> usize {
         let mut used = 0;

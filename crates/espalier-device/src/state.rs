@@ -254,6 +254,11 @@ impl Switches {
         self.list.iter().any(|s| s.report == Report::Due)
     }
 
+    /// Says whether a report is due that answers the server.
+    pub fn answer_due(&self) -> bool {
+        self.due().any(|s| s.applied > s.answered)
+    }
+
     /// Returns how many due reports fit into `room` bytes, as a state map and again as plain values.
     pub fn due_within(&self, room: usize) -> usize {
         let mut used = 0;

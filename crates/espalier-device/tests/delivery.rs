@@ -262,6 +262,8 @@ fn a_silent_server_is_left_and_everything_is_sent_again() {
     assert!(world.server.stored.contains(&1));
 }
 
+const LATEST: &str = "/telemetry/latest?only=desired";
+
 /// Leads a device without sockets to its first request.
 fn polling_world() -> World {
     let mut world = World::new(4);
@@ -290,7 +292,7 @@ fn answer(world: &mut World, status: u16, body: &str) -> String {
 fn a_server_without_versions_is_obeyed_by_value() {
     let mut world = polling_world();
     // The first reports, then the poll.
-    while world.request.as_ref().unwrap().0 != "/telemetry/latest" {
+    while world.request.as_ref().unwrap().0 != LATEST {
         answer(&mut world, 200, "{}");
     }
     answer(
@@ -487,10 +489,7 @@ fn sockets_return_soon_after_an_outage() {
     // The network is back: the first cycle gets through, and the next thing is a socket.
     for _ in 0..8 {
         if world.request.is_some() {
-            let latest = world
-                .request
-                .as_ref()
-                .is_some_and(|r| r.0 == "/telemetry/latest");
+            let latest = world.request.as_ref().is_some_and(|r| r.0 == LATEST);
             let pending = world
                 .request
                 .as_ref()
@@ -575,23 +574,13 @@ fn a_board_that_is_alone_for_long_spares_its_flash() {
 #[test]
 fn a_refusal_goes_by_http_too_and_a_newer_value_ends_it() {
     let mut world = polling_world();
-    while world.request.as_ref().unwrap().0 != "/telemetry/latest" {
+    while world.request.as_ref().unwrap().0 != LATEST {
         answer(&mut world, 200, "{}");
     }
     let desired = r#"{"data":{},"time":1,"desired":{"led_mode":{"value":1,"version":7}}}"#;
     answer(&mut world, 200, desired);
     answer(&mut world, 200, r#"{"commands":[]}"#);
-    while !world
-        .request
-        .as_ref()
-        .is_some_and(|r| r.0.ends_with("/telemetry"))
-    {
-        world.lose();
-        match world.request.as_ref().map(|r| r.0.ends_with("/heartbeat")) {
-            Some(true) => drop(answer(&mut world, 200, "{}")),
-            _ => world.pass(500),
-        }
-    }
+    // Not in the next cycle: somebody waits for it.
     let refusal = r#"{"data":{},"reported":{"led_mode":{"value":null,"version":7,"error":"this board has no switch of this name"}}}"#;
     assert_eq!(world.request.as_ref().unwrap().1, refusal);
     answer(&mut world, 200, "{}");
@@ -620,4 +609,119 @@ fn a_refusal_goes_by_http_too_and_a_newer_value_ends_it() {
     let last = |what: &str| world.server.frames.iter().rposition(|f| f.contains(what));
     assert!(last("too hot") < last(r#""v0":{"value":true,"version":91}"#));
     assert_eq!(world.core.switches().get("v0").unwrap().as_str(), "true");
+}
+
+/// Leads a device without sockets to where it has asked for commands.
+fn asking_for_commands() -> World {
+    let mut world = polling_world();
+    while world.request.as_ref().unwrap().0 != LATEST {
+        answer(&mut world, 200, "{}");
+    }
+    answer(&mut world, 200, r#"{"data":{},"time":1}"#);
+    assert_eq!(
+        world.request.as_ref().unwrap().0,
+        "/devices/dev1/commands/pending"
+    );
+    world
+}
+
+const RESTART: &str =
+    r#"{"commands":[{"id":"restart","name":"restart","params":{},"expires_at":9000000000000}]}"#;
+
+#[test]
+fn a_restart_that_was_polled_waits_until_the_server_has_its_result() {
+    let mut world = asking_for_commands();
+    answer(&mut world, 200, RESTART);
+    let (path, body) = world.request.clone().expect("the result goes at once");
+    assert_eq!(path, "/devices/dev1/commands/restart/result");
+    assert_eq!(body, r#"{"ok":true,"result":1}"#);
+    world.pass(3_000);
+    assert_eq!((world.ran.len(), world.restarts), (1, 0));
+    answer(&mut world, 200, "{}");
+    assert_eq!(world.restarts, 1);
+}
+
+#[test]
+fn a_restart_does_not_wait_for_ever_for_a_server_that_does_not_take_the_result() {
+    let mut world = asking_for_commands();
+    answer(&mut world, 200, RESTART);
+    answer(&mut world, 503, "");
+    assert_eq!((world.restarts, world.request.is_some()), (0, false));
+    // It is told again after a moment, and not more often than the server wants.
+    world.pass(1_900);
+    assert!(world.request.is_none());
+    world.pass(200);
+    let again = answer(&mut world, 503, "");
+    assert_eq!(again, "/devices/dev1/commands/restart/result");
+    world.pass(7_000);
+    assert_eq!(world.restarts, 0);
+    world.pass(1_000);
+    assert_eq!((world.restarts, world.ran.len()), (1, 1));
+
+    // A server that is gone altogether.
+    let mut world = asking_for_commands();
+    answer(&mut world, 200, RESTART);
+    world.request = None;
+    world.step(Input::RequestFailed);
+    assert_eq!(world.restarts, 0);
+    world.pass(10_000);
+    assert_eq!(world.restarts, 1);
+}
+
+#[test]
+fn a_result_that_the_server_does_not_want_is_not_told_again() {
+    for status in [200, 404, 409] {
+        let mut world = asking_for_commands();
+        answer(&mut world, 200, &RESTART.replace("restart", "c1"));
+        assert!(answer(&mut world, status, "{}").ends_with("/c1/result"));
+        assert!(world.request.is_none(), "{status}");
+    }
+}
+
+#[test]
+fn what_was_desired_is_answered_at_once_and_what_a_button_did_is_not() {
+    let mut world = asking_for_commands();
+    answer(&mut world, 200, r#"{"commands":[]}"#);
+    world.step(Input::LocalChange {
+        key: "relay1",
+        value: true.into(),
+    });
+    assert!(world.request.is_none());
+    while world.request.as_ref().is_none_or(|r| r.0 != LATEST) {
+        world.lose();
+        match world.request {
+            Some(_) => drop(answer(&mut world, 200, "{}")),
+            None => world.pass(500),
+        }
+    }
+    world.want("v0", true, 3);
+    let desired = r#"{"time":1,"desired":{"v0":{"value":true,"version":3}}}"#;
+    answer(&mut world, 200, desired);
+    answer(&mut world, 200, r#"{"commands":[]}"#);
+    let (path, body) = world.request.clone().expect("the report goes at once");
+    assert_eq!(path, "/devices/dev1/telemetry");
+    let report = r#""reported":{"v0":{"value":true,"version":3}}"#;
+    assert!(body.contains(report), "{body}");
+    answer(&mut world, 200, "{}");
+    assert!(world.request.is_none(), "the next cycle begins in its time");
+}
+
+#[test]
+fn on_a_socket_the_result_leaves_before_the_restart() {
+    let mut world = World::new(3);
+    world.connect();
+    let commands = espalier_wire::http::PendingCommands::parse(RESTART).unwrap();
+    world.down(&Down::Command(commands.iter().next().unwrap()));
+    assert_eq!(world.server.results, ["restart"]);
+    assert_eq!(world.restarts, 1);
+}
+
+#[test]
+fn a_frame_that_is_too_long_costs_only_itself() {
+    let mut world = World::new(5);
+    world.heal();
+    let before = world.core.stats().not_understood;
+    world.step(Input::FrameTooLong);
+    assert!(world.socket && world.core.is_online());
+    assert_eq!(world.core.stats().not_understood, before + 1);
 }

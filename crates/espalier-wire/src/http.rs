@@ -4,9 +4,12 @@
 //! |---|---|---|
 //! | `POST /devices/{id}/telemetry` | [`TelemetryPost`] | 2xx: durable |
 //! | `POST /devices/{id}/heartbeat` | [`HeartbeatPost`] | 2xx: heard |
-//! | `GET /telemetry/latest` | – | [`Latest`] |
+//! | `GET /telemetry/latest?only=desired` | – | [`Latest`] without values, in parts |
 //! | `GET /devices/{id}/commands/pending` | – | [`PendingCommands`] |
 //! | `POST /devices/{id}/commands/{command}/result` | [`ResultPost`] | 2xx: noted |
+//!
+//! The answers to the two `GET` have at most [`crate::limits::MAX_DOWN_BYTES`]; what does not fit comes with the next ones. An older
+//! server does not know `only` and answers with everything.
 //!
 //! The token travels as `Authorization: Bearer TOKEN`, or as `device_token` in a body for older firmware.
 

@@ -16,8 +16,14 @@ pub const MAX_OBJECT_VALUE_BYTES: usize = 4096;
 pub const MAX_VALUE_DEPTH: usize = 8;
 /// Deepest nesting of a whole message: a value inside `samples[].data.key`, plus room for newer fields.
 pub const MAX_MESSAGE_DEPTH: usize = MAX_VALUE_DEPTH + 8;
-/// Largest frame on the device socket, in bytes: what a chip can still hold twice.
+/// Largest frame that a device may send on its socket, in bytes: what a chip can still hold twice.
 pub const MAX_FRAME_BYTES: usize = 64 * 1024;
+/// Largest frame that the server sends to a device, and largest answer to one that asks for its desired values only or for its
+/// commands, in bytes: each of our boards holds it whole. What is more goes in several.
+pub const MAX_DOWN_BYTES: usize = 2048;
+/// Longest desired value, and longest parameters of a command, in bytes of JSON: with the longest key or name, and what stands
+/// around it, it fits [`MAX_DOWN_BYTES`].
+pub const MAX_WISH_BYTES: usize = MAX_DOWN_BYTES - 256;
 /// Largest HTTP body on device and app endpoints, in bytes (firmware uploads have their own bound).
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Oldest accepted device timestamp, 2000-01-01T00:00:00Z in milliseconds: anything older is an unset clock.

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use espalier_wire::device::{Down, StateMap, Up, write_state};
+use espalier_wire::http::ResultPost;
 use espalier_wire::json::{Json, Text};
 use espalier_wire::ota::{Offer, Report, Stage};
 use futures_util::{SinkExt, StreamExt};
@@ -36,6 +37,10 @@ pub struct State {
     /// The versions that boards have named when they greeted.
     pub hellos: Vec<String>,
     pub wanted: Option<String>,
+    /// Commands for boards that ask, until they are answered.
+    pub commands: Vec<String>,
+    /// Bytes of values in the answer to a board that asks for its desired values.
+    pub padding: usize,
     /// Key, value, version.
     pub reported: Vec<(String, String, u64)>,
     pub results: Vec<(String, bool)>,
@@ -391,13 +396,29 @@ impl Server {
                 return (200, "{}".to_owned());
             }
             match path {
-                "/telemetry/latest" => (
-                    200,
-                    format!(
-                        r#"{{"device_id":"{DEVICE}","data":{{}},"desired":{{}},"time":{NOW}000}}"#
-                    ),
-                ),
-                _ if path.ends_with("/commands/pending") => (200, r#"{"commands":[]}"#.to_owned()),
+                "/telemetry/latest?only=desired" => {
+                    let padding = "x".repeat(s.padding);
+                    (
+                        200,
+                        format!(
+                            r#"{{"device_id":"{DEVICE}","data":{{"x":"{padding}"}},"desired":{{}},"time":{NOW}000}}"#
+                        ),
+                    )
+                }
+                _ if path.ends_with("/commands/pending") => {
+                    let commands = s.commands.iter().map(|id| {
+                        format!(r#"{{"id":"{id}","name":"{id}","params":{{}},"expires_at":{NOW}999}}"#)
+                    });
+                    let commands = commands.collect::<Vec<_>>().join(",");
+                    (200, format!(r#"{{"commands":[{commands}]}}"#))
+                }
+                _ if path.ends_with("/result") => {
+                    let id = path.rsplit('/').nth(1).unwrap().to_owned();
+                    s.commands.retain(|open| *open != id);
+                    let result = ResultPost::parse(body).unwrap().result;
+                    s.results.push((id, result.ok));
+                    (200, r#"{"message":"ok"}"#.to_owned())
+                }
                 _ if path.ends_with("/telemetry") => {
                     s.posts += 1;
                     (200, r#"{"message":"ok"}"#.to_owned())

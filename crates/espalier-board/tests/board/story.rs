@@ -217,6 +217,62 @@ async fn a_server_without_sockets_gets_its_telemetry_by_requests() {
 }
 
 #[tokio::test]
+async fn a_restart_that_was_polled_happens_once_and_after_its_answer() {
+    let (server, mut board) = plain().await;
+    server.with(|s| {
+        s.refuse_sockets = Some(404);
+        s.commands = vec!["restart".to_owned()];
+    });
+    timeout(PATIENCE, board.power_on(BootReason::PowerOn))
+        .await
+        .expect("the board restarts");
+    server.with(|s| assert_eq!(s.results, [("restart".to_owned(), true)]));
+    server.with(|s| s.posts = 0);
+    while_running(&mut board, server.until(|s| s.posts >= 3)).await;
+    server.with(|s| assert_eq!(s.results.len(), 1));
+}
+
+fn too_large(board: &TestBoard) -> usize {
+    let seen = board.seen.borrow();
+    let errors = seen.errors.iter();
+    errors.filter(|e| **e == NetError::TooLarge).count()
+}
+
+#[tokio::test]
+async fn a_message_that_no_board_could_hold_costs_neither_the_link_nor_the_next_one() {
+    let (server, mut board) = plain().await;
+    let long = desired("note", &format!("\"{}\"", "x".repeat(9_000)), 6);
+    server.with(|s| s.wanted = Some(long.clone()));
+    while_running(&mut board, async {
+        server.until(|s| s.samples >= 3).await;
+        server.push(&long);
+        server.push(&desired("relay1", "true", 7));
+        let taken = ("relay1".to_owned(), "true".to_owned(), 7);
+        server.until(|s| s.reported.contains(&taken)).await;
+    })
+    .await;
+    assert_eq!(too_large(&board), 1, "it is said once");
+    server.with(|s| assert_eq!(s.hellos, ["1.0.0"]));
+}
+
+#[tokio::test]
+async fn an_answer_that_the_board_cannot_hold_is_said_once_and_stops_nothing() {
+    let (server, mut board) = plain().await;
+    server.with(|s| {
+        s.refuse_sockets = Some(404);
+        s.padding = 3_000;
+    });
+    while_running(&mut board, server.until(|s| s.posts >= 4)).await;
+    assert_eq!(too_large(&board), 1);
+    // One that just fits is none.
+    server.with(|s| s.padding = 2_048 - 90);
+    server.with(|s| s.posts = 0);
+    board.seen.borrow_mut().errors.clear();
+    while_running(&mut board, server.until(|s| s.posts >= 3)).await;
+    assert_eq!(too_large(&board), 0);
+}
+
+#[tokio::test]
 async fn a_board_tells_nothing_to_a_server_that_it_does_not_believe() {
     let (server, mut board) = tls().await;
     let other = authority("house");

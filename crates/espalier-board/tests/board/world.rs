@@ -334,7 +334,7 @@ impl TestBoard {
         core.declare_switch("relay1", Value::Bool(false));
         core.restore(&mut self.storage, &mut vec![0; 8192]);
         core.booted(boot);
-        let mut buffers = Box::new(Buffers::<16_640, 2048, 2048, 1032, 4096>::new());
+        let mut buffers = Box::new(Buffers::<16_640, 2048, 2304, 1032, 2048>::new());
         let board = Board {
             core: &mut core,
             net,

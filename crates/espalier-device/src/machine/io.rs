@@ -16,6 +16,8 @@ pub enum Input<'a> {
     },
     /// A text frame arrived.
     Frame(&'a str),
+    /// A frame arrived that is longer than the device can hold; it was thrown away.
+    FrameTooLong,
     /// The socket closed without being asked to.
     Closed,
     /// The answer to a request.
@@ -162,7 +164,7 @@ pub enum Output<'a> {
     Abandon,
     /// Check that the hardware works with the image that runs, which is on trial; answer with `SelfTested`.
     SelfTest,
-    /// Restart the board: a new image is chosen, or the old one.
+    /// Restart the board: another image is chosen, or [`super::Core::want_restart`] was called. Persist before.
     Restart,
 }
 

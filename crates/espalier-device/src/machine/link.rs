@@ -168,8 +168,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if !self.link.is_socket() {
             return; // a late frame of a socket that was given up
         }
-        self.heard_at = self.clock.uptime();
-        self.ping_at = self.heard_at + self.heartbeat_ms;
+        self.socket_heard();
         let Ok(frame) = Down::parse(text) else {
             self.stats.not_understood += 1;
             return;
@@ -195,6 +194,19 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 self.updates.nudged(self.asked_at);
             }
             Down::Pong { time } => self.ponged(time),
+        }
+    }
+
+    fn socket_heard(&mut self) {
+        self.heard_at = self.clock.uptime();
+        self.ping_at = self.heard_at + self.heartbeat_ms;
+    }
+
+    /// Nobody knows what the frame said, but the server lives.
+    pub(super) fn frame_dropped(&mut self) {
+        if self.link.is_socket() {
+            self.socket_heard();
+            self.stats.not_understood += 1;
         }
     }
 

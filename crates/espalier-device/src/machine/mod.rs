@@ -29,6 +29,9 @@ use link::Link;
 /// Most telemetry and report frames that wait for an acknowledgement at once: enough to fill a link with 200 ms round
 /// trips, few enough that a server under load is not buried.
 pub const WINDOW: usize = 4;
+/// How long a restart that was asked for waits at the most until the server has its answers, in milliseconds: a request with a
+/// new TLS connection takes some seconds.
+pub const RESTART_PATIENCE_MS: u64 = 10_000;
 /// Bytes that a frame needs besides the text of one sample.
 pub const FRAME_OVERHEAD: usize = 128;
 
@@ -102,6 +105,8 @@ pub struct Core<const QUEUE: usize = 8192, const FRAME: usize = 2048> {
     /// Whether the stored queue holds samples.
     stored_samples: bool,
     persist_asked: bool,
+    /// Until when a restart that was asked for waits for the answers that are owed.
+    restart_by: Option<u64>,
     due: Option<u64>,
 }
 
@@ -150,6 +155,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             persisted: (0, 0),
             stored_samples: false,
             persist_asked: false,
+            restart_by: None,
             due: None,
         }
     }
@@ -181,6 +187,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             Input::Opened => self.opened(),
             Input::OpenFailed { status } => self.open_failed(status),
             Input::Frame(text) => self.frame_received(text),
+            Input::FrameTooLong => self.frame_dropped(),
             Input::Closed => self.lost(),
             Input::Answer {
                 status,
@@ -291,10 +298,34 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             self.persist_asked = true;
             return Some(Action::Persist);
         }
+        if let Some(by) = self.restart_by {
+            // Nothing else is begun any more: one request at a time, and the answers go first.
+            return self.next_on_link().or_else(|| self.next_restart(by));
+        }
         if let Some(action) = self.next_update() {
             return Some(action);
         }
         self.next_on_link()
+    }
+
+    /// Asks for a restart as soon as the server has its answers, but within [`RESTART_PATIENCE_MS`]: a command whose result is
+    /// lost with the restart would come again. The binding calls it before it tells that the command is done.
+    pub fn want_restart(&mut self) {
+        let by = self.clock.uptime() + RESTART_PATIENCE_MS;
+        self.restart_by.get_or_insert(by);
+    }
+
+    fn next_restart(&mut self, by: u64) -> Option<Action> {
+        if self.owes_answer() && self.clock.uptime() < by {
+            return None;
+        }
+        self.restart_by = None;
+        Some(Action::Restart)
+    }
+
+    /// Says whether the server waits for the end of a command, or for what became of a desired value.
+    fn owes_answer(&self) -> bool {
+        self.commands.is_busy() || self.switches.answer_due() || self.refusals.is_due()
     }
 
     fn sample(&mut self, values: &[(&str, Value<'_>)]) {

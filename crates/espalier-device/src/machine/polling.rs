@@ -1,5 +1,6 @@
 //! The HTTP fallback for networks that let no socket through: one cycle posts what is due, then asks for the desired
-//! state and for commands. One request at a time; a socket is tried again every few minutes.
+//! state and for commands. What these asked for is answered at once, the rest waits for the next cycle. One request at a
+//! time; a socket is tried again every few minutes.
 
 use core::fmt::{self, Write};
 
@@ -40,7 +41,7 @@ pub(super) enum Stage {
     Asking,
     /// Pending commands are asked for.
     Commands,
-    /// Nothing until the next cycle.
+    /// Nothing until the next cycle, but answers to what the server wanted.
     Resting,
 }
 
@@ -76,10 +77,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         if self.updates.is_on_the_way() {
             return None; // one request at a time
         }
-        if stage == Stage::Resting {
-            if now < next_at {
+        if stage == Stage::Resting && now < next_at {
+            if !self.answer_to_post() || now < self.hold_until {
                 return None;
             }
+        } else if stage == Stage::Resting {
             if now >= socket_at {
                 // One attempt; when it fails, polling goes on.
                 self.socket_probed = true;
@@ -101,6 +103,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         Some(Action::Request(method))
     }
 
+    /// Says whether the server waits for something that a post would tell.
+    pub(super) fn answer_to_post(&self) -> bool {
+        self.commands.result_due() || self.switches.answer_due() || self.refusals.is_due()
+    }
+
     fn set_stage(&mut self, to: Stage) {
         let now = self.clock.uptime();
         let every = u64::from(self.config.poll_interval_ms());
@@ -118,9 +125,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
         let Link::Polling { stage, .. } = self.link else {
             return None;
         };
-        if stage == Stage::Posting {
+        if matches!(stage, Stage::Posting | Stage::Resting) {
             match self.write_post() {
                 Some(exchange) => return Some((exchange, Method::Post)),
+                None if stage == Stage::Resting => return None,
                 None => self.set_stage(Stage::Asking),
             }
         }
@@ -138,8 +146,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 Some((Exchange::Commands, Method::Get))
             }
             _ => {
-                // The device is known by its Bearer token.
-                self.path.push_str("/telemetry/latest").ok()?;
+                // The device is known by its Bearer token. Of its own values it needs none, and they may be many.
+                self.path.push_str("/telemetry/latest?only=desired").ok()?;
                 Some((Exchange::Latest, Method::Get))
             }
         }
@@ -147,7 +155,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     fn write_post(&mut self) -> Option<Exchange> {
         if self.commands.result_due() {
-            let result = self.commands.next_result()?;
+            let result = self.commands.next_post()?;
             write!(
                 self.path,
                 "/devices/{}/commands/{}/result",
@@ -155,12 +163,14 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 result.id
             )
             .ok()?;
-            ResultPost {
+            let post = ResultPost {
                 device_token: None,
                 result,
+            };
+            if post.write(&mut self.frame).is_err() {
+                self.commands.posted(true);
+                return None;
             }
-            .write(&mut self.frame)
-            .ok()?;
             return Some(Exchange::Result);
         }
         if self.clock.uptime() < self.hold_until {
@@ -270,7 +280,8 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
                 }),
                 Err(_) => self.stats.not_understood += 1,
             },
-            Exchange::Heartbeat | Exchange::Result | Exchange::None => {}
+            Exchange::Result => self.commands.posted(true),
+            Exchange::Heartbeat | Exchange::None => {}
         }
         self.advance(done);
     }
@@ -314,8 +325,10 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
 
     /// A post was not kept.
     fn undo(&mut self, done: Exchange, retry: bool) {
-        if let Exchange::Post(id) = done {
-            self.frame_refused(id, retry);
+        match done {
+            Exchange::Post(id) => self.frame_refused(id, retry),
+            Exchange::Result => self.commands.posted(!retry),
+            _ => {}
         }
     }
 
@@ -333,6 +346,7 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
     /// The fallback does not work either: start again with a socket, after a while.
     fn leave_polling(&mut self, refused: bool) {
         self.forget_sent();
+        self.commands.posted(false);
         (self.socket_failures, self.socket_probed) = (0, false);
         let delay = if refused {
             self.backoff.refused_delay(&mut self.rng)

@@ -140,6 +140,9 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             due = due.min(at);
         }
         due = due.min(self.update_due());
+        if let Some(by) = self.restart_by {
+            due = due.min(by);
+        }
         due.min(match self.link {
             Link::Waiting { until } | Link::Asleep { until } => until,
             Link::Opening { since } => since + OPEN_TIMEOUT_MS,
@@ -153,6 +156,11 @@ impl<const QUEUE: usize, const FRAME: usize> Core<QUEUE, FRAME> {
             } => match exchange {
                 // The answer that is on its way ends the wait.
                 Exchange::None if self.updates.is_on_the_way() => u64::MAX,
+                Exchange::None
+                    if self.answer_to_post() && self.hold_until > self.clock.uptime() =>
+                {
+                    next_at.min(self.hold_until)
+                }
                 Exchange::None => next_at,
                 _ => since + OPEN_TIMEOUT_MS,
             },

@@ -63,6 +63,8 @@ pub struct World {
     /// Whether the binding refuses every value for good.
     pub refuse_values: bool,
     pub ran: Vec<String>,
+    /// How often the core wanted a restart; the world goes on without.
+    pub restarts: u32,
 }
 
 pub fn core(seed: u64) -> SmallCore {
@@ -88,6 +90,7 @@ enum Wish {
     Apply(String, String),
     Run(String),
     Persist,
+    Restart,
     Nothing,
 }
 
@@ -106,6 +109,7 @@ impl World {
             apply_works: true,
             refuse_values: false,
             ran: Vec::new(),
+            restarts: 0,
         };
         world.step(Input::Tick);
         world
@@ -127,6 +131,7 @@ impl World {
             Output::Apply { key, value } => Wish::Apply(key.into(), value.as_str().into()),
             Output::Run { id, .. } => Wish::Run(id.into()),
             Output::Persist => Wish::Persist,
+            Output::Restart => Wish::Restart,
             // Updates have a harness of their own, with a flash: that of the simulator.
             _ => Wish::Nothing,
         })
@@ -164,6 +169,9 @@ impl World {
                 );
             }
             Wish::Run(id) => {
+                if id == "restart" {
+                    self.core.want_restart();
+                }
                 self.core.step(
                     self.now,
                     Input::CommandDone {
@@ -174,6 +182,7 @@ impl World {
                 self.ran.push(id);
             }
             Wish::Persist => self.core.persist(&mut self.flash),
+            Wish::Restart => self.restarts += 1,
             Wish::Nothing => {}
         }
     }

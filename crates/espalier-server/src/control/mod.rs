@@ -11,7 +11,8 @@ mod state;
 pub(crate) use commands::own_device;
 pub use commands::{NewCommand, PendingCommand, command_result, pending_commands, send_command};
 pub use state::{
-    Desired, Reported, forget, led, over_reported, pending, report, report_telemetry, set_desired,
+    Desired, Reported, forget, led, next_part, over_reported, parts, pending, report,
+    report_telemetry, set_desired, split,
 };
 
 use crate::{ApiError, AppState};

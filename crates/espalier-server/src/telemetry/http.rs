@@ -119,8 +119,38 @@ pub(super) struct Options {
 
 impl Options {
     pub(super) fn derived(&self) -> bool {
-        matches!(self.derived.as_deref(), Some("1" | "true"))
+        is_yes(self.derived.as_deref())
     }
+}
+
+/// What the answer to a poll should hold.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LatestOptions {
+    /// `1` or `true` adds `iot_derived`.
+    #[serde(default)]
+    derived: Option<String>,
+    /// `desired` leaves `data` and `timestamp` away and bounds the answer.
+    #[serde(default)]
+    only: Option<String>,
+}
+
+impl LatestOptions {
+    fn derived(&self) -> bool {
+        is_yes(self.derived.as_deref())
+    }
+
+    fn only_desired(&self) -> ApiResult<bool> {
+        match self.only.as_deref() {
+            None => Ok(false),
+            Some("desired") => Ok(true),
+            Some(_) => Err(ApiError::invalid(&["query", "only"], "must be `desired`")),
+        }
+    }
+}
+
+fn is_yes(option: Option<&str>) -> bool {
+    matches!(option, Some("1" | "true"))
 }
 
 /// A body as it came, or why it could not be read.
@@ -222,22 +252,24 @@ pub(super) async fn post_telemetry_legacy(
 /// What a device should show and do now
 ///
 /// The latest value of every key, with desired values over the reported ones until the device reports them. A poll
-/// does not mark the device online.
+/// does not mark the device online. A small board asks with `only=desired`: no `data`, and at most 2,048 bytes; when
+/// more is desired than fits, the next answer goes on where this one ended.
 #[utoipa::path(
     get, path = "/telemetry/latest", tag = "telemetry",
-    params(("device_token" = Option<String>, Query, description = "The device token; better in `Authorization: Bearer`"), Options),
+    params(("device_token" = Option<String>, Query, description = "The device token; better in `Authorization: Bearer`"), LatestOptions),
     responses(
         (status = 200, description = "The state", body = LatestAnswer),
         (status = 404, description = "No device has this token", body = Problem),
-        (status = 422, description = "The token is missing", body = Problem),
+        (status = 422, description = "The token is missing, or a parameter is wrong", body = Problem),
     ),
     security(("device" = []), ()),
 )]
 pub(super) async fn get_latest(
     State(app): State<AppState>,
-    Query(options): Query<Options>,
+    Query(options): Query<LatestOptions>,
     Extension(who): Extension<Identified>,
 ) -> ApiResult<Response> {
+    let only_desired = options.only_desired()?;
     let device = match who {
         Identified::Known(Principal::Device(device)) => device,
         Identified::Nobody => {
@@ -248,6 +280,9 @@ pub(super) async fn get_latest(
         }
         _ => return Err(ApiError::not_found("Device")),
     };
+    if only_desired {
+        return desired_answer(&app, &device).await;
+    }
     let pending = control::pending(&app, device.id);
     let state = latest::of(&app, device.id).await?;
     let mut answer = Answer::new();
@@ -263,6 +298,18 @@ pub(super) async fn get_latest(
     }
     if options.derived() {
         add_derived(&app, &device, &mut answer).await?;
+    }
+    Ok(answer.respond())
+}
+
+/// The part of the state that a board needs to obey, no larger than it can hold.
+async fn desired_answer(app: &AppState, device: &Arc<Device>) -> ApiResult<Response> {
+    let pending = control::next_part(app, device).await?;
+    let mut answer = Answer::new();
+    answer.device(device);
+    answer.int("time", app.clock.now_ms());
+    if !pending.is_empty() {
+        answer.desired("desired", &pending);
     }
     Ok(answer.respond())
 }

@@ -10,6 +10,7 @@ mod cms_devices;
 mod cms_quarantine;
 mod contract;
 mod control;
+mod control_bounds;
 mod control_commands;
 mod control_state;
 mod devices;

@@ -75,7 +75,7 @@ impl Board {
                 Ok(None)
             }
             "restart" => {
-                self.restart_wanted = true;
+                self.core.want_restart();
                 Ok(None)
             }
             _ => Err(

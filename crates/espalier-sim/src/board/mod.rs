@@ -83,7 +83,6 @@ pub(crate) struct Board {
     samples: u64,
     /// Frames that wait for an acknowledgement: id, when sent.
     sent: Vec<(u32, Instant)>,
-    restart_wanted: bool,
 }
 
 /// Makes the configuration of a board.
@@ -128,7 +127,6 @@ impl Board {
             measured_at: None,
             samples: 0,
             sent: Vec::new(),
-            restart_wanted: false,
             share: Share::default(),
             spec,
             config,
@@ -150,11 +148,6 @@ impl Board {
         self.start(BootReason::PowerOn);
         loop {
             self.drain().await;
-            if std::mem::take(&mut self.restart_wanted) {
-                self.core.persist(&mut self.computer.records);
-                self.restart(BootReason::Restart);
-                continue;
-            }
             self.publish();
             let wake = self.wake_at();
             let event = tokio::select! {
@@ -387,7 +380,10 @@ impl Board {
             Wish::Download(path, from, len) => self.fetch(path, from, len),
             Wish::Abandon => (self.request, self.download) = (None, None),
             Wish::SelfTest => self.self_test(),
-            Wish::Restart => self.restart(BootReason::Restart),
+            Wish::Restart => {
+                self.core.persist(&mut self.computer.records);
+                self.restart(BootReason::Restart);
+            }
         }
     }
 

@@ -284,6 +284,26 @@ async fn polling_takes_over_where_no_socket_gets_through() {
 }
 
 #[tokio::test]
+async fn a_board_that_polls_restarts_once_and_after_its_answer() {
+    let server = Server::start().await;
+    server.with(|s| {
+        s.refuse_sockets = true;
+        s.commands = vec!["restart".to_owned()];
+    });
+    let (fleet, _cancel, _guard) = run(
+        &server,
+        vec![spec(BoardKind::SmartPlug, 1)],
+        Faults::default(),
+    );
+    fleet.wait_until(|s| s.restarts >= 1).await;
+    server.with(|s| assert_eq!(s.results, [("restart".to_owned(), true)]));
+    let posts = server.with(|s| s.posts);
+    server.until(|s| s.posts >= posts + 5).await;
+    assert_eq!(fleet.summary().restarts, 1);
+    server.with(|s| assert_eq!(s.results.len(), 1));
+}
+
+#[tokio::test]
 async fn a_weak_board_drops_off_and_returns() {
     let server = Server::start().await;
     let mut weak = spec(BoardKind::Freezer, 1);

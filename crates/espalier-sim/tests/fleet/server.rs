@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use espalier_wire::device::{Down, StateMap, Telemetry, Up, write_state};
-use espalier_wire::http::TelemetryPost;
+use espalier_wire::http::{ResultPost, TelemetryPost};
 use espalier_wire::json::{Json, Text};
 use espalier_wire::ota::{Offer, Report, Stage};
 use futures_util::{SinkExt, StreamExt};
@@ -33,6 +33,8 @@ pub struct State {
     pub posts: u64,
     pub bad_frames: Vec<String>,
     pub results: Vec<(String, bool)>,
+    /// Commands for boards that poll, by name; each stays until it is answered.
+    pub commands: Vec<String>,
     pub heartbeats: u64,
     /// The image that every board should run, and its signed manifest.
     pub firmware: Option<(Vec<u8>, String)>,
@@ -325,7 +327,7 @@ impl Server {
                     (422, String::new())
                 }
             },
-            "/telemetry/latest" => {
+            path if path.starts_with("/telemetry/latest") => {
                 let state = desired_map(s, device);
                 (
                     200,
@@ -348,7 +350,21 @@ impl Server {
                 s.reports.push((device.to_owned(), report.stage, reason));
                 (200, "{}".into())
             }
-            path if path.ends_with("/commands/pending") => (200, r#"{"commands":[]}"#.into()),
+            path if path.ends_with("/commands/pending") => {
+                let expires_at = now_ms() + 60_000;
+                let commands = s.commands.iter().map(|name| {
+                    format!(r#"{{"id":"{name}","name":"{name}","expires_at":{expires_at}}}"#)
+                });
+                let commands = commands.collect::<Vec<_>>().join(",");
+                (200, format!(r#"{{"commands":[{commands}]}}"#))
+            }
+            path if path.ends_with("/result") => {
+                let id = path.rsplit('/').nth(1).unwrap_or("").to_owned();
+                s.commands.retain(|open| *open != id);
+                let ok = ResultPost::parse(body).is_ok_and(|post| post.result.ok);
+                s.results.push((id, ok));
+                (200, "{}".into())
+            }
             _ => (404, String::new()),
         })
     }

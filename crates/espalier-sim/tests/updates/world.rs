@@ -144,7 +144,9 @@ impl Server {
                 return (200, r#"{"status":"ok"}"#.to_owned());
             }
             "/devices/dev1/heartbeat" => return (200, r#"{"message":"ok","time":1}"#.to_owned()),
-            "/telemetry/latest" => return (200, r#"{"data":{}}"#.to_owned()),
+            _ if path.starts_with("/telemetry/latest") => {
+                return (200, r#"{"data":{}}"#.to_owned());
+            }
             _ if path.ends_with("/commands/pending") => {
                 return (200, r#"{"commands":[]}"#.to_owned());
             }

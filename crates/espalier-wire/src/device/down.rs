@@ -33,7 +33,8 @@ pub enum Down<'a> {
         /// When to try again, in milliseconds; absent when trying again does not help.
         retry_after_ms: Option<u32>,
     },
-    /// What the switches should be: the whole pending set after the welcome, later the changes.
+    /// What the switches should be: the whole pending set after the welcome, later the changes. Both come in as many frames as it
+    /// takes, each of at most [`crate::limits::MAX_DOWN_BYTES`].
     Desired {
         /// Key → value and version.
         state: StateMap<'a>,

@@ -7,6 +7,7 @@ use crate::identity::{self, Identified, Principal};
 use crate::{ApiError, AppState};
 use axum::Extension;
 use axum::extract::{Path, State};
+use espalier_wire::limits::MAX_DOWN_BYTES;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use utoipa::ToSchema;
 /// The commands that a device should do.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PendingCommands {
-    /// Oldest first; one that was not answered comes again under the same id.
+    /// Oldest first; one that was not answered comes again under the same id. At most 2,048 bytes of them, the others when these are
+    /// answered.
     commands: Vec<PendingView>,
 }
 
@@ -52,7 +54,7 @@ pub async fn pending(
 ) -> ApiResult<Json<PendingCommands>> {
     let device = own_device(&app, &who, None, &id)?;
     devices::seen(&app, &device);
-    let commands = super::pending_commands(&app, device.id).await?;
+    let commands = super::pending_commands(&app, device.id, Some(MAX_DOWN_BYTES)).await?;
     let commands = commands.into_iter().map(|c| PendingView {
         id: c.id,
         name: c.name,

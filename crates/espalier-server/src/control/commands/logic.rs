@@ -5,9 +5,12 @@ use super::{PendingCommand, http::CommandView};
 use crate::control::to_the_end;
 use crate::devices::Device;
 use crate::{ApiError, AppState, live, random};
+use axum::http::StatusCode;
 use espalier_db::Conn;
 use espalier_model::DeviceId;
+use espalier_wire::limits::{MAX_DOWN_BYTES, MAX_WISH_BYTES};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +18,16 @@ use std::time::Duration;
 const MAX_OPEN: i64 = 100;
 /// The longest name of a command, characters.
 const MAX_NAME: usize = 64;
-/// The largest parameters and results, bytes of JSON: what fits a frame of the device socket with room.
+/// The largest results, bytes of JSON: what fits a frame of the device socket with room.
 const MAX_JSON: usize = 16 * 1024;
+/// Bytes of an answer with commands, besides them.
+const AROUND: usize = 16;
+/// Bytes of one command in an answer besides its texts: quotes, names and a moment of twenty digits.
+const AROUND_ONE: usize = 64;
+const _: () = assert!(
+    MAX_WISH_BYTES + MAX_NAME + 24 + AROUND_ONE + AROUND <= MAX_DOWN_BYTES,
+    "the largest command fits a message to a device"
+);
 /// The longest error text that is kept, characters.
 const MAX_ERROR: usize = 1000;
 /// How long outcomes are kept, milliseconds (30 days).
@@ -106,35 +117,86 @@ pub async fn send_command(
 }
 
 fn check(new: &NewCommand) -> Result<(), ApiError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-    if !(1..=MAX_NAME).contains(&new.name.len()) || !new.name.chars().all(fits) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+    if !(1..=MAX_NAME).contains(&new.name.len()) || !new.name.chars().all(plain) {
         let why = format!("must be 1 to {MAX_NAME} letters, digits, `_`, `-`, `.` or `:`");
         return Err(ApiError::invalid(&["body", "name"], why));
     }
-    if new.params.to_string().len() > MAX_JSON {
-        let why = format!("may have at most {MAX_JSON} bytes");
-        return Err(ApiError::invalid(&["body", "params"], why));
+    if !fits(&new.params) {
+        return Err(ApiError::invalid(&["body", "params"], too_long()));
     }
     Ok(())
 }
 
+/// Says whether parameters are short enough for a message to a device.
+fn fits(params: &Value) -> bool {
+    params.to_string().len() <= MAX_WISH_BYTES
+}
+
+fn too_long() -> String {
+    format!("may have at most {MAX_WISH_BYTES} bytes of JSON, as devices hold no more at once")
+}
+
 /// The commands that wait for a device, oldest first, also those it got before and has not answered. They
-/// then count as delivered.
+/// then count as delivered. With `room`, in bytes, as many as fit an answer of that size.
 ///
 /// # Errors
 /// Fails when the database does.
 pub async fn pending_commands(
     app: &AppState,
     device: DeviceId,
+    room: Option<usize>,
 ) -> Result<Vec<PendingCommand>, ApiError> {
     let now = app.clock.now_ms();
     let open = app.db.read(move |c| store::open(c, device, now)).await?;
     let Some(known) = app.devices.get(device).filter(|_| !open.is_empty()) else {
         return Ok(Vec::new());
     };
-    let open = deliver(app, &known, open).await?;
+    let (open, too_long): (Vec<_>, Vec<_>) = open.into_iter().partition(|c| fits(&c.params));
+    fail_too_long(app, &known, too_long).await?;
+    let open = deliver(app, &known, within(open, room)).await?;
     let still = open.iter().filter(|command| command.phase.is_open());
     Ok(still.map(pending).collect())
+}
+
+/// Answers in the device's place what was sent before there was a bound and fits no message: it could never be told.
+async fn fail_too_long(
+    app: &AppState,
+    device: &Arc<Device>,
+    commands: Vec<Command>,
+) -> Result<(), ApiError> {
+    for command in commands {
+        let why = format!("The parameters {}.", too_long());
+        let ended = finish(app, device, &command.id, Phase::Failed, None, Some(why)).await;
+        // Somebody else may have ended it just now.
+        ended.map(drop).or_else(|error| match error.status() {
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    Ok(())
+}
+
+/// As many commands as fit, oldest first. Those that the device never got find their place before those that it has and does not
+/// answer.
+fn within(mut commands: Vec<Command>, room: Option<usize>) -> Vec<Command> {
+    let Some(room) = room else {
+        return commands;
+    };
+    let mut left = room.saturating_sub(AROUND);
+    let mut fits = |command: &Command| {
+        let texts = command.id.len() + command.name.len() + command.params.to_string().len();
+        let rest = left.checked_sub(texts + AROUND_ONE);
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    let mut taken = HashSet::new();
+    for phase in [Phase::Queued, Phase::Delivered] {
+        let of_phase = commands.iter().filter(|command| command.phase == phase);
+        taken.extend(of_phase.take_while(|c| fits(c)).map(|c| c.id.clone()));
+    }
+    commands.retain(|command| taken.contains(&command.id));
+    commands
 }
 
 /// Marks commands as delivered and tells who watches; returns them as they are then.

@@ -18,9 +18,26 @@ pub fn check_values(values: &BTreeMap<String, Value>) -> Result<(), ApiError> {
             "nothing to set; send at least one key with its value",
         ));
     }
-    values
-        .iter()
-        .try_for_each(|(key, value)| check_value(key, value))
+    values.iter().try_for_each(|(key, value)| {
+        if !fits(value) {
+            check_key(key)?;
+            return Err(ApiError::invalid(&["body", key], too_long()));
+        }
+        check_value(key, value)
+    })
+}
+
+/// Says whether a value is short enough for a message to a device.
+pub fn fits(value: &Value) -> bool {
+    value.to_string().len() <= limits::MAX_WISH_BYTES
+}
+
+/// What is wrong with a desired value that is longer.
+pub fn too_long() -> String {
+    format!(
+        "a desired value may have at most {} bytes of JSON, as devices hold no more at once",
+        limits::MAX_WISH_BYTES
+    )
 }
 
 /// Checks a key.

@@ -1,6 +1,6 @@
 //! Setting, reporting, handing over and expiring; what happens around the state machine.
 
-use super::check::{check_count, check_key, check_value, check_values};
+use super::check::{check_count, check_key, check_value, check_values, fits};
 use super::memory::{DeviceTwin, Keys};
 use super::{Desired, Reported, store};
 use crate::control::{boards, to_the_end};
@@ -358,7 +358,8 @@ fn push(app: &AppState, device: &Device, twin: &DeviceTwin, keys: &[String]) {
         .filter_map(|key| {
             let twin = stored.get(key)?;
             let pending = twin.progress(now) == Progress::Pending;
-            let value = twin.desired.clone().filter(|_| pending)?;
+            // One that is too long is refused when the device comes next.
+            let value = twin.desired.clone().filter(|v| pending && fits(v))?;
             let version = twin.version;
             Some((key.clone(), Desired { value, version }))
         })

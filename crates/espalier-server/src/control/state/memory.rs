@@ -3,7 +3,7 @@
 use super::store;
 use espalier_db::Db;
 use espalier_model::{DeviceId, Twin};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,6 +19,8 @@ pub struct DeviceTwin {
     pub gate: tokio::sync::Mutex<()>,
     /// The keys as last committed.
     pub keys: RwLock<Keys>,
+    /// The key with which the next answer to a device begins that polls part by part; empty for the first one.
+    pub next: Mutex<String>,
 }
 
 /// The state of every device that has any.
@@ -38,6 +40,7 @@ impl Twins {
             Arc::new(DeviceTwin {
                 gate: tokio::sync::Mutex::default(),
                 keys: RwLock::new(keys),
+                next: Mutex::default(),
             })
         };
         let map = map.into_iter().map(|(device, keys)| (device, shared(keys)));

@@ -9,12 +9,14 @@ mod check;
 mod http;
 mod logic;
 mod memory;
+mod parts;
 mod store;
 
 use espalier_wire::json::Text;
 
 pub use http::KeyState;
 pub use logic::{expire, led, over_reported, pending, report, report_telemetry, set_desired};
+pub use parts::{next_part, parts, split};
 
 pub use memory::{Due, Twins};
 

@@ -17,11 +17,11 @@ use self::work::Work;
 use super::pace::{self, Bucket, Pace};
 use super::signal::{self, End, Gone};
 use super::{MAX_FRAME, admission};
-use crate::AppState;
 use crate::control::{self, Desired, PendingCommand};
 use crate::devices::{self, Device, Facts};
 use crate::identity::{Identified, Principal};
 use crate::ota::fleet::Running;
+use crate::{ApiError, AppState};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use espalier_model::DeviceId;
 use espalier_wire::codes;
@@ -156,7 +156,11 @@ struct Session {
 
 impl Session {
     /// Welcomes the device and hands it everything that waits for it.
-    async fn begin(&mut self, socket: &mut WebSocket, device: &Device) -> Result<(), Option<End>> {
+    async fn begin(
+        &mut self,
+        socket: &mut WebSocket,
+        device: &Arc<Device>,
+    ) -> Result<(), Option<End>> {
         let oid = device.oid.to_string();
         let welcome = Down::Welcome {
             device_id: Text::new(&oid),
@@ -166,16 +170,13 @@ impl Session {
         feed(&self.link, socket, welcome.to_json().into()).await?;
         // The link is registered already: what is set from now on waits in its outbox, so that nothing
         // falls between the pending set and the first push.
-        let pending = control::pending(&self.app, device.id);
-        if let Some(frame) = desired_frame(&pending) {
+        let parts = control::parts(&self.app, device).await.map_err(busy)?;
+        for frame in parts.iter().filter_map(desired_frame) {
             feed(&self.link, socket, frame).await?;
         }
-        let commands = control::pending_commands(&self.app, device.id)
+        let commands = control::pending_commands(&self.app, device.id, None)
             .await
-            .map_err(|error| {
-                tracing::error!(error = error.cause(), "pending commands could not be read");
-                Some(End::Busy)
-            })?;
+            .map_err(busy)?;
         for command in &commands {
             feed(&self.link, socket, command_frame(command)).await?;
         }
@@ -307,6 +308,15 @@ impl Session {
     }
 }
 
+/// What waits for a device could not be read.
+fn busy(error: ApiError) -> Option<End> {
+    tracing::error!(
+        error = error.cause(),
+        "what waits for a device could not be read"
+    );
+    Some(End::Busy)
+}
+
 async fn feed(link: &Link, socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), Option<End>> {
     signal::feed(socket, &link.signal, Message::Text(text))
         .await
@@ -379,8 +389,13 @@ pub(super) fn push_desired(
     desired: &BTreeMap<String, Desired>,
 ) -> bool {
     // Asked first: most devices that something is set for have no socket, and then no frame is written.
-    app.live.links.get(device).is_some()
-        && desired_frame(desired).is_some_and(|frame| app.live.links.push(device, None, frame))
+    let links = &app.live.links;
+    if links.get(device).is_none() {
+        return false;
+    }
+    let parts = control::split(desired.clone());
+    let mut frames = parts.iter().filter_map(desired_frame).peekable();
+    frames.peek().is_some() && frames.all(|frame| links.push(device, None, frame))
 }
 
 /// Pushes a command to a connected device.

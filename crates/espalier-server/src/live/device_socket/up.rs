@@ -336,17 +336,24 @@ fn refusal(text: &str, error: &WireError) -> Utf8Bytes {
     error_frame(Up::peek_id(text), code, &error.to_string(), None)
 }
 
-/// An error frame.
+/// Letters of a detail at most: a board must be able to hold the frame, and some details name what the board has sent.
+const MAX_DETAIL: usize = 256;
+
+/// An error frame; a long detail is cut.
 pub(super) fn error_frame(
     id: Option<u32>,
     code: &str,
     detail: &str,
     retry_after_ms: Option<u32>,
 ) -> Utf8Bytes {
+    let end = detail
+        .char_indices()
+        .nth(MAX_DETAIL)
+        .map_or(detail.len(), |(at, _)| at);
     Down::Error {
         id,
         code: Text::new(code),
-        detail: Text::new(detail),
+        detail: Text::new(&detail[..end]),
         retry_after_ms,
     }
     .to_json()
