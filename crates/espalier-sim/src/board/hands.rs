@@ -15,23 +15,26 @@ const VITALS_EVERY: u64 = 6;
 const NOT_TAKEN: &str = "this board does not take that value";
 
 impl Board {
-    /// Measures, and says whether there was anything: in safe mode nothing is read.
-    pub(super) fn measure(&mut self) -> bool {
+    /// Measures. In safe mode no sensor is read, and every sample says so.
+    pub(super) fn measure(&mut self) {
+        let safe = self.node.is_safe();
+        let vitals = self.samples.is_multiple_of(VITALS_EVERY);
+        self.samples += 1;
         let mut readings = Readings::default();
-        if !self.node.is_safe() {
+        if !safe {
             self.read_sensors(&mut readings);
         }
-        if self.samples.is_multiple_of(VITALS_EVERY) {
+        if vitals {
             self.add_vitals(&mut readings);
         }
-        self.samples += 1;
-        let values: Vec<_> = readings
+        let mut values: Vec<_> = readings
             .0
             .into_iter()
             .map(|(key, reading)| (key, reading.to_value()))
             .collect();
-        if values.is_empty() {
-            return false;
+        // The end of safe mode is told, too.
+        if safe || vitals {
+            values.push(("safe_mode", Value::Bool(safe)));
         }
         self.step(Input::Sample(&values));
         while let Some((key, value)) = self.model.changed() {
@@ -41,7 +44,6 @@ impl Board {
                 self.step(Input::LocalChange { key, value });
             }
         }
-        true
     }
 
     fn read_sensors(&mut self, readings: &mut Readings) {
@@ -105,8 +107,10 @@ impl Board {
                 self.node.identify();
                 Ok(None)
             }
-            "measure" if self.measure() => Ok(None),
-            "measure" => Err("this board measures nothing now: no sensor answers"),
+            "measure" => {
+                self.measure();
+                Ok(None)
+            }
             "restart" => {
                 self.restart_wanted = true;
                 Ok(None)

@@ -376,9 +376,7 @@ impl Board {
             }
             Wish::Send(id, frame) => self.send(id, frame).await,
             Wish::Request(method, path, body) => self.ask(method, path, body),
-            Wish::Measure => {
-                self.measure();
-            }
+            Wish::Measure => self.measure(),
             Wish::Apply(key, value) => self.apply(&key, &value),
             Wish::Run(id, name) => self.command(&id, &name),
             Wish::Acked(id) => {

@@ -73,11 +73,12 @@ impl Board {
         }
         let mut scratch = vec![0; QUEUE.max(STATE_IMAGE) + 16];
         self.core.restore(&mut self.computer.records, &mut scratch);
+        let (kind, node, model) = (self.spec.kind, &mut self.node, &mut self.model);
         for (key, value) in self.core.switches().iter() {
-            if is_nodes(self.spec.kind, key) {
-                self.node.apply(key, value);
-            } else {
-                self.model.set(key, value);
+            if is_nodes(kind, key) {
+                node.apply(key, value);
+            } else if !node.is_safe() {
+                model.set(key, value);
             }
         }
     }

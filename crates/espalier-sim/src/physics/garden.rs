@@ -67,7 +67,7 @@ impl Physics for Plant {
     }
 
     fn changed(&mut self) -> Option<(&'static str, &'static str)> {
-        std::mem::take(&mut self.stopped).then(|| ("v0", "0"))
+        std::mem::take(&mut self.stopped).then_some(("v0", "0"))
     }
 }
 
@@ -132,6 +132,6 @@ impl Physics for Tank {
     }
 
     fn changed(&mut self) -> Option<(&'static str, &'static str)> {
-        std::mem::take(&mut self.full).then(|| ("relay1", "0"))
+        std::mem::take(&mut self.full).then_some(("relay1", "0"))
     }
 }
