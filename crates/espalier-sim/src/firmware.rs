@@ -17,6 +17,8 @@ pub enum Fault {
     None,
     /// It crashes moments after every start.
     Crash,
+    /// It crashes moments after every start in which it measures and switches: safe mode does neither.
+    CrashMeasuring,
     /// It runs and connects, and its own check never ends.
     NeverConfirms,
     /// It loses its Wi-Fi some seconds after the start, for good.
@@ -29,9 +31,10 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, with its name.
-    pub const ALL: [(Fault, &'static str); 6] = [
+    pub const ALL: [(Fault, &'static str); 7] = [
         (Fault::None, "none"),
         (Fault::Crash, "crash"),
+        (Fault::CrashMeasuring, "crash-measuring"),
         (Fault::NeverConfirms, "never-confirms"),
         (Fault::LosesWifi, "loses-wifi"),
         (Fault::Leaks, "leaks"),

@@ -1,7 +1,7 @@
-//! Simulated boards that run the device core over real sockets: one board or thousands in one process.
+//! Simulated boards that run the device's machines over real sockets: one board or thousands in one process.
 //!
-//! Everything between the pins and the server is real: the same core as in the firmware, the same frames, real TCP.
-//! Only sensors, flash, power and the weather are models. Not a load generator that cuts corners: a board here waits for
+//! Everything between the pins and the server is real: the same core and the same node as in the firmware, the same frames, real
+//! TCP. Only sensors, what hangs on the pins, flash, power and the weather are models. Not a load generator that cuts corners: a board here waits for
 //! acknowledgements, queues, backs off and reports as a board on a desk does.
 //!
 //! ```no_run
@@ -30,7 +30,8 @@
 //! | [`options`](SimOptions) | what a fleet is made of, and its faults |
 //! | [`kinds`](BoardKind) | thirteen kinds of boards; [`demo_fleet`] |
 //! | [`physics`] | what they measure |
-//! | `board` | core + model + socket + flash + mishaps: one task each |
+//! | `wiring` | which pin of a kind carries which switch |
+//! | `board` | core + node + model + socket + flash + mishaps: one task each |
 //! | [`flash`] | the flash chip, its bootloader, its records |
 //! | [`firmware`] | images that tell a board how to behave |
 //! | [`fleet`](Fleet) | starting, watching, stopping |
@@ -48,6 +49,7 @@ mod options;
 pub mod physics;
 mod summary;
 pub mod watch;
+mod wiring;
 
 pub use espalier_device::UpdatePolicy;
 pub use fleet::{Fleet, FleetHandle};

@@ -120,6 +120,7 @@ pub(crate) struct Share {
 pub(crate) struct Runs {
     pub version: String,
     pub slot: u8,
+    pub safe: bool,
     pub state: usize,
 }
 
@@ -130,6 +131,8 @@ pub struct FirmwareView {
     pub versions: BTreeMap<String, u64>,
     /// How many boards run from each slot.
     pub slots: [u64; 2],
+    /// How many boards are in safe mode.
+    pub safe: u64,
     /// How many boards rest, load, have written, are on trial, and go back.
     pub states: [u64; 5],
 }
@@ -147,6 +150,9 @@ impl FirmwareView {
         self.versions.retain(|_, count| *count > 0);
         self.slots.get_mut(usize::from(runs.slot)).map(change);
         self.states.get_mut(runs.state).map(change);
+        if runs.safe {
+            change(&mut self.safe);
+        }
     }
 }
 

@@ -12,12 +12,15 @@
 //! `TEST_DATABASE_URL` is not set; `cargo xtask test` always sets it). The clock stands still until
 //! [`TestApp::clock`] is advanced.
 
+mod boards;
 mod client;
 mod events;
 mod socket;
 
+pub use boards::SimulatedBoard;
 pub use client::{Answer, Client};
 pub use espalier_db::Engine;
+pub use espalier_sim::BoardKind;
 pub use events::EventStream;
 pub use socket::{Server, Socket};
 

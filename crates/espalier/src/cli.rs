@@ -312,7 +312,7 @@ pub struct SimFirmwareArgs {
     /// The version that it names
     #[arg(long)]
     pub version: String,
-    /// What is wrong with it: none, crash, never-confirms, loses-wifi, leaks or self-test
+    /// What is wrong with it: none, crash, crash-measuring, never-confirms, loses-wifi, leaks or self-test
     #[arg(long, default_value = "none")]
     pub fault: espalier_sim::firmware::Fault,
     /// Its size in kilobytes

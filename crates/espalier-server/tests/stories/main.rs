@@ -5,6 +5,7 @@
 mod access_rules;
 mod authorisation;
 mod basics;
+mod boards;
 mod browser;
 mod cms_devices;
 mod cms_quarantine;

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use espalier_device::node::NodeInput;
 use espalier_device::records::Records;
-use espalier_device::state::STATE_IMAGE;
+use espalier_device::safe::Boots;
 use espalier_device::update::{BootReason, Gate, UpdateState, gate};
 use espalier_device::{Core, Input};
 use espalier_image::chip::Chip;
 use tokio::time::Instant;
 
 use super::radio::Radio;
-use super::{Board, Link, QUEUE};
+use super::{Board, Link};
 use crate::firmware::{Behaviour, Fault, Firmware};
 use crate::flash::{Flash, Pool, SLOTS, bootloader, layout, records};
 use crate::options::{BoardSpec, SimOptions};
@@ -34,7 +35,9 @@ pub(super) struct Computer {
     pub(super) records: Records<Flash>,
     chip: Chip,
     behaviour: Behaviour,
-    slot: u8,
+    pub(super) slot: u8,
+    /// The count of starts in flash, to say that this one was good; none before the first.
+    pub(super) boots: Option<Boots>,
     started: Instant,
     /// How the Wi-Fi of this start ends.
     wifi_until: Option<Instant>,
@@ -73,11 +76,21 @@ pub(super) fn computer(
             fault: Fault::None,
         },
         slot: 0,
+        boots: None,
         started: Instant::now(),
         wifi_until: None,
         crash_at: None,
         bricked: false,
     })
+}
+
+impl Computer {
+    /// Notes that this start was good. What fails counts as a start that was not.
+    pub(super) fn settle(&mut self) {
+        if let Some(boots) = &mut self.boots {
+            let _ = boots.settle(&mut self.flash);
+        }
+    }
 }
 
 fn file(dir: &std::path::Path, spec: &BoardSpec) -> PathBuf {
@@ -109,33 +122,36 @@ impl Board {
             self.counters.restarted(&mut self.share);
         };
         computer.started = Instant::now();
-        let fault = computer.behaviour.fault;
-        let at = |after: Duration| Instant::now() + after;
-        self.radio = Radio::new(
-            self.spec.seed.wrapping_add(self.samples),
-            self.radio.has_air(),
-        );
-        computer.wifi_until = (fault == Fault::LosesWifi).then(|| at(WIFI_LASTS));
-        computer.crash_at = match fault {
-            Fault::Crash => Some(at(CRASH_AFTER)),
-            Fault::Leaks => Some(at(LEAK_LASTS)),
-            _ => None,
-        };
         let seed = self.spec.seed.wrapping_add(self.samples);
+        self.radio = Radio::new(seed, self.radio.has_air());
         *self.core = Core::new(self.config.clone(), seed);
-        self.declare_switches();
-        let mut scratch = vec![0; QUEUE.max(STATE_IMAGE) + 16];
-        self.core.restore(&mut self.computer.records, &mut scratch);
-        for (key, value) in self.core.switches().iter() {
-            self.model.apply(key, value);
-        }
+        self.start_node(seed, reason);
+        self.restore();
+        self.tempt_fate();
         self.core.booted(boot);
         (self.clock_started, self.clock_offset_ms) = (Instant::now(), 0);
         self.step(Input::Tick);
     }
 
+    /// Decides how this start ends, if by itself.
+    fn tempt_fate(&mut self) {
+        let at = |after: Duration| Instant::now() + after;
+        let computer = &mut self.computer;
+        let fault = computer.behaviour.fault;
+        computer.wifi_until = (fault == Fault::LosesWifi).then(|| at(WIFI_LASTS));
+        computer.crash_at = match fault {
+            Fault::Crash => Some(at(CRASH_AFTER)),
+            Fault::CrashMeasuring if !self.node.is_safe() => Some(at(CRASH_AFTER)),
+            Fault::Leaks => Some(at(LEAK_LASTS)),
+            _ => None,
+        };
+    }
+
     /// The board starts again; what it had not stored is lost.
     pub(super) fn restart(&mut self, reason: BootReason) {
+        if reason == BootReason::Restart {
+            self.step_node(NodeInput::Restarting);
+        }
         self.publish();
         self.counters.restarted(&mut self.share);
         self.start(reason);
@@ -167,14 +183,6 @@ impl Board {
         (self.computer.started.elapsed().as_secs_f64() * 1_000.0 * self.rate) as u64
     }
 
-    /// Returns when the radio must be looked at again.
-    pub(super) fn radio_at(&self) -> Option<Instant> {
-        let due = self.radio.due();
-        // Rounded up to a whole millisecond, so that it is due when the time has come.
-        let after = (due as f64 / self.rate).ceil() + 1.0;
-        (due < u64::MAX).then(|| self.computer.started + Duration::from_secs_f64(after / 1_000.0))
-    }
-
     /// Returns when the image does something by itself.
     pub(super) fn fate_at(&self) -> Option<Instant> {
         if self.computer.bricked {
@@ -192,9 +200,8 @@ impl Board {
             return true;
         }
         if self.computer.wifi_until.take_if(|at| *at <= now).is_some() {
-            let now = self.radio_ms();
-            self.radio.fail(now);
-            self.drop_network();
+            self.radio.fail();
+            self.lose_wifi();
             return true;
         }
         false
@@ -229,6 +236,7 @@ impl Board {
         Runs {
             version: self.computer.behaviour.version.clone(),
             slot: self.computer.slot,
+            safe: self.node.is_safe(),
             state: match self.core.update_state() {
                 UpdateState::Idle => 0,
                 UpdateState::Loading { .. } => 1,

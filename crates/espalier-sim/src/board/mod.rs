@@ -1,19 +1,22 @@
-//! One simulated board: the device core bound to a model, a socket, a flash chip and mishaps. One task each.
+//! One simulated board: the device core and its node bound to a model, a socket, a flash chip and mishaps. One task each.
 //!
-//! `firmware.rs` starts what is in flash, `radio.rs` joins the Wi-Fi, `link.rs` waits for what the network brings, `hands.rs` reads the
-//! sensors, sets the switches and runs the commands.
+//! `firmware.rs` starts what is in flash, `node.rs` does what the node decides, `radio.rs` joins the Wi-Fi, `link.rs` waits for what the
+//! network brings, `hands.rs` reads the sensors, sets the switches and runs the commands.
 
 mod firmware;
 mod hands;
 mod link;
+mod node;
 mod radio;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use espalier_device::node::Node;
 use espalier_device::update::BootReason;
 use espalier_device::{Config, ConfigError, Core, Input, Method, Output};
-use espalier_wire::json::{Json, Value};
 use futures_util::SinkExt;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -59,6 +62,7 @@ pub(crate) struct Board {
     spec: BoardSpec,
     config: Config,
     core: Box<BoardCore>,
+    node: Box<Node>,
     model: Box<dyn Physics>,
     computer: Computer,
     target: Arc<Target>,
@@ -83,6 +87,8 @@ pub(crate) struct Board {
     samples: u64,
     /// Frames that wait for an acknowledgement: id, when sent.
     sent: Vec<(u32, Instant)>,
+    /// Whether a schedule has switched something that was not measured yet.
+    switched: bool,
 }
 
 /// Makes the configuration of a board.
@@ -111,6 +117,7 @@ impl Board {
         Ok(Board {
             computer: firmware::computer(&spec, options, pool)?,
             core: Box::new(Core::new(config.clone(), spec.seed)),
+            node: node::first(&spec, options),
             model: physics::model(spec.kind, spec.seed),
             plan: Plan::new(spec.seed, options.faults.clone(), spec.outage, now),
             link: Link::None,
@@ -127,20 +134,13 @@ impl Board {
             measured_at: None,
             samples: 0,
             sent: Vec::new(),
+            switched: false,
             share: Share::default(),
             spec,
             config,
             target,
             counters,
         })
-    }
-
-    fn declare_switches(&mut self) {
-        for (key, value) in self.model.switches() {
-            if let Ok(json) = Json::parse(&value) {
-                self.core.declare_switch(key, Value::Json(json));
-            }
-        }
     }
 
     /// Runs the board until it is cancelled.
@@ -182,21 +182,22 @@ impl Board {
     fn wake_at(&self) -> Instant {
         let core = (!self.is_bricked())
             .then(|| Instant::now() + Duration::from_millis(self.core.wake_in_ms()));
-        let radio = (!self.is_bricked()).then(|| self.radio_at()).flatten();
-        let all = [core, radio, self.plan.next_at(), self.fate_at()];
+        let node = (!self.is_bricked()).then(|| self.node_at());
+        let all = [core, node, self.plan.next_at(), self.fate_at()];
         // A board that runs has a core that wants to be stepped.
         all.into_iter().flatten().min().unwrap_or_else(Instant::now)
     }
 
     /// The board's own clock, which may jump.
     fn clock_ms(&self) -> u64 {
-        let elapsed = i64::try_from(self.clock_started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        u64::try_from(elapsed.saturating_add(self.clock_offset_ms)).unwrap_or(0)
+        let ran = u64::try_from(self.clock_started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.chip_ms(ran)
     }
 
     fn step(&mut self, input: Input<'_>) {
         let now = self.clock_ms();
         self.core.step(now, input);
+        self.look();
     }
 
     fn time_passed(&mut self) {
@@ -205,9 +206,7 @@ impl Board {
             let _ = self.plan.take(Instant::now());
             return;
         }
-        let now = self.radio_ms();
-        self.radio.pass(now);
-        self.see_radio();
+        self.hear_radio();
         if self.meet_fate() {
             return;
         }
@@ -219,10 +218,10 @@ impl Board {
             }
             Some(Mishap::Restore) => self.network = true,
             Some(Mishap::OutOfReach) => {
-                self.radio.set_air(now, false);
-                self.drop_network();
+                self.radio.set_air(false);
+                self.lose_wifi();
             }
-            Some(Mishap::InReach) => self.radio.set_air(now, true),
+            Some(Mishap::InReach) => self.radio.set_air(true),
             Some(Mishap::ClockJump(ms)) => {
                 self.clock_offset_ms = self.clock_offset_ms.saturating_add(ms);
                 self.step(Input::Tick);
@@ -237,7 +236,7 @@ impl Board {
 
     /// Goes on with what waited for the Wi-Fi.
     fn see_radio(&mut self) {
-        if self.radio.is_joined() && std::mem::take(&mut self.open_waits) {
+        if self.is_joined() && std::mem::take(&mut self.open_waits) {
             self.open();
         }
     }
@@ -305,7 +304,6 @@ impl Board {
                 self.core
                     .receive(&bytes, &mut computer.records, &mut computer.flash);
                 self.step(Input::Tick);
-                self.check_power();
             }
             Event::Downloaded(status, retry_after_s) => {
                 self.download = None;
@@ -324,14 +322,23 @@ impl Board {
     }
 
     async fn drain(&mut self) {
-        while !self.is_bricked()
-            && let Some(wish) = self.next_wish()
-        {
+        loop {
+            self.check_power();
+            if self.is_bricked() {
+                return;
+            }
+            let Some(wish) = self.next_wish() else {
+                return;
+            };
             self.grant(wish).await;
         }
     }
 
     fn next_wish(&mut self) -> Option<Wish> {
+        // What a schedule changes is seen at once, not at the next interval.
+        if std::mem::take(&mut self.switched) {
+            return Some(Wish::Measure);
+        }
         Some(match self.core.poll()? {
             Output::OpenSocket => Wish::Open,
             Output::CloseSocket => Wish::Close,
@@ -375,7 +382,6 @@ impl Board {
             Wish::Work => {
                 let computer = &mut self.computer;
                 self.core.work(&mut computer.records, &mut computer.flash);
-                self.check_power();
             }
             Wish::Download(path, from, len) => self.fetch(path, from, len),
             Wish::Abandon => (self.request, self.download) = (None, None),
@@ -387,8 +393,12 @@ impl Board {
         }
     }
 
+    const fn is_joined(&self) -> bool {
+        self.node.wifi().is_online()
+    }
+
     const fn is_connected(&self) -> bool {
-        self.network && self.radio.is_joined()
+        self.network && self.is_joined()
     }
 
     fn fetch(&mut self, path: String, from: u32, len: u32) {
@@ -411,7 +421,7 @@ impl Board {
                 Arc::clone(&self.target),
                 self.spec.token.clone(),
             ))
-        } else if self.radio.is_joined() {
+        } else if self.is_joined() {
             Box::pin(std::future::ready(Err(None)))
         } else {
             // The core has its own patience for a board that finds no network.

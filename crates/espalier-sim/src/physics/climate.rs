@@ -3,7 +3,7 @@
 use espalier_wire::json::Json;
 
 use super::signal::{approach, daily, happens, hour, jitter, noise};
-use super::{Moment, Physics, Readings, number_in, on_off, set};
+use super::{Moment, Physics, Readings, number_in, set};
 
 /// A station on a roof.
 pub struct Weather {
@@ -129,19 +129,18 @@ impl Thermostat {
 }
 
 impl Physics for Thermostat {
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("v0", i32::from(self.enabled).to_string()),
-            ("setpoint", format!("{}", self.setpoint)),
-        ]
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[("v0", "1"), ("setpoint", "21")]
     }
 
-    fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        match key {
-            "v0" => set(&mut self.enabled, on_off(value)),
-            "setpoint" => set(&mut self.setpoint, number_in(value, 5.0, 30.0)),
-            _ => false,
+    fn drive(&mut self, key: &str, level: u8) {
+        if key == "v0" {
+            self.enabled = level > 0;
         }
+    }
+
+    fn set(&mut self, key: &str, value: Json<'_>) -> bool {
+        key == "setpoint" && set(&mut self.setpoint, number_in(value, 5.0, 30.0))
     }
 
     fn measure(&mut self, at: Moment, out: &mut Readings) {

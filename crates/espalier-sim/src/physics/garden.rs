@@ -1,9 +1,7 @@
 //! Soil and water.
 
-use espalier_wire::json::Json;
-
 use super::signal::{DAY, approach, daylight, happens, jitter, noise};
-use super::{Moment, Physics, Readings, on_off, set};
+use super::{Moment, Physics, Readings};
 
 /// A potted plant with a pump that stops by itself.
 pub struct Plant {
@@ -30,16 +28,15 @@ impl Plant {
 }
 
 impl Physics for Plant {
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        vec![("v0", i32::from(self.pump).to_string())]
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[("v0", "0")]
     }
 
-    fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        let done = key == "v0" && set(&mut self.pump, on_off(value));
-        if done {
+    fn drive(&mut self, key: &str, level: u8) {
+        if key == "v0" {
+            self.pump = level > 0;
             (self.pumped, self.stopped) = (0.0, false);
         }
-        done
     }
 
     fn measure(&mut self, at: Moment, out: &mut Readings) {
@@ -69,8 +66,8 @@ impl Physics for Plant {
         out.flag("v0", self.pump);
     }
 
-    fn changed(&mut self) -> Option<(&'static str, String)> {
-        std::mem::take(&mut self.stopped).then(|| ("v0", "0".to_owned()))
+    fn changed(&mut self) -> Option<(&'static str, &'static str)> {
+        std::mem::take(&mut self.stopped).then_some(("v0", "0"))
     }
 }
 
@@ -97,12 +94,14 @@ impl Tank {
 }
 
 impl Physics for Tank {
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        vec![("relay1", i32::from(self.valve).to_string())]
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[("relay1", "0")]
     }
 
-    fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        key == "relay1" && set(&mut self.valve, on_off(value))
+    fn drive(&mut self, key: &str, level: u8) {
+        if key == "relay1" {
+            self.valve = level > 0;
+        }
     }
 
     fn measure(&mut self, at: Moment, out: &mut Readings) {
@@ -132,7 +131,7 @@ impl Physics for Tank {
         out.flag("relay1", self.valve);
     }
 
-    fn changed(&mut self) -> Option<(&'static str, String)> {
-        std::mem::take(&mut self.full).then(|| ("relay1", "0".to_owned()))
+    fn changed(&mut self) -> Option<(&'static str, &'static str)> {
+        std::mem::take(&mut self.full).then_some(("relay1", "0"))
     }
 }

@@ -1,9 +1,7 @@
 //! People, doors and batteries.
 
-use espalier_wire::json::Json;
-
 use super::signal::{DAY, daily, daylight, happens, hour, jitter, noise};
-use super::{Moment, Physics, Readings, on_off, set};
+use super::{Moment, Physics, Readings};
 
 /// A motion sensor.
 pub struct Motion {
@@ -53,12 +51,14 @@ impl Door {
 }
 
 impl Physics for Door {
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        vec![("v0", i32::from(self.locked).to_string())]
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[("v0", "1")]
     }
 
-    fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        key == "v0" && set(&mut self.locked, on_off(value))
+    fn drive(&mut self, key: &str, level: u8) {
+        if key == "v0" {
+            self.locked = level > 0;
+        }
     }
 
     fn measure(&mut self, at: Moment, out: &mut Readings) {

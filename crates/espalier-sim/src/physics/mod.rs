@@ -72,15 +72,19 @@ impl Readings {
     }
 }
 
-/// A model behind a board.
+/// A model behind a board. Its switches are pins, which [`Physics::drive`] sets, and values that no pin can have, such as a colour
+/// or a setpoint: those come through [`Physics::set`], and no schedule of the board reaches them.
 pub trait Physics: Send {
-    /// Returns the switches and their first values, as JSON.
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
+    /// Returns the switches with the values that they have when nobody has ever set them, as JSON.
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
-    /// Sets a switch; returns false for a value that the board cannot take.
-    fn apply(&mut self, _key: &str, _value: Json<'_>) -> bool {
+    /// Puts the pin of a switch on a level: 0 is off, 255 is full.
+    fn drive(&mut self, _key: &str, _level: u8) {}
+
+    /// Sets a switch without a pin; returns false for a value that the board cannot take.
+    fn set(&mut self, _key: &str, _value: Json<'_>) -> bool {
         false
     }
 
@@ -88,7 +92,7 @@ pub trait Physics: Send {
     fn measure(&mut self, at: Moment, out: &mut Readings);
 
     /// Returns a switch that the board has changed by itself since the last call, with its new value as JSON.
-    fn changed(&mut self) -> Option<(&'static str, String)> {
+    fn changed(&mut self) -> Option<(&'static str, &'static str)> {
         None
     }
 }
@@ -116,15 +120,6 @@ pub fn model(kind: BoardKind, seed: u64) -> Box<dyn Physics> {
 pub fn rssi(seed: u64, sample: u64) -> i32 {
     let place = -52.0 - 24.0 * signal::chance(seed, 7);
     (place + 5.0 * signal::noise(seed ^ 0x51, sample as f64, 20.0)) as i32
-}
-
-/// Reads an on/off value: `true`, `false`, 0 or 1.
-fn on_off(value: Json<'_>) -> Option<bool> {
-    value.as_bool().or_else(|| match value.as_i64() {
-        Some(0) => Some(false),
-        Some(1) => Some(true),
-        _ => None,
-    })
 }
 
 /// Reads a number within bounds.

@@ -3,7 +3,7 @@
 use espalier_wire::json::{Json, Kind};
 
 use super::signal::{daily, happens, hour, jitter, noise};
-use super::{Moment, Physics, Readings, number_in, on_off, set};
+use super::{Moment, Physics, Readings, set};
 
 /// Mains voltage in volts.
 fn mains(seed: u64, t: f64) -> f64 {
@@ -28,12 +28,14 @@ impl Plug {
 }
 
 impl Physics for Plug {
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        vec![("relay1", i32::from(self.on).to_string())]
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[("relay1", "1")]
     }
 
-    fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        key == "relay1" && set(&mut self.on, on_off(value))
+    fn drive(&mut self, key: &str, level: u8) {
+        if key == "relay1" {
+            self.on = level > 0;
+        }
     }
 
     fn measure(&mut self, at: Moment, out: &mut Readings) {
@@ -73,19 +75,19 @@ impl Relays {
 }
 
 impl Physics for Relays {
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        RELAYS
-            .into_iter()
-            .zip(self.on)
-            .map(|(key, on)| (key, i32::from(on).to_string()))
-            .collect()
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("relay1", "0"),
+            ("relay2", "1"),
+            ("relay3", "0"),
+            ("relay4", "0"),
+        ]
     }
 
-    fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
-        let Some(i) = RELAYS.iter().position(|k| *k == key) else {
-            return false;
-        };
-        set(&mut self.on[i], on_off(value))
+    fn drive(&mut self, key: &str, level: u8) {
+        if let Some(i) = RELAYS.iter().position(|k| *k == key) {
+            self.on[i] = level > 0;
+        }
     }
 
     fn measure(&mut self, at: Moment, out: &mut Readings) {
@@ -105,7 +107,8 @@ impl Physics for Relays {
 pub struct Lamp {
     seed: u64,
     on: bool,
-    brightness: f64,
+    /// The duty of its PWM, 0 to 255.
+    brightness: u8,
     color: String,
 }
 
@@ -114,7 +117,7 @@ impl Lamp {
         Lamp {
             seed,
             on: false,
-            brightness: 70.0,
+            brightness: 178,
             color: "#ffb36b".to_owned(),
         }
     }
@@ -132,36 +135,36 @@ fn color(value: Json<'_>) -> Option<String> {
 }
 
 impl Physics for Lamp {
-    fn switches(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("v0", i32::from(self.on).to_string()),
-            ("brightness", format!("{}", self.brightness)),
-            ("color", format!("\"{}\"", self.color)),
-        ]
+    fn switches(&self) -> &'static [(&'static str, &'static str)] {
+        &[("v0", "0"), ("brightness", "178"), ("color", "\"#ffb36b\"")]
     }
 
-    fn apply(&mut self, key: &str, value: Json<'_>) -> bool {
+    fn drive(&mut self, key: &str, level: u8) {
         match key {
-            "v0" => set(&mut self.on, on_off(value)),
-            "brightness" => set(&mut self.brightness, number_in(value, 0.0, 100.0)),
-            "color" => set(&mut self.color, color(value)),
-            _ => false,
+            "v0" => self.on = level > 0,
+            "brightness" => self.brightness = level,
+            _ => {}
         }
     }
 
+    fn set(&mut self, key: &str, value: Json<'_>) -> bool {
+        key == "color" && set(&mut self.color, color(value))
+    }
+
     fn measure(&mut self, at: Moment, out: &mut Readings) {
-        let power = if self.on {
-            0.4 + 0.085 * self.brightness
+        let shines = if self.on {
+            f64::from(self.brightness) / 255.0
         } else {
-            0.2
+            0.0
         };
+        let standby = if self.on { 0.4 } else { 0.2 };
         out.flag("v0", self.on);
-        out.number("brightness", self.brightness, 0);
+        out.whole("brightness", i64::from(self.brightness));
+        let power = standby + 8.5 * shines;
         out.number("power", power + 0.02 * jitter(self.seed, at.t), 2);
-        let warm = if self.on { 0.12 * self.brightness } else { 0.0 };
         out.number(
             "temperature",
-            23.0 + warm + 0.3 * noise(self.seed, at.t, 120.0),
+            23.0 + 12.0 * shines + 0.3 * noise(self.seed, at.t, 120.0),
             1,
         );
     }

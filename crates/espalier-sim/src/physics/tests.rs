@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::{Moment, Physics, Reading, Readings, model};
 use crate::kinds::BoardKind;
+use crate::wiring;
 
 /// A Wednesday at midnight, in seconds.
 const MIDNIGHT: f64 = 1_763_510_400.0;
@@ -24,15 +25,16 @@ fn number(readings: &[(&'static str, Reading)], key: &str) -> f64 {
     }
 }
 
-fn apply(board: &mut dyn Physics, key: &str, value: &str) -> bool {
-    board.apply(key, Json::parse(value).unwrap())
+fn set(board: &mut dyn Physics, key: &str, value: &str) -> bool {
+    board.set(key, Json::parse(value).unwrap())
 }
 
 /// What a real sensor of this key could show.
 fn range(key: &str) -> (f64, f64) {
     match key {
         "temperature" => (-30.0, 45.0),
-        "humidity" | "battery" | "level" | "soil_moisture" | "brightness" => (0.0, 100.0),
+        "humidity" | "battery" | "level" | "soil_moisture" => (0.0, 100.0),
+        "brightness" => (0.0, 255.0),
         "pressure" => (960.0, 1_060.0),
         "co2" => (380.0, 3_000.0),
         "voltage" => (220.0, 240.0),
@@ -66,11 +68,12 @@ proptest! {
     fn a_board_takes_the_values_that_it_shows(seed in any::<u64>(), kind in prop::sample::select(&BoardKind::ALL[..])) {
         let mut board = model(kind, seed);
         for (key, value) in board.switches() {
-            prop_assert!(apply(board.as_mut(), key, &value), "{} = {}", key, value);
-            let refused = !apply(board.as_mut(), key, r#"{"on":[1]}"#);
+            let wired = wiring::switched(kind).any(|wired| wired == *key);
+            prop_assert_eq!(set(board.as_mut(), key, value), !wired, "{} = {}", key, value);
+            let refused = !set(board.as_mut(), key, r#"{"on":[1]}"#);
             prop_assert!(refused);
         }
-        prop_assert!(!apply(board.as_mut(), "no such switch", "1"));
+        prop_assert!(!set(board.as_mut(), "no such switch", "1"));
     }
 }
 
@@ -100,7 +103,7 @@ fn days_are_warmer_than_nights_and_seeds_differ() {
 #[test]
 fn a_room_follows_its_setpoint_and_cools_when_it_is_off() {
     let mut board = model(BoardKind::Thermostat, 3);
-    assert!(apply(board.as_mut(), "setpoint", "24") && !apply(board.as_mut(), "setpoint", "90"));
+    assert!(set(board.as_mut(), "setpoint", "24") && !set(board.as_mut(), "setpoint", "90"));
     let hours = |from: u32, to: u32, board: &mut dyn Physics| {
         let mut last = 0.0;
         for i in from * 720..to * 720 {
@@ -113,7 +116,7 @@ fn a_room_follows_its_setpoint_and_cools_when_it_is_off() {
     };
     let warm = hours(0, 3, board.as_mut());
     assert!((23.5..24.6).contains(&warm), "{warm}");
-    assert!(apply(board.as_mut(), "v0", "false"));
+    board.drive("v0", 0);
     assert!(hours(3, 5, board.as_mut()) < warm - 2.0);
 }
 
@@ -121,11 +124,11 @@ fn a_room_follows_its_setpoint_and_cools_when_it_is_off() {
 fn the_pump_waters_the_plant_and_stops_by_itself() {
     let mut board = model(BoardKind::Plant, 1);
     let before = number(&measure(board.as_mut(), MIDNIGHT, 0.0), "soil_moisture");
-    assert!(apply(board.as_mut(), "v0", "1"));
+    board.drive("v0", 255);
     for i in 1..=5 {
         measure(board.as_mut(), MIDNIGHT + f64::from(i) * 5.0, 5.0);
     }
-    assert_eq!(board.changed(), Some(("v0", "0".to_owned())));
+    assert_eq!(board.changed(), Some(("v0", "0")));
     assert_eq!(board.changed(), None);
     let after = measure(board.as_mut(), MIDNIGHT + 30.0, 5.0);
     assert!(number(&after, "soil_moisture") > before + 10.0);
@@ -135,7 +138,7 @@ fn the_pump_waters_the_plant_and_stops_by_itself() {
 #[test]
 fn a_plug_that_is_off_uses_nothing_and_a_full_tank_closes_its_valve() {
     let mut plug = model(BoardKind::SmartPlug, 1);
-    assert!(apply(plug.as_mut(), "relay1", "false"));
+    plug.drive("relay1", 0);
     let off = measure(plug.as_mut(), MIDNIGHT, 5.0);
     assert_eq!(
         (
@@ -147,10 +150,10 @@ fn a_plug_that_is_off_uses_nothing_and_a_full_tank_closes_its_valve() {
     );
 
     let mut tank = model(BoardKind::WaterTank, 1);
-    assert!(apply(tank.as_mut(), "relay1", "1"));
+    tank.drive("relay1", 255);
     let closed = (1..2_000).find_map(|i| {
         measure(tank.as_mut(), MIDNIGHT + f64::from(i) * 5.0, 5.0);
         tank.changed()
     });
-    assert_eq!(closed, Some(("relay1", "0".to_owned())));
+    assert_eq!(closed, Some(("relay1", "0")));
 }

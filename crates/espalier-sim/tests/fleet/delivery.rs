@@ -235,6 +235,47 @@ async fn a_power_cut_keeps_what_was_stored_and_the_switches() {
 }
 
 #[tokio::test]
+async fn a_schedule_is_kept_runs_and_survives_a_restart() {
+    let server = Server::start().await;
+    let (fleet, _cancel, _guard) = run(
+        &server,
+        vec![spec(BoardKind::RelayBoard, 1)],
+        Faults::default(),
+    );
+    fleet.wait_until(|s| s.connected == 1).await;
+    server.want(
+        "dev1",
+        "schedules",
+        r#"[{"key":"relay3","at":"25:00","value":1}]"#,
+    );
+    server.until(|s| !s.refused.is_empty()).await;
+    server.with(|s| {
+        let why = "schedule 1 needs a time such as 07:30 in `at`".to_owned();
+        assert_eq!(s.refused[0], ("schedules".to_owned(), 1, why));
+    });
+    // A minute of a board that lives fifty times as fast.
+    let list = r#"[{"key":"relay3","every":60,"value":true}]"#;
+    server.want("dev1", "schedules", list);
+    let is = |s: &crate::server::State, key: &str, value: &str| s.reported["dev1"][key].0 == value;
+    server
+        .until(|s| is(s, "schedules", list) && is(s, "relay3", "true"))
+        .await;
+    let restart = Command {
+        id: "r".into(),
+        name: "restart".into(),
+        params: Json::EMPTY_OBJECT,
+        expires_at: i64::MAX,
+    };
+    server.command("dev1", &Down::Command(restart));
+    fleet
+        .wait_until(|s| s.restarts == 1 && s.connected == 1)
+        .await;
+    server.want("dev1", "relay3", "0");
+    server.until(|s| is(s, "relay3", "0")).await;
+    server.until(|s| is(s, "relay3", "true")).await;
+}
+
+#[tokio::test]
 async fn clock_jumps_never_reach_the_stored_times() {
     let server = Server::start().await;
     let faults = Faults {

@@ -14,7 +14,7 @@ export interface Proposal {
 
 /** About the board itself, not about what it is for. */
 const HOUSEKEEPING =
-  /^(heap_free|free_heap|heap|uptime|rssi|timestamp|ip|ssid|version|firmware|reset_reason|boot_count)$/i;
+  /^(heap_free|free_heap|heap|uptime|rssi|safe_mode|timestamp|ip|ssid|version|firmware|reset_reason|boot_count)$/i;
 /** Yes or no that is sensed, not switched. */
 const SENSED =
   /motion|door|window|open|contact|leak|presence|occup|alarm|smoke|charging|heating|cooling|tamper|events?$/i;

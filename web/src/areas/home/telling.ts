@@ -32,7 +32,7 @@ const TELLING = [
 ];
 /** What a board says about itself rather than about what it watches. */
 const HOUSEKEEPING =
-  /^(rssi|uptime|heap|heap_free|free_heap|battery_v|battery_voltage|v\d+|ip|ssid|mac|firmware|version)$/;
+  /^(rssi|uptime|safe_mode|heap|heap_free|free_heap|battery_v|battery_voltage|v\d+|ip|ssid|mac|firmware|version)$/;
 /** Words for numbers that only say yes or no. */
 const WORDS: [RegExp, string, string][] = [
   [/^(open|door|window)$/, 'Open', 'Closed'],

@@ -30,7 +30,7 @@ const FIRST = [
 ];
 /** What a board tells of itself, not of the world. */
 const HOUSEKEEPING =
-  /^(_.*|rssi|uptime.*|heap.*|free_heap|timestamp|ts|millis|version|firmware|ip|ssid|mac|boot.*|reset.*)$/;
+  /^(_.*|rssi|safe_mode|uptime.*|heap.*|free_heap|timestamp|ts|millis|version|firmware|ip|ssid|mac|boot.*|reset.*)$/;
 
 function rank(key: string, value: Json): number {
   const name = key.toLowerCase();
