@@ -39,17 +39,33 @@ type Sector = [u8; SECTOR];
 
 /// Sectors that many boards share: a thousand boards with the same image hold it once.
 #[derive(Debug, Clone, Default)]
-pub struct Pool(Arc<Mutex<HashMap<u64, Weak<Sector>>>>);
+pub struct Pool(Arc<Mutex<Known>>);
+
+/// The sectors of a pool by their hash. One that no board holds any more keeps its memory until it is forgotten here.
+#[derive(Debug, Default)]
+struct Known {
+    sectors: HashMap<u64, Weak<Sector>>,
+    /// How many must be there before the next look for those that nobody holds.
+    most: usize,
+}
+
+impl Known {
+    /// Forgets what nobody holds, when as many came as were held the last time.
+    fn clean(&mut self) {
+        if self.sectors.len() >= self.most {
+            self.sectors.retain(|_, sector| sector.strong_count() > 0);
+            self.most = 2 * self.sectors.len() + 256;
+        }
+    }
+}
 
 impl Pool {
     fn share(&self, sector: Arc<Sector>) -> Arc<Sector> {
         let mut hasher = DefaultHasher::new();
         sector.hash(&mut hasher);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > 65_536 {
-            known.retain(|_, sector| sector.strong_count() > 0);
-        }
-        let place = known.entry(hasher.finish()).or_default();
+        known.clean();
+        let place = known.sectors.entry(hasher.finish()).or_default();
         match place.upgrade() {
             Some(same) if same == sector => same,
             // Two contents with one hash: the second is simply not shared.
@@ -394,6 +410,17 @@ mod tests {
     }
 
     #[test]
+    fn contents_that_nobody_holds_are_forgotten() {
+        let pool = Pool::default();
+        let mut flash = Flash::in_memory(&pool);
+        for word in 0..2_000_u32 {
+            flash.erase(0, 4096).unwrap();
+            flash.write(0, &word.to_le_bytes()).unwrap();
+        }
+        assert!(pool.0.lock().unwrap().sectors.len() < 300);
+    }
+
+    #[test]
     fn nothing_happens_without_power_and_the_last_operation_is_torn() {
         let mut flash = Flash::in_memory(&Pool::default());
         flash.cut_power_at(1, 77);
@@ -416,7 +443,7 @@ mod tests {
         for flash in &boards {
             flash.burn(0x10000, &[7; 3 * SECTOR]).unwrap();
         }
-        assert_eq!(pool.0.lock().unwrap().len(), 1);
+        assert_eq!(pool.0.lock().unwrap().sectors.len(), 1);
         let dir = std::env::temp_dir().join(format!("espalier-flash-{}", std::process::id()));
         let (mut flash, there) = Flash::in_file(&dir).unwrap();
         assert!(!there);
