@@ -2708,7 +2708,8 @@ export interface paths {
         /**
          * What a device should show and do now
          * @description The latest value of every key, with desired values over the reported ones until the device reports them. A poll
-         *     does not mark the device online.
+         *     does not mark the device online. A small board asks with `only=desired`: no `data`, and at most 2,048 bytes; when
+         *     more is desired than fits, the next answer goes on where this one ended.
          */
         get: operations["get_telemetry_latest"];
         put?: never;
@@ -5194,7 +5195,10 @@ export interface components {
         };
         /** @description The commands that a device should do. */
         PendingCommands: {
-            /** @description Oldest first; one that was not answered comes again under the same id. */
+            /**
+             * @description Oldest first; one that was not answered comes again under the same id. At most 2,048 bytes of them, the others when these are
+             *     answered.
+             */
             commands: components["schemas"]["PendingView"][];
         };
         /** @description A command as its device gets it. */
@@ -6024,7 +6028,7 @@ export interface components {
             expires_in_seconds?: number | null;
             /** @description What to do: 1 to 64 letters, digits, `_`, `-`, `.` or `:`. */
             name: string;
-            /** @description With what. */
+            /** @description With what; at most 1,792 bytes of JSON. */
             params?: Record<string, unknown> | null;
         };
         /** @description What an old board measured. */
@@ -9584,7 +9588,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description UpdateNoted */
+            /** @description The report is noted */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -16859,6 +16863,8 @@ export interface operations {
                 derived?: string;
                 /** @description The device token; better in `Authorization: Bearer` */
                 device_token?: string;
+                /** @description `desired` leaves `data` and `timestamp` away and bounds the answer. */
+                only?: string;
             };
             header?: never;
             path?: never;
@@ -16884,7 +16890,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token is missing */
+            /** @description The token is missing, or a parameter is wrong */
             422: {
                 headers: {
                     [name: string]: unknown;
