@@ -17,6 +17,12 @@ describe('propose', () => {
     ]);
   });
 
+  it('lets a dimmed pin slide over the levels of a byte', () => {
+    const [slider] = propose({ brightness: 178 }, { brightness: { reported: 178 } });
+    expect(slider).toMatchObject({ type: 'slider', config: { key: 'brightness', min: 0, max: 255 } });
+    expect(kinds(propose({ brightness: 900 }, { brightness: { reported: 900 } }))).toEqual(['number:brightness']);
+  });
+
   it('gives a sensor a chart and gauges, and leaves out what is about the board', () => {
     const values = { temperature: 20.5, co2: 471, humidity: 41.4, pm25: 9.5, heap_free: 1, rssi: -78, uptime: 5 };
     const list = kinds(propose(values, {}));

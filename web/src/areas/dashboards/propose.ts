@@ -72,8 +72,10 @@ function control(key: string, value: Json): Proposal | undefined {
   const label = controlLabel(key);
   if (binary(value)) return { type: 'switch', label, config: { key, ...switchValues(value) } };
   if (typeof value === 'number') {
-    const percent = /bright|dim|speed|volume|level|percent|duty|position/i.test(key) && value >= 0 && value <= 100;
-    if (percent) return { type: 'slider', label, config: { key, min: 0, max: 100, step: 1, unit: '%' } };
+    const slides = /bright|dim|speed|volume|level|percent|duty|position/i.test(key) && value >= 0;
+    if (slides && value <= 100) return { type: 'slider', label, config: { key, min: 0, max: 100, step: 1, unit: '%' } };
+    // A dimmed pin has the levels of a byte.
+    if (slides && value <= 255) return { type: 'slider', label, config: { key, min: 0, max: 255, step: 1 } };
     return { type: 'number', label, config: { key, step: Number.isInteger(value) ? 1 : 0.5 } };
   }
   return typeof value === 'string' ? { type: 'text', label, config: { key } } : undefined;
