@@ -136,7 +136,7 @@ where
     let mut body = Body::new(head.framing);
     answer.copy_within(length..filled, 0);
     let (kept, whole) = read_to_end(&mut channel, &mut body, answer, filled - length).await?;
-    // What a post is answered with matters to nobody.
+    // Of the answer to a post nothing is needed but that it is one.
     if !whole && method == Method::Get {
         shared.too_large();
     }

@@ -4,6 +4,7 @@
 mod harness;
 
 use espalier_device::Input;
+use espalier_device::machine::RESTART_PATIENCE_MS;
 use espalier_wire::device::{Command, Down};
 use espalier_wire::http::HeartbeatPost;
 use espalier_wire::json::{Json, Value};
@@ -653,7 +654,8 @@ fn a_restart_does_not_wait_for_ever_for_a_server_that_does_not_take_the_result()
     world.pass(200);
     let again = answer(&mut world, 503, "");
     assert_eq!(again, "/devices/dev1/commands/restart/result");
-    world.pass(7_000);
+    // Some two seconds of it have passed.
+    world.pass(RESTART_PATIENCE_MS - 3_000);
     assert_eq!(world.restarts, 0);
     world.pass(1_000);
     assert_eq!((world.restarts, world.ran.len()), (1, 1));
@@ -664,7 +666,7 @@ fn a_restart_does_not_wait_for_ever_for_a_server_that_does_not_take_the_result()
     world.request = None;
     world.step(Input::RequestFailed);
     assert_eq!(world.restarts, 0);
-    world.pass(10_000);
+    world.pass(RESTART_PATIENCE_MS);
     assert_eq!(world.restarts, 1);
 }
 

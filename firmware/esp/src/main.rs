@@ -325,7 +325,9 @@ fn board(settings: &Settings) -> Profile {
     let named = if settings.board().is_empty() && settings.profile().is_empty() {
         profile::named(chip::BOARD).ok_or(StationError::UnknownProfile)
     } else {
-        profile_of(settings, chip::CHIP)
+        profile_of(settings, chip::CHIP, |error| {
+            println!("espalier: {error}; this pin is left away");
+        })
     };
     named.unwrap_or_else(|error| {
         println!("espalier: {error}");

@@ -29,9 +29,9 @@ use link::Link;
 /// Most telemetry and report frames that wait for an acknowledgement at once: enough to fill a link with 200 ms round
 /// trips, few enough that a server under load is not buried.
 pub const WINDOW: usize = 4;
-/// How long a restart that was asked for waits at the most until the server has its answers, in milliseconds: a request with a
-/// new TLS connection takes some seconds.
-pub const RESTART_PATIENCE_MS: u64 = 10_000;
+/// How long a restart that was asked for waits at the most until the server has its answers, in milliseconds: one request may fail, and
+/// the next one take as long as it may.
+pub const RESTART_PATIENCE_MS: u64 = 2 * timers::OPEN_TIMEOUT_MS + 5_000;
 /// Bytes that a frame needs besides the text of one sample.
 pub const FRAME_OVERHEAD: usize = 128;
 

@@ -143,12 +143,17 @@ impl fmt::Display for StationError {
 
 impl core::error::Error for StationError {}
 
-/// Returns the profile in the settings, or the one that they name, or one for the chip alone, without any pin.
+/// Returns the profile in the settings, or the one that they name, or one for the chip alone, without any pin. Pins that are left away
+/// are told to `left`, see [`Profile::saved`].
 ///
 /// # Errors
 /// When the profile cannot be used, there is none with that name, or it is for another chip: the board then runs without pins, and
 /// says why.
-pub fn profile_of(settings: &Settings, chip: Chip) -> Result<Profile, StationError> {
+pub fn profile_of(
+    settings: &Settings,
+    chip: Chip,
+    left: impl FnMut(ProfileError),
+) -> Result<Profile, StationError> {
     if settings.board().is_empty() && settings.profile().is_empty() {
         return Ok(Profile {
             name: String::new(),
@@ -158,7 +163,7 @@ pub fn profile_of(settings: &Settings, chip: Chip) -> Result<Profile, StationErr
     }
     let profile = match settings.board() {
         "" => profile::named(settings.profile()).ok_or(StationError::UnknownProfile)?,
-        own => Profile::from_json(own).map_err(StationError::BadProfile)?,
+        own => Profile::saved(own, left).map_err(StationError::BadProfile)?,
     };
     if profile.chip == chip {
         Ok(profile)

@@ -12,7 +12,7 @@ use espalier_wire::json::Json;
 use proptest::prelude::*;
 
 use super::*;
-use crate::profile;
+use crate::profile::{self, ProfileError};
 use crate::settings::{Network, Settings};
 use crate::setup::portal::Request;
 use crate::setup::{About, Seen, Setup};
@@ -417,17 +417,25 @@ fn one_scan_serves_the_page_and_the_machine() {
 fn profiles_must_be_for_the_chip() {
     let with = |name: &str| {
         let json = format!(r#"{{"v":1,"profile":"{name}"}}"#);
-        profile_of(&Settings::parse(&json).unwrap(), Chip::Esp32C3)
+        profile_of(&Settings::parse(&json).unwrap(), Chip::Esp32C3, drop)
     };
     assert_eq!(with("esp32-c3-things").unwrap().pins.len(), 8);
     assert_eq!(with("").unwrap().pins.len(), 0);
     assert_eq!(with("toaster"), Err(StationError::UnknownProfile));
+    let left = std::cell::RefCell::new(std::vec::Vec::new());
     let own = |json: &str| {
         let text = format!(r#"{{"profile":"esp32-c3-things","board":{json}}}"#);
-        profile_of(&Settings::parse(&text).unwrap(), Chip::Esp32C3)
+        profile_of(&Settings::parse(&text).unwrap(), Chip::Esp32C3, |e| {
+            left.borrow_mut().push(e)
+        })
     };
     let pins = r#"{"name":"mine","chip":"ESP32-C3","pins":[{"gpio":4,"role":"relay","key":"a"}]}"#;
     assert_eq!(own(pins).unwrap().name, "mine");
+    // What older firmware took does not take the other pins with it.
+    let old = r#"{"chip":"ESP32-C3","pins":[{"gpio":5,"role":"relay","key":"lüfter"},{"gpio":4,"role":"relay","key":"a"}]}"#;
+    assert!(left.borrow().is_empty());
+    assert_eq!(own(old).unwrap().pins[0].gpio, 4);
+    assert_eq!(*left.borrow(), [ProfileError::BadKey(5)]);
     assert_eq!(
         own(r#"{"chip":"ESP32-C3","pins":[{"gpio":99,"role":"led"}]}"#)
             .unwrap_err()

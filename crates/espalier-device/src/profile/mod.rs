@@ -248,6 +248,30 @@ impl Profile {
     /// # Errors
     /// Says what is wrong.
     pub fn from_json(text: &str) -> Result<Self, ProfileError> {
+        let profile = Self::parse(text)?;
+        profile.check()?;
+        Ok(profile)
+    }
+
+    /// Reads a profile that was saved, maybe by firmware that knew fewer rules: a pin that it drove in part or never is left away, and
+    /// told to `left`, because the others must not stop with it.
+    ///
+    /// # Errors
+    /// Says what is wrong with everything else.
+    pub fn saved(text: &str, mut left: impl FnMut(ProfileError)) -> Result<Self, ProfileError> {
+        let mut profile = Self::parse(text)?;
+        loop {
+            match profile.check() {
+                Err(error @ (ProfileError::BadKey(gpio) | ProfileError::TooManyDimmed(gpio))) => {
+                    profile.pins.retain(|pin| pin.gpio != gpio);
+                    left(error);
+                }
+                done => return done.map(|()| profile),
+            }
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, ProfileError> {
         let bad = ProfileError::Malformed;
         let json = Json::parse(text).map_err(|_| bad("is not JSON"))?;
         let mut profile = Profile {
@@ -273,7 +297,6 @@ impl Profile {
             let pin = Pin::from_json(pin)?;
             profile.pins.push(pin).map_err(|_| ProfileError::TooMany)?;
         }
-        profile.check()?;
         Ok(profile)
     }
 

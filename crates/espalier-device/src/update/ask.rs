@@ -71,7 +71,7 @@ impl Updates {
             self.phase = Phase::Restart { asked: true };
             return Some(Step::Restart);
         }
-        if self.phase == Phase::Trial && self.self_test == SelfTest::Due {
+        if self.test_due() {
             self.self_test = SelfTest::Asked;
             return Some(Step::SelfTest);
         }
@@ -81,6 +81,11 @@ impl Updates {
         let (ask, step) = self.write_request(path, body)?;
         self.on_the_way = Some((ask, now));
         Some(step)
+    }
+
+    /// Says whether the image shall test itself: after a moment with the server, because what it does wrong shows only then.
+    fn test_due(&self) -> bool {
+        self.phase == Phase::Trial && self.accepted && self.self_test == SelfTest::Due
     }
 
     /// Returns when the next request is due.
@@ -113,7 +118,7 @@ impl Updates {
         let phase = match self.phase {
             Phase::Tell { until } => Some(until),
             Phase::Restart { asked: false } => Some(0),
-            Phase::Trial if self.self_test == SelfTest::Due => Some(0),
+            _ if self.test_due() => Some(0),
             Phase::Trial => Some(self.trial_until),
             _ => None,
         };

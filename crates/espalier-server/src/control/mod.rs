@@ -10,6 +10,7 @@ mod state;
 
 pub(crate) use commands::own_device;
 pub use commands::{NewCommand, PendingCommand, command_result, pending_commands, send_command};
+pub(crate) use state::depth;
 pub use state::{
     Desired, Reported, forget, led, next_part, over_reported, parts, pending, report,
     report_telemetry, set_desired, split,

@@ -5,6 +5,7 @@
 //! and which series a name is are decided in `ingest.rs`. What it accepts is a subset of JSON: values are finite
 //! numbers (integers up to 2^53), booleans, short texts and small objects or arrays.
 
+use crate::control::depth;
 use espalier_tsdb::Value;
 use espalier_wire::limits::{
     MAX_EXACT_INTEGER, MAX_KEYS_PER_SAMPLE, MAX_MESSAGE_DEPTH, MAX_OBJECT_VALUE_BYTES,
@@ -196,15 +197,6 @@ fn is_exact(value: &serde_json::Value) -> bool {
         Json::Array(items) => items.iter().all(is_exact),
         Json::Object(map) => map.values().all(is_exact),
         _ => true,
-    }
-}
-
-fn depth(value: &serde_json::Value) -> usize {
-    use serde_json::Value as Json;
-    match value {
-        Json::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Json::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
-        _ => 0,
     }
 }
 

@@ -128,6 +128,15 @@ story!(
         let refused = ada.client.post(&commands, long).await;
         refused.expect(422);
         assert!(refused.text().contains(&limit), "{}", refused.text());
+        // What a board would not read as JSON would keep it from reading the commands beside it.
+        let nested = |levels| {
+            let inner = (1..levels).fold(json!(0), |value, _| json!([value]));
+            json!({"name": "n", "params": {"t": inner}})
+        };
+        ada.client.post(&commands, nested(8)).await.expect(202);
+        let refused = ada.client.post(&commands, nested(9)).await;
+        refused.expect(422);
+        assert!(refused.text().contains("8 levels"), "{}", refused.text());
     }
 );
 

@@ -129,7 +129,7 @@ story!(
 );
 
 story!(people_pause_resume_abort_and_delete, |app| async move {
-    let lab = Lab::new(app).await;
+    let mut lab = Lab::new(app).await;
     let mut boards = lab.boards(4).await;
     let id = lab.rollout(plan(json!({}))).await;
     let offer = boards[0].takes(&lab).await.expect("an offer");
@@ -151,6 +151,11 @@ story!(people_pause_resume_abort_and_delete, |app| async move {
         .map(|d| d["state"].as_str().unwrap().to_owned())
         .collect();
     assert!(states.contains(&"cancelled".to_owned()) && states.contains(&"succeeded".to_owned()));
+    let counts = lab.show(&id).await["counts"].clone();
+    assert_eq!(counts["cancelled"], 1, "{counts}");
+    lab.app.restart().await;
+    lab.sign_in().await;
+    assert_eq!(lab.show(&id).await["counts"], counts);
     // A late report of a board that was called off changes nothing that matters, and is taken.
     boards[2]
         .tells(

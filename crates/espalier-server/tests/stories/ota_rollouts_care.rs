@@ -241,6 +241,16 @@ story!(
         assert!(lab.offered(&boards).is_empty());
         let states = lab.devices(&id, "&state=cancelled").await;
         assert_eq!(states.len(), 1, "{states:?}");
+        let counted = |view: &serde_json::Value| {
+            let counts = &view["counts"];
+            ["members", "under_way", "cancelled"].map(|name| counts[name].as_u64().unwrap())
+        };
+        let before = counted(&lab.show(&id).await);
+        assert_eq!(before[1..], [0, 1], "{before:?}");
+        lab.tick().await;
+        lab.app.restart().await;
+        lab.sign_in().await;
+        assert_eq!(counted(&lab.show(&id).await), before);
         // What the board had begun is no way on either.
         let stage = espalier_wire::ota::Stage::Written;
         boards[0].tells(&lab, &offer, stage, None).await;

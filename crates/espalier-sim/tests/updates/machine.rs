@@ -262,6 +262,19 @@ fn an_attempt_that_has_ended_is_told_again_and_not_repeated() {
 }
 
 #[test]
+fn an_image_tests_itself_when_it_has_found_the_server() {
+    let mut world = wanting(&firmware("1.1.0", Fault::SelfTest));
+    world.until("it is on trial", |w| w.state() == Some(UpdateState::Trial));
+    world.server.up = false;
+    let boots = world.boots;
+    world.until("the old image is back", |w| w.boots > boots && w.rests());
+    world.server.up = true;
+    world.until("the server hears that there was nothing to test", |w| {
+        w.server.stages().last() == Some(&(1, Stage::RolledBack, reasons::NO_SERVER))
+    });
+}
+
+#[test]
 fn a_report_is_kept_until_the_server_hears_it() {
     let mut world = wanting(&firmware("1.1.0", Fault::LosesWifi));
     world.until("it is on trial", |w| w.state() == Some(UpdateState::Trial));

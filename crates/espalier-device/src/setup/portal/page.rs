@@ -5,6 +5,7 @@ use core::fmt::{self, Display, Write};
 use espalier_wire::json::ObjectWriter;
 
 use super::answer::Moment;
+use crate::schedule::Zone;
 use crate::settings::{LOCAL_SERVER, NO_PIN, SettingsError};
 use crate::setup::seen::Known;
 use crate::setup::{Notice, Setup};
@@ -138,6 +139,8 @@ pub(super) fn form(setup: &Setup, moment: &Moment, out: &mut impl Write) -> fmt:
 fn identity(setup: &Setup, notice: &Notice, out: &mut impl Write) -> fmt::Result {
     let (settings, entered) = (&setup.settings, &setup.form);
     let server = or(&entered.server, settings.server());
+    // One that an older form took and nobody can read would only keep the new form from being taken.
+    let zone = Some(settings.tz()).filter(|tz| Zone::parse(tz).is_ok());
     writeln!(
         out,
         "<label for=\"u\">Server</label><input id=\"u\" name=\"server_url\" type=\"url\" maxlength=\"128\" required placeholder=\"http://192.168.1.10:8000\" value=\"{}\">",
@@ -175,7 +178,7 @@ fn identity(setup: &Setup, notice: &Notice, out: &mut impl Write) -> fmt::Result
         out,
         "<label for=\"z\">Time zone</label><input id=\"z\" name=\"time_zone\" maxlength=\"64\" autocapitalize=\"none\" placeholder=\"UTC0\" value=\"{}\">\
          <small>For schedules by the clock, as a POSIX rule. This page knows that of your device.</small></details>",
-        Html(or(&entered.zone, settings.tz()))
+        Html(or(&entered.zone, zone.unwrap_or_default()))
     )
 }
 

@@ -2,13 +2,13 @@
 
 use super::store::{self, Command, Phase};
 use super::{PendingCommand, http::CommandView};
-use crate::control::to_the_end;
+use crate::control::{depth, to_the_end};
 use crate::devices::Device;
 use crate::{ApiError, AppState, live, random};
 use axum::http::StatusCode;
 use espalier_db::Conn;
 use espalier_model::DeviceId;
-use espalier_wire::limits::{MAX_DOWN_BYTES, MAX_WISH_BYTES};
+use espalier_wire::limits::{MAX_DOWN_BYTES, MAX_VALUE_DEPTH, MAX_WISH_BYTES};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -122,19 +122,21 @@ fn check(new: &NewCommand) -> Result<(), ApiError> {
         let why = format!("must be 1 to {MAX_NAME} letters, digits, `_`, `-`, `.` or `:`");
         return Err(ApiError::invalid(&["body", "name"], why));
     }
-    if !fits(&new.params) {
-        return Err(ApiError::invalid(&["body", "params"], too_long()));
+    match untellable(&new.params) {
+        Some(why) => Err(ApiError::invalid(&["body", "params"], why)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Says whether parameters are short enough for a message to a device.
-fn fits(params: &Value) -> bool {
-    params.to_string().len() <= MAX_WISH_BYTES
-}
-
-fn too_long() -> String {
-    format!("may have at most {MAX_WISH_BYTES} bytes of JSON, as devices hold no more at once")
+/// Returns why no message to a device can hold these parameters.
+fn untellable(params: &Value) -> Option<String> {
+    if params.to_string().len() > MAX_WISH_BYTES {
+        return Some(format!(
+            "may have at most {MAX_WISH_BYTES} bytes of JSON, as devices hold no more at once"
+        ));
+    }
+    (depth(params) > MAX_VALUE_DEPTH)
+        .then(|| format!("may nest at most {MAX_VALUE_DEPTH} levels deep"))
 }
 
 /// The commands that wait for a device, oldest first, also those it got before and has not answered. They
@@ -152,29 +154,32 @@ pub async fn pending_commands(
     let Some(known) = app.devices.get(device).filter(|_| !open.is_empty()) else {
         return Ok(Vec::new());
     };
-    let (open, too_long): (Vec<_>, Vec<_>) = open.into_iter().partition(|c| fits(&c.params));
-    fail_too_long(app, &known, too_long).await?;
-    let open = deliver(app, &known, within(open, room)).await?;
+    let mut told = Vec::with_capacity(open.len());
+    for command in open {
+        match untellable(&command.params) {
+            Some(why) => fail(app, &known, &command, &why).await?,
+            None => told.push(command),
+        }
+    }
+    let open = deliver(app, &known, within(told, room)).await?;
     let still = open.iter().filter(|command| command.phase.is_open());
     Ok(still.map(pending).collect())
 }
 
-/// Answers in the device's place what was sent before there was a bound and fits no message: it could never be told.
-async fn fail_too_long(
+/// Answers in the device's place what was sent before there was a bound: it could never be told.
+async fn fail(
     app: &AppState,
     device: &Arc<Device>,
-    commands: Vec<Command>,
+    command: &Command,
+    why: &str,
 ) -> Result<(), ApiError> {
-    for command in commands {
-        let why = format!("The parameters {}.", too_long());
-        let ended = finish(app, device, &command.id, Phase::Failed, None, Some(why)).await;
-        // Somebody else may have ended it just now.
-        ended.map(drop).or_else(|error| match error.status() {
-            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(()),
-            _ => Err(error),
-        })?;
-    }
-    Ok(())
+    let why = format!("The parameters {why}.");
+    let ended = finish(app, device, &command.id, Phase::Failed, None, Some(why)).await;
+    // Somebody else may have ended it just now.
+    ended.map(drop).or_else(|error| match error.status() {
+        StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// As many commands as fit, oldest first. Those that the device never got find their place before those that it has and does not

@@ -84,7 +84,8 @@ pub fn check_value(key: &str, value: &Value) -> Result<(), ApiError> {
     }
 }
 
-fn depth(value: &Value) -> usize {
+/// How many levels of arrays and objects a value has.
+pub fn depth(value: &Value) -> usize {
     // The JSON reader refuses more than 128 levels, so the recursion is bounded.
     match value {
         Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),

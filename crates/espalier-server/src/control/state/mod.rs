@@ -14,6 +14,7 @@ mod store;
 
 use espalier_wire::json::Text;
 
+pub(crate) use check::depth;
 pub use http::KeyState;
 pub use logic::{expire, led, over_reported, pending, report, report_telemetry, set_desired};
 pub use parts::{next_part, parts, split};

@@ -57,14 +57,22 @@ pub async fn tick(app: &AppState) -> Result<(), ApiError> {
 
 /// Calls off what an aborted rollout has not brought to its end.
 pub fn call_off(core: &mut Core, id: RolloutId, now: i64) {
-    let open: Vec<_> = core.rollouts.get(&id).map_or_else(Vec::new, |rollout| {
-        let max_attempts = rollout.row.plan.max_attempts;
-        let tracks = rollout.tracks.iter();
-        tracks
-            .filter(|(_, track)| !track.is_over(max_attempts))
-            .map(|(device, _)| *device)
-            .collect()
-    });
+    let Some(rollout) = core.rollouts.get_mut(&id) else {
+        return;
+    };
+    let max_attempts = rollout.row.plan.max_attempts;
+    let is_open = |track: &Track| {
+        let next = track.update.next(now, max_attempts);
+        !matches!(next, Next::Done | Next::Exhausted)
+    };
+    let mut open = Vec::new();
+    for (device, track) in rollout.tracks.iter().filter(|(_, track)| is_open(track)) {
+        // One that was over when the server started holds no devices, but has counted them.
+        let (wave, standing) = (track.wave.unwrap_or(u8::MAX), track.standing(max_attempts));
+        let member = Member { wave, standing };
+        rollout.members.entry(*device).or_insert(member);
+        open.push(*device);
+    }
     for device in open {
         let way = Way::Forward(id);
         if let Some(track) = core.track_mut(device, way) {
@@ -561,7 +569,7 @@ pub async fn flush(app: &AppState) -> ApiResult<()> {
         let late = core
             .rollouts
             .values()
-            .filter(|r| r.moved && r.row.state == State::Finished);
+            .filter(|r| r.moved && matches!(r.row.state, State::Finished | State::Aborted));
         late.map(|r| r.row.clone()).collect()
     };
     let events = std::mem::take(&mut *app.ota.rollouts.journal.lock());

@@ -385,8 +385,9 @@ pub async fn abort(app: &AppState, caller: &Caller, id: RolloutId) -> ApiResult<
         row.ended_at = Some(now)
     })
     .await?;
-    engine::call_off(&mut app.ota.rollouts.core.lock(), id, now);
     engine::flush(app).await?;
+    // With the counts that follow from it.
+    engine::change(app, id, None, |_| {}).await?;
     events::tell(app);
     Ok(())
 }
@@ -410,6 +411,10 @@ async fn enter(
     .await?;
     if begins {
         begin(app, id).await?;
+    }
+    if state == State::Aborted {
+        let now = app.clock.now_ms();
+        engine::call_off(&mut app.ota.rollouts.core.lock(), id, now);
     }
     identity::audit(
         app,

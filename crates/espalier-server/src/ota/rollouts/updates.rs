@@ -58,6 +58,7 @@ pub async fn offered(app: &AppState, device: &Device, offer: &Offer) -> ApiResul
         let track = core
             .track_mut(device.id, way)
             .filter(|track| track.id == offer.update)
+            .filter(|track| track.update.state() != State::Cancelled)
             .ok_or_else(missing)?;
         let fresh = track.pending.take().is_some() && track.update.attempt() < offer.attempt;
         if !fresh && track.update.attempt() >= offer.attempt {
