@@ -152,7 +152,7 @@ story!(people_pause_resume_abort_and_delete, |app| async move {
         .collect();
     assert!(states.contains(&"cancelled".to_owned()) && states.contains(&"succeeded".to_owned()));
     let counts = lab.show(&id).await["counts"].clone();
-    assert_eq!(counts["cancelled"], 1, "{counts}");
+    assert_eq!(counts["cancelled"], 2, "{counts}");
     lab.app.restart().await;
     lab.sign_in().await;
     assert_eq!(lab.show(&id).await["counts"], counts);
