@@ -177,6 +177,16 @@ fn zone_of(settings: &Settings) -> Zone {
     Zone::parse(settings.tz()).unwrap_or(Zone::UTC)
 }
 
+/// A number that tells lists of networks apart (FNV-1a over names and passwords).
+fn fingerprint(networks: &[Network]) -> u64 {
+    let texts = networks.iter().flat_map(|n| [n.ssid(), n.password()]);
+    // No text holds the byte that ends each of them.
+    let bytes = texts.flat_map(|text| text.bytes().chain([0xff]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// What is left for the next poll.
 #[derive(Debug, Default)]
 struct Pending {
@@ -200,6 +210,8 @@ pub struct Station {
     guest: Option<Network>,
     /// Since when a scan is on its way.
     scanning: Option<u64>,
+    /// Of the networks that the radio knows.
+    taken: u64,
 }
 
 impl Station {
@@ -219,6 +231,7 @@ impl Station {
             pending: Pending::default(),
             guest: None,
             scanning: None,
+            taken: 0,
         };
         station.take_networks();
         station
@@ -230,7 +243,9 @@ impl Station {
     }
 
     fn take_networks(&mut self) {
-        let names = self.setup.settings().networks().iter().map(Network::ssid);
+        let networks = self.setup.settings().networks();
+        self.taken = fingerprint(networks);
+        let names = networks.iter().map(Network::ssid);
         self.node.wifi.set_networks(names, None);
     }
 
@@ -318,9 +333,11 @@ impl Station {
         let mut event = None;
         if core::mem::take(&mut self.pending.changed) {
             let zone = zone_of(self.setup.settings());
-            self.node.schedules.set_zone(zone);
+            let moved = self.node.schedules.set_zone(zone);
             event = Some(Event::Tick);
-            if self.guest.is_none() {
+            // Another zone is no reason to look for the same networks anew; a person who saves them again wants that.
+            let others = fingerprint(self.setup.settings().networks()) != self.taken;
+            if self.guest.is_none() && (others || !moved) {
                 self.take_networks();
             }
         }

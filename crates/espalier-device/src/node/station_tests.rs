@@ -545,3 +545,17 @@ fn another_zone_counts_at_once() {
     let told = w.log.iter().any(|line| line.contains("external_led"));
     assert!(told, "{:?}", w.log);
 }
+
+#[test]
+fn another_zone_lets_the_radio_do_what_it_does() {
+    let mut w = World::new(&[("Home", "secret88")]);
+    w.types("wifi\nHome\nsecret88\n");
+    w.until("it is saved", |w| w.saved() == ["Home"]);
+    w.restart();
+    w.until("it joins", |w| w.join.is_some());
+    let scans = w.scans;
+    w.types("zone EET-2\n");
+    assert!(w.join.is_some(), "{}", w.heard);
+    w.until("online", |w| w.online.is_some());
+    assert_eq!(w.scans, scans);
+}

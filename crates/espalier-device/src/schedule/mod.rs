@@ -155,9 +155,9 @@ impl Schedules {
         *self = Schedules::new(self.zone);
     }
 
-    /// Moves the board to another zone.
-    pub fn set_zone(&mut self, zone: Zone) {
-        self.zone = zone;
+    /// Moves the board to another zone; says whether it is another one.
+    pub fn set_zone(&mut self, zone: Zone) -> bool {
+        core::mem::replace(&mut self.zone, zone) != zone
     }
 
     /// Returns the list as it was given; an empty list when there is none.
