@@ -6028,7 +6028,7 @@ export interface components {
             expires_in_seconds?: number | null;
             /** @description What to do: 1 to 64 letters, digits, `_`, `-`, `.` or `:`. */
             name: string;
-            /** @description With what; at most 1,792 bytes of JSON. */
+            /** @description With what; at most 1,792 bytes of JSON, nested at most 8 levels deep. */
             params?: Record<string, unknown> | null;
         };
         /** @description What an old board measured. */

@@ -85,7 +85,7 @@ impl CommandView {
 pub struct SendCommand {
     /// What to do: 1 to 64 letters, digits, `_`, `-`, `.` or `:`.
     name: String,
-    /// With what; at most 1,792 bytes of JSON.
+    /// With what; at most 1,792 bytes of JSON, nested at most 8 levels deep.
     #[schema(value_type = Option<Object>)]
     params: Option<Map<String, Value>>,
     /// Seconds after which it is no longer wanted, 1 to 604800; 300 when absent.
