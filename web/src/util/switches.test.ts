@@ -6,6 +6,8 @@ it('knows switches by key and value', () => {
   expect(isSwitch('relay1', 0)).toBe(true);
   expect(isSwitch('anything', true)).toBe(true);
   expect(isSwitch('open', true)).toBe(false);
+  expect(isSwitch('safe_mode', false)).toBe(false);
+  expect(isSwitch('dht22_ok', true)).toBe(false);
   expect(isSwitch('temperature', 1)).toBe(false);
   expect(isSwitch('v0', 7)).toBe(false);
 });

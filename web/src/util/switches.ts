@@ -2,9 +2,12 @@
 
 import type { Json } from '$/api/client';
 import { valueText } from './format';
+import { scheduleText } from './schedules';
 
 const SWITCH =
   /^(v\d+|led\d*|relay_?\d*|switch_?\d*|on|power_on|enabled|pump\d*|fan\d*|heater\d*|heating|valve\d*|light_on)$/i;
+/** Yes or no that a board senses, or tells of itself. */
+const TOLD = /^(open|motion|presence|occupancy|leak|smoke|safe_mode|.*_ok)$/i;
 const WORDS: [RegExp, string, string][] = [
   [/^(open|door\w*|window\w*|gate\w*)$/i, 'Open', 'Closed'],
   [/^(motion|presence|occupancy)$/i, 'Detected', 'Clear'],
@@ -19,9 +22,7 @@ function bit(value: Json | undefined): boolean | undefined {
 
 /** Whether a key is something that a person turns on and off. */
 export function isSwitch(key: string, value: Json | undefined): boolean {
-  return typeof value === 'boolean'
-    ? !/^(open|motion|presence|occupancy|leak|smoke)$/i.test(key)
-    : bit(value) !== undefined && SWITCH.test(key);
+  return typeof value === 'boolean' ? !TOLD.test(key) : bit(value) !== undefined && SWITCH.test(key);
 }
 
 /** Whether a switch is on. */
@@ -40,5 +41,6 @@ export function meaning(key: string, value: Json | undefined, decimals?: number)
   if (on !== undefined) {
     for (const [names, yes, no] of WORDS) if (names.test(key)) return on ? yes : no;
   }
-  return valueText(value, decimals);
+  const plan = key === 'schedules' ? scheduleText(value, (name, set) => meaning(name, set)) : undefined;
+  return plan ?? valueText(value, decimals);
 }
