@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
+import type { Json } from '$/api/client';
 import { meaning } from './switches';
 
 it('tells schedules in words', () => {
-  const list = [
+  const list: Json = [
     { key: 'v0', every: 300, value: true },
     { key: 'relay1', at: '07:30', days: '1-5', value: 0 },
     { key: 'brightness', at: '22:00:15', days: '6,0', value: 40 },
@@ -15,7 +16,8 @@ it('tells schedules in words', () => {
 });
 
 it('leaves other lists as they are', () => {
-  for (const other of [[1], [{ key: 'v0', at: 7, value: 1 }], [{ at: '07:30' }], { every: 1 }]) {
+  const others: Json[] = [[1], [{ key: 'v0', at: 7, value: 1 }], [{ at: '07:30' }], { every: 1 }];
+  for (const other of others) {
     expect(meaning('schedules', other)).toBe(JSON.stringify(other));
   }
   expect(meaning('list', [])).toBe('[]');
